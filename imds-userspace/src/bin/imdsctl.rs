@@ -1,0 +1,2 @@
+//! imdsctl
+fn main() {}

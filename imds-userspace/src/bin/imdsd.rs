@@ -1,0 +1,2 @@
+//! imdsd
+fn main() {}

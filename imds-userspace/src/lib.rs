@@ -1,0 +1,2 @@
+//! The daemon and its command line, room by room. Arrows run downward only:
+//! bins → control → registry → {dataplane, metadata}; service → {metadata, registry's read side}.
