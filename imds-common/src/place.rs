@@ -1,1 +1,76 @@
-//! place
+//! A place: one client behind a slot.
+
+/// Clients that one interface may have at once. A further one is dropped; a power of two.
+pub const PLACES: usize = 32;
+
+/// After so long without a packet a place may be given to another client. Longer than any idle flow of it lives
+/// ([`crate::flow::IDLE_MS`]), so that a live connection keeps its place. In milliseconds.
+pub const IDLE_MS: u32 = 300_000;
+
+/// `state` of a place that nobody has.
+pub const EMPTY: u32 = 0;
+/// `state` of a place that is being written.
+pub const CLAIMED: u32 = 1;
+/// `state` of a place that is whole.
+pub const READY: u32 = 2;
+
+/// Who a client is: all that tells one behind an interface from another, and how to reach it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Client {
+    /// Its address: IPv4 in the first four bytes and zeros, or IPv6.
+    pub address: [u8; 16],
+    /// Its MAC, or that of the router in front of it.
+    pub mac: [u8; 6],
+    /// The MAC that it sends to: ours in answers.
+    pub gateway: [u8; 6],
+    /// 4 or 6.
+    pub family: u16,
+    /// The VLAN tag, 0 without.
+    pub vlan: u16,
+}
+
+const _: () = assert!(size_of::<Client>() == 32);
+
+/// One entry of a slot's table of clients.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Place {
+    /// [`EMPTY`], [`CLAIMED`] or [`READY`].
+    pub state: u32,
+    /// When its last packet came, in milliseconds since boot, wrapping.
+    pub touched: u32,
+    /// Who has it.
+    pub client: Client,
+}
+
+const _: () = assert!(size_of::<Place>() == 40);
+// SAFETY: repr(C), 4 + 4 + 32 bytes without padding, every bit pattern valid.
+unsafe impl crate::Shared for Place {}
+
+impl Place {
+    /// Whether another client may take it.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_free(&self, now_ms: u32) -> bool {
+        self.state == EMPTY || self.state == READY && now_ms.wrapping_sub(self.touched) > IDLE_MS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(state: u32, touched: u32) -> Place {
+        Place { state, touched, client: Client { address: [0; 16], mac: [0; 6], gateway: [0; 6], family: 4, vlan: 0 } }
+    }
+
+    #[test]
+    fn a_place_is_free_when_empty_or_long_idle() {
+        assert!(place(EMPTY, 5).is_free(5));
+        assert!(!place(CLAIMED, 0).is_free(u32::MAX / 2));
+        assert!(!place(READY, 1_000).is_free(1_000 + IDLE_MS));
+        assert!(place(READY, 1_000).is_free(1_001 + IDLE_MS));
+        assert!(!place(READY, u32::MAX).is_free(10), "the clock wraps");
+    }
+}

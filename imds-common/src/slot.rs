@@ -1,1 +1,45 @@
-//! slot
+//! What the kernel holds of one slot: one interface of one instance.
+
+use crate::flow::{FLOWS, Flow};
+use crate::place::{PLACES, Place};
+
+/// The slot that belongs to nobody: counts what no instance owns.
+pub const NOBODY: u16 = 0;
+
+/// Whose a slot is now. It is written only while no interface leads to the slot; the options, which change under
+/// traffic, stand in a map of their own, a word each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Slot {
+    /// The token generation: random, new with every owner.
+    pub token_generation: u64,
+    /// The interface that answers go to.
+    pub ifindex: u32,
+    /// The address generation, new with every owner.
+    pub generation: u16,
+    /// Always zero.
+    pub reserved: u16,
+}
+
+const _: () = assert!(size_of::<Slot>() == 16);
+// SAFETY: repr(C), 8 + 4 + 2 + 2 bytes, which leaves no padding; every bit pattern is valid.
+unsafe impl crate::Shared for Slot {}
+
+impl Slot {
+    /// A slot that nobody owns.
+    pub const CLOSED: Self = Self { token_generation: 0, ifindex: 0, generation: 0, reserved: 0 };
+}
+
+/// The places and flows of one slot. Only the kernel writes it, but for the zeros of a new owner.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Tables {
+    /// The clients behind the interface.
+    pub places: [Place; PLACES],
+    /// Their connections.
+    pub flows: [Flow; FLOWS],
+}
+
+const _: () = assert!(size_of::<Tables>() == PLACES * size_of::<Place>() + FLOWS * size_of::<Flow>());
+// SAFETY: repr(C) of two arrays of Shared types of alignment 8.
+unsafe impl crate::Shared for Tables {}

@@ -1,20 +1,50 @@
 //! The kernel programs. This file holds the entry points and nothing else.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `ingress` | the way in: whose packet, what kind, what it asks for, the verdict |
+//! | `exchange` | the packet in hand |
+//! | `request` | reading a request's head and token |
+//! | `deliver` | IPv4 to IPv6 with the identity as source, into the namespace |
+//! | `refuse` | the kernel's own answers, and the reset of the daemon's half |
+//! | `reply` | the way back: IPv6 to IPv4, the TTL by the hop limit |
+//! | `tables` | places and flows of a slot |
+//! | `packet` | reading and writing headers |
+//! | `maps` | the maps, and the values set at load |
+//! | `exit` | the one exit of refusals and drops |
+//! | `trace` | debug lines, in the debug object |
 #![no_std]
 #![no_main]
+
+mod deliver;
+mod exchange;
+mod exit;
+mod ingress;
+mod maps;
+mod packet;
+mod refuse;
+mod reply;
+mod request;
+mod tables;
+mod trace;
 
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
 
 /// tc ingress of an instance's host-side interface.
 #[classifier]
-pub fn imds_ingress(_ctx: TcContext) -> i32 {
-    -1
+fn imds_ingress(ctx: TcContext) -> i32 {
+    let verdict = ingress::handle(&ctx);
+    trace::line(&ctx, verdict);
+    verdict
 }
 
 /// tc ingress of the host's end of the service link.
 #[classifier]
-pub fn imds_reply(_ctx: TcContext) -> i32 {
-    2
+fn imds_reply(ctx: TcContext) -> i32 {
+    let verdict = reply::handle(&ctx);
+    trace::line(&ctx, verdict);
+    verdict
 }
 
 /// A reachable panic becomes an endless loop, which the verifier refuses to load.

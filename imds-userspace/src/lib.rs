@@ -1,2 +1,9 @@
 //! The daemon and its command line, room by room. Arrows run downward only:
 //! bins → control → registry → {dataplane, metadata}; service → {metadata, registry's read side}.
+
+pub mod cli;
+pub mod control;
+pub mod dataplane;
+pub mod metadata;
+pub mod registry;
+pub mod service;

@@ -1,2 +1,109 @@
-//! xtask
-fn main() {}
+//! The project's own commands, run as `cargo xtask COMMAND`.
+
+mod build;
+mod demo;
+mod ebpf;
+mod lint;
+mod process;
+mod setup;
+mod test;
+mod vm;
+mod vm_init;
+mod vm_test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::setup::compiler::Core;
+use crate::vm::kernel::Series;
+use crate::workspace::{Profile, Workspace};
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask demo                    show the main job on real packets (as root)
+  cargo xtask demo --keep             the same, and leave it running to try by hand
+  cargo xtask build --release         target/release/imdsd and imdsctl
+  cargo xtask test --no-vm            every test but those in virtual machines (as root)
+  cargo xtask vm-test --kernel 6.1    load the kernel programs on one kernel only
+
+Each command installs what it misses, once, and says so; afterwards it works offline.";
+
+/// Sets up, builds, lints, tests and shows this project.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", after_help = EXAMPLES)]
+struct Arguments {
+    /// Where `core` for the eBPF target comes from.
+    #[arg(long, global = true, value_enum, default_value_t = Core::Auto, env = "IMDS_XTASK_CORE")]
+    core: Core,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install everything that the other commands need, and name what is in use
+    Setup,
+    /// Build the kernel programs, then imdsd (which embeds them) and imdsctl
+    Build {
+        /// Optimised, and without debug lines from the kernel: target/release
+        #[arg(long)]
+        release: bool,
+    },
+    /// Run clippy on the kernel programs for their own target, warnings denied
+    Lint,
+    /// Run all tests: unit, black-box on real packets, and in virtual machines (as root)
+    Test {
+        /// Leave the virtual machines out
+        #[arg(long)]
+        no_vm: bool,
+    },
+    /// Show the main job on real packets between network namespaces (as root)
+    Demo {
+        /// Leave everything running, and print how to try and how to end it
+        #[arg(long)]
+        keep: bool,
+    },
+    /// Load the kernel programs, debug and release, on other kernels in QEMU
+    VmTest {
+        /// Kernel series to boot
+        #[arg(long = "kernel", value_name = "SERIES", value_enum, value_delimiter = ',',
+              default_values_t = [Series::V6_1, Series::V6_12])]
+        kernels: Vec<Series>,
+    },
+    /// What runs as the first process inside a virtual machine of vm-test
+    #[command(hide = true)]
+    VmInit,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        // On one line, and without a backtrace: it is for who ran the command.
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<()> {
+    let workspace = match arguments.command {
+        Command::VmInit => return vm_init::run(),
+        _ => Workspace::locate()?,
+    };
+    match arguments.command {
+        Command::Setup => setup::run(&workspace, arguments.core),
+        Command::Build { release } => {
+            let profile = if release { Profile::Release } else { Profile::Debug };
+            build::run(&workspace, arguments.core, &[profile]).map(drop)
+        }
+        Command::Lint => lint::run(&workspace, arguments.core),
+        Command::Test { no_vm } => test::run(&workspace, arguments.core, !no_vm),
+        Command::Demo { keep } => demo::run(&workspace, arguments.core, keep),
+        Command::VmTest { kernels } => vm_test::run(&workspace, arguments.core, &kernels).map(drop),
+        Command::VmInit => unreachable!("handled before the workspace was located"),
+    }
+}

@@ -1,0 +1,208 @@
+//! The kernel's own answers: the same frame turned round, and a reset for the daemon's half of the connection.
+
+use aya_ebpf::helpers::generated::{
+    bpf_clone_redirect, bpf_ktime_get_boot_ns, bpf_redirect, bpf_skb_change_proto, bpf_skb_change_tail,
+};
+use aya_ebpf::programs::TcContext;
+use imds_common::address::SERVICE_PORT;
+use imds_common::answer::{
+    DATE_LENGTH, DATES, KERNEL_ANSWER_MAX, KERNEL_ANSWERS, kernel_answer_index, kernel_status,
+};
+use imds_common::counters::Counter;
+use imds_common::flow::{ACK, FIN, Flow, PSH, RST, Segment};
+use imds_common::verdict::Refusal;
+
+use crate::exchange::{Exchange, OPTIONS};
+use crate::exit;
+use crate::maps::{FRAME_MAX, IMDS_DATES, IMDS_SCRATCH, host_link};
+use crate::packet::{self, ETH, ETHERTYPE_IPV4, ETHERTYPE_IPV6, HelperError, IPV4, IPV6, PROTOCOL_TCP, TCP};
+use crate::reply::{self, NORMAL_TTL};
+use crate::deliver;
+
+/// The payload's place in an answer.
+const PAYLOAD: u32 = ETH + IPV4 + TCP + OPTIONS;
+/// No-operation, no-operation, and a timestamp option's kind and length (RFC 7323, appendix A).
+const TIMESTAMP_MARK: u32 = u32::from_be_bytes([1, 1, 8, 10]);
+/// The window in our segments: the client has nothing more to send.
+const WINDOW: u16 = 512;
+
+/// One segment of ours.
+struct Ours {
+    seq: u32,
+    ack: u32,
+    flags: u8,
+    limited: bool,
+    /// The index of an answer in [`KERNEL_ANSWERS`].
+    answer: Option<usize>,
+}
+
+/// Refuses the request: answers it, resets the daemon's half, and takes the flow over.
+#[inline(always)]
+pub fn refuse(ctx: &TcContext, exchange: &Exchange, flow: *mut Flow, refusal: Refusal, limited: bool) -> i32 {
+    exit::count(exchange.slot(), refusal.counter());
+    if exchange.word.refuses_silently() {
+        return exit::drop(exchange.slot(), Counter::DroppedSilently);
+    }
+    let answer = kernel_answer_index(kernel_status(refusal), date().is_some());
+    let length = KERNEL_ANSWERS[answer & (KERNEL_ANSWERS.len() - 1)].length;
+    // SAFETY: a live map value; from here on the daemon's segments on this flow are dropped.
+    unsafe { (*flow).refuse(exchange.segment, length, answer as u32, limited) };
+    if reset(ctx, exchange) != 0 {
+        return exit::drop(exchange.slot(), Counter::DroppedHelper);
+    }
+    repeat(ctx, exchange, flow)
+}
+
+/// Sends the answer that the flow was refused with.
+#[inline(always)]
+pub fn repeat(ctx: &TcContext, exchange: &Exchange, flow: *mut Flow) -> i32 {
+    // SAFETY: a live map value, copied out.
+    let flow = unsafe { &*flow };
+    let ours = Ours {
+        seq: flow.answer,
+        ack: flow.boundary,
+        flags: PSH | ACK | FIN,
+        limited: flow.limited != 0,
+        answer: Some(flow.refusal as usize),
+    };
+    send(ctx, exchange, &ours)
+}
+
+/// Acknowledges what came on a refused flow.
+#[inline(always)]
+pub fn acknowledge(ctx: &TcContext, exchange: &Exchange, flow: *mut Flow) -> i32 {
+    // SAFETY: a live map value, copied out.
+    let (seq, ack) = unsafe { ((*flow).sent, (*flow).boundary) };
+    send(ctx, exchange, &Ours { seq, ack, flags: ACK, limited: false, answer: None })
+}
+
+/// Shrinks the frame to a reset in the client's name, sends a copy into the namespace, and leaves bare headers.
+/// Its sequence number is what the daemon expects next, so it takes the reset at once (RFC 5961, section 3.2).
+/// 0, or not if a helper failed. A function with a stack of its own.
+#[inline(never)]
+fn reset(ctx: &TcContext, exchange: &Exchange) -> i32 {
+    if try_reset(ctx, exchange).is_ok() { 0 } else { 1 }
+}
+
+#[inline(always)]
+fn try_reset(ctx: &TcContext, exchange: &Exchange) -> Result<(), HelperError> {
+    change_tail(ctx, ETH + IPV4 + TCP)?;
+    // SAFETY: the context is the program's own.
+    packet::check(unsafe { bpf_skb_change_proto(ctx.skb.skb, ETHERTYPE_IPV6.to_be(), 0) })?;
+    let headers = deliver::headers(&exchange.identity, TCP as u16);
+    packet::store(ctx, 0, headers.as_ptr(), ETH + IPV6)?;
+    let Segment { seq, ack, .. } = exchange.segment;
+    let tcp = tcp_header(exchange.tcp.source, SERVICE_PORT, seq, ack, TCP, RST | ACK);
+    packet::store(ctx, ETH + IPV6, tcp.as_ptr(), TCP)?;
+    // The two addresses as they stand in the headers, and then length and protocol.
+    let rest = [0, 0, 0, TCP as u8, 0, 0, 0, PROTOCOL_TCP];
+    let pseudo = packet::sum(rest.as_ptr(), 8, packet::sum(headers[22..].as_ptr(), 32, 0));
+    packet::fill_tcp_checksum(ctx, ETH + IPV6, pseudo, packet::sum(tcp.as_ptr(), TCP, 0))?;
+    // SAFETY: the context is the program's own. Should the copy be lost, the daemon's half times out.
+    unsafe { bpf_clone_redirect(ctx.skb.skb, host_link(), 0) };
+    // SAFETY: the context is the program's own.
+    packet::check(unsafe { bpf_skb_change_proto(ctx.skb.skb, ETHERTYPE_IPV4.to_be(), 0) })
+}
+
+/// Sends the frame back as one of ours. A function with a stack of its own.
+#[inline(never)]
+fn send(ctx: &TcContext, exchange: &Exchange, ours: &Ours) -> i32 {
+    match rewrite(ctx, exchange, ours) {
+        Ok(()) => {
+            exit::count(exchange.slot(), Counter::Answered);
+            // SAFETY: the helper only marks the packet to be moved.
+            unsafe { bpf_redirect(exchange.ifindex, 0) as i32 }
+        }
+        Err(HelperError) => exit::drop(exchange.slot(), Counter::DroppedHelper),
+    }
+}
+
+#[inline(always)]
+fn rewrite(ctx: &TcContext, exchange: &Exchange, ours: &Ours) -> Result<(), HelperError> {
+    let Some(scratch) = IMDS_SCRATCH.get_ptr_mut(0) else { return Err(HelperError) };
+    // SAFETY: this CPU's scratch, whole as long as the program runs; no other reference to this part of it lives.
+    let frame = unsafe { &mut (*scratch).frame };
+    frame[54..66].copy_from_slice(&timestamps(exchange));
+    let length = match ours.answer {
+        Some(answer) => write_answer(frame, answer),
+        None => 0,
+    };
+    let tcp_length = TCP + OPTIONS + length;
+    let ttl = if ours.limited { exchange.word.hop_limit() } else { NORMAL_TTL };
+    frame[..34].copy_from_slice(&reply::headers(&exchange.client, ttl, tcp_length as u16));
+    let (port, flags) = (exchange.tcp.source, ours.flags);
+    frame[34..54].copy_from_slice(&tcp_header(SERVICE_PORT, port, ours.seq, ours.ack, TCP + OPTIONS, flags));
+
+    // The two addresses as they stand in the IPv4 header, and then protocol and length.
+    let [l0, l1] = (tcp_length as u16).to_be_bytes();
+    let rest = [0, PROTOCOL_TCP, l0, l1];
+    let pseudo = packet::sum(rest.as_ptr(), 4, packet::sum(frame[26..].as_ptr(), 8, 0));
+    // The answer ends in zeros, so the sum may run to the next multiple of four.
+    let segment = packet::sum(frame[34..].as_ptr(), (tcp_length + 3) & !3, 0);
+
+    let total = ETH + IPV4 + tcp_length;
+    change_tail(ctx, total)?;
+    packet::store(ctx, 0, frame.as_ptr(), total)?;
+    packet::fill_tcp_checksum(ctx, ETH + IPV4, pseudo, segment)
+}
+
+/// The timestamps for our segment: the client's own back to it, and for ours the last one of this connection that
+/// it has seen, which no check for old duplicates can refuse (RFC 7323, section 5).
+#[inline(always)]
+fn timestamps(exchange: &Exchange) -> [u8; OPTIONS as usize] {
+    let [m0, m1, m2, m3, v0, v1, v2, v3, e0, e1, e2, e3] = exchange.options;
+    if u32::from_be_bytes([m0, m1, m2, m3]) != TIMESTAMP_MARK {
+        return [1; OPTIONS as usize];
+    }
+    [m0, m1, m2, m3, e0, e1, e2, e3, v0, v1, v2, v3]
+}
+
+#[inline(always)]
+fn change_tail(ctx: &TcContext, length: u32) -> Result<(), HelperError> {
+    // SAFETY: the context is the program's own.
+    packet::check(unsafe { bpf_skb_change_tail(ctx.skb.skb, length, 0) })
+}
+
+#[inline(always)]
+fn tcp_header(source: u16, destination: u16, seq: u32, ack: u32, length: u32, flags: u8) -> [u8; TCP as usize] {
+    let [s0, s1] = source.to_be_bytes();
+    let [d0, d1] = destination.to_be_bytes();
+    let [q0, q1, q2, q3] = seq.to_be_bytes();
+    let [a0, a1, a2, a3] = ack.to_be_bytes();
+    let [w0, w1] = WINDOW.to_be_bytes();
+    [s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, (length as u8) << 2, flags, w0, w1, 0, 0, 0, 0]
+}
+
+/// An answer, by words.
+type Words = [u64; KERNEL_ANSWER_MAX / 8];
+
+/// Writes an answer into the frame and returns its length.
+#[inline(always)]
+fn write_answer(frame: &mut [u8; FRAME_MAX], answer: usize) -> u32 {
+    let template = &KERNEL_ANSWERS[answer & (KERNEL_ANSWERS.len() - 1)];
+    let payload = &mut frame[PAYLOAD as usize..PAYLOAD as usize + KERNEL_ANSWER_MAX];
+    // SAFETY: both are KERNEL_ANSWER_MAX bytes at a multiple of eight: see Scratch and KernelAnswer.
+    unsafe { *payload.as_mut_ptr().cast::<Words>() = *template.bytes.as_ptr().cast::<Words>() };
+    // SAFETY: a static; volatile, so that the bounds below aren't known to the compiler and left out: the verifier
+    // needs to see them.
+    let (length, at) = unsafe {
+        (core::ptr::read_volatile(&raw const template.length), core::ptr::read_volatile(&raw const template.date_at))
+    };
+    let at = at as usize;
+    if answer & 1 != 0
+        && at <= KERNEL_ANSWER_MAX - DATE_LENGTH
+        && let Some(text) = date()
+    {
+        payload[at..at + DATE_LENGTH].copy_from_slice(&text[..DATE_LENGTH]);
+    }
+    length & (KERNEL_ANSWER_MAX as u32 - 1)
+}
+
+/// The date of this second, if the daemon has told it.
+#[inline(always)]
+fn date() -> Option<&'static [u8; 32]> {
+    // SAFETY: the helper only returns the clock.
+    let second = unsafe { bpf_ktime_get_boot_ns() } / 1_000_000_000;
+    let entry = IMDS_DATES.get(second as u32 & (DATES - 1))?;
+    if entry.second == second { Some(&entry.text) } else { None }
+}

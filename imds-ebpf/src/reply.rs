@@ -1,0 +1,124 @@
+//! The way back: tc ingress of the service link's end on the host. IPv6 becomes IPv4, the TTL follows the hop limit,
+//! the client's own MACs return, and the frame leaves by the slot's interface.
+
+use aya_ebpf::helpers::generated::{bpf_redirect, bpf_skb_change_proto};
+use aya_ebpf::programs::TcContext;
+use imds_common::address::{Identity, SERVICE_PORT, SERVICE_V4, SERVICE_V6};
+use imds_common::counters::Counter;
+use imds_common::flow::{self, Daemon};
+use imds_common::options::OptionsWord;
+use imds_common::place::Client;
+use imds_common::slot::NOBODY;
+
+use crate::exit;
+use crate::maps::{IMDS_OPTIONS, IMDS_SLOTS, IMDS_TABLES};
+use crate::packet::{self, ETH, ETHERTYPE_IPV4, ETHERTYPE_IPV6, HelperError, IPV4, IPV6, PROTOCOL_TCP, TcpHeader};
+use crate::tables;
+
+/// The TTL of what isn't limited.
+pub const NORMAL_TTL: u8 = 64;
+
+/// Judges one packet of the namespace's. A function with a stack of its own.
+#[inline(never)]
+pub fn handle(ctx: &TcContext) -> i32 {
+    match read(ctx) {
+        Some(packet) => answer(ctx, &packet),
+        None => exit::drop(NOBODY as u32, Counter::DroppedReplyStray),
+    }
+}
+
+struct Reply {
+    identity: Identity,
+    /// What the IPv6 header says that follows it, in bytes.
+    length: u16,
+    tcp: TcpHeader,
+}
+
+/// A TCP segment of the service's to an identity; anything else is stray.
+#[inline(always)]
+fn read(ctx: &TcContext) -> Option<Reply> {
+    if ctx.skb.protocol() != ETHERTYPE_IPV6.to_be() as u32 {
+        return None;
+    }
+    let header = packet::load::<{ IPV6 as usize }>(ctx, ETH)?;
+    let [_, _, _, _, l0, l1, protocol, _, ..] = header;
+    if protocol != PROTOCOL_TCP {
+        return None;
+    }
+    let [source, destination] = packet::addresses(&header);
+    if !packet::same_address(&source, &SERVICE_V6) {
+        return None;
+    }
+    let identity = Identity::from_address(destination)?;
+    let tcp = TcpHeader::read(ctx, ETH + IPV6)?;
+    let length = u16::from_be_bytes([l0, l1]);
+    if tcp.source != SERVICE_PORT || (length as u32) < tcp.length {
+        return None;
+    }
+    Some(Reply { identity, length, tcp })
+}
+
+#[inline(always)]
+fn answer(ctx: &TcContext, reply: &Reply) -> i32 {
+    let number = reply.identity.slot as u32;
+    let (Some(slot), Some(word), Some(tables)) =
+        (IMDS_SLOTS.get(number), IMDS_OPTIONS.get(number), IMDS_TABLES.get_ptr_mut(number))
+    else {
+        return exit::drop(NOBODY as u32, Counter::DroppedReplyStray);
+    };
+    let word = OptionsWord::from_bits(*word);
+    if slot.generation != reply.identity.generation || !word.is_owned() {
+        return exit::drop(number, Counter::DroppedReplyGeneration);
+    }
+    let Some(client) = tables::client_at(tables, reply.identity.place as u32) else {
+        return exit::drop(number, Counter::DroppedReplyPlace);
+    };
+    let segment = reply.tcp.segment(reply.length as u32 - reply.tcp.length);
+    let key = flow::key(reply.identity.place as u32, reply.tcp.destination);
+    let class = match tables::flow(tables, key) {
+        // SAFETY: a live map value; the two programs write different fields of a flow.
+        Some(flow) => unsafe { (*flow).daemon(segment, tables::now_ms()) },
+        None => flow::limit(segment),
+    };
+    let ttl = match class {
+        Daemon::Normal => NORMAL_TTL,
+        Daemon::Limited => {
+            exit::count(number, Counter::Limited);
+            word.hop_limit()
+        }
+        Daemon::Drop => return exit::drop(number, Counter::DroppedReplyRefused),
+    };
+    match rewrite(ctx, reply, &client, ttl) {
+        Ok(()) => {
+            exit::count(number, Counter::Answered);
+            // SAFETY: the helper only marks the packet to be moved.
+            unsafe { bpf_redirect(slot.ifindex, 0) as i32 }
+        }
+        Err(HelperError) => exit::drop(number, Counter::DroppedHelper),
+    }
+}
+
+/// Ethernet and IPv4 headers to a client, `length` bytes of IPv4 payload after them.
+#[inline(always)]
+pub fn headers(client: &Client, ttl: u8, length: u16) -> [u8; (ETH + IPV4) as usize] {
+    let [c0, c1, c2, c3, ..] = client.address;
+    let mut bytes = [0; (ETH + IPV4) as usize];
+    bytes[..6].copy_from_slice(&client.mac);
+    bytes[6..12].copy_from_slice(&client.gateway);
+    bytes[12..14].copy_from_slice(&ETHERTYPE_IPV4.to_be_bytes());
+    bytes[14..].copy_from_slice(&packet::ipv4_header(length + IPV4 as u16, ttl, SERVICE_V4, [c0, c1, c2, c3]));
+    bytes
+}
+
+#[inline(always)]
+fn rewrite(ctx: &TcContext, reply: &Reply, client: &Client, ttl: u8) -> Result<(), HelperError> {
+    let headers = headers(client, ttl, reply.length);
+    let mut before = [0u8; 32];
+    before[..16].copy_from_slice(&SERVICE_V6);
+    before[16..].copy_from_slice(&reply.identity.to_address());
+    let difference = packet::sum_difference(&before, headers[26..].as_ptr(), 8);
+    // SAFETY: the context is the program's own.
+    packet::check(unsafe { bpf_skb_change_proto(ctx.skb.skb, ETHERTYPE_IPV4.to_be(), 0) })?;
+    packet::store(ctx, 0, headers.as_ptr(), ETH + IPV4)?;
+    packet::mend_tcp_checksum(ctx, ETH + IPV4, difference)
+}

@@ -1,0 +1,84 @@
+//! Reading a request's head and token out of a segment, and the verdict on it.
+
+use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
+use aya_ebpf::programs::TcContext;
+use imds_common::request::{KERNEL_HEAD_MAX, Scan};
+use imds_common::token::{Key, TOKEN_TEXT_LENGTH};
+use imds_common::verdict::{Refusal, kernel_refusal};
+
+use crate::exchange::Exchange;
+use crate::maps::{IMDS_KEYS, IMDS_SCRATCH};
+use crate::packet;
+
+/// What the kernel makes of a segment that stands at a request's beginning.
+#[derive(Clone, Copy)]
+pub struct Judged {
+    /// The refusal it is sure of.
+    pub refusal: Option<Refusal>,
+    /// Whether the segment is exactly one whole read.
+    pub is_read: bool,
+}
+
+/// Judges the segment's payload.
+#[inline(always)]
+pub fn judge(ctx: &TcContext, exchange: &Exchange) -> Judged {
+    let word = exchange.word;
+    // With the endpoint disabled everything is refused, whatever of it can be read.
+    let unread =
+        Judged { refusal: if word.endpoint_enabled() { None } else { Some(Refusal::EndpointDisabled) }, is_read: false };
+    let Some(scan) = scan(ctx, exchange) else { return unread };
+    if !scan.is_complete() {
+        return unread;
+    }
+    let request = scan.facts();
+    let token_valid = request.asks_for_token() && word.endpoint_enabled() && verify(ctx, exchange, scan.token_span());
+    Judged {
+        refusal: kernel_refusal(word, &request, token_valid),
+        is_read: request.is_read() && !scan.has_body() && scan.head_length() == exchange.segment.length,
+    }
+}
+
+/// Scans the payload, if it is short enough for a head that the kernel reads.
+#[inline(never)]
+fn scan(ctx: &TcContext, exchange: &Exchange) -> Option<Scan> {
+    let length = exchange.segment.length;
+    if length == 0 || length > KERNEL_HEAD_MAX as u32 {
+        return None;
+    }
+    let scratch = IMDS_SCRATCH.get_ptr_mut(0)?;
+    // SAFETY: this CPU's scratch, whole as long as the program runs.
+    let head = unsafe { &raw mut (*scratch).head };
+    // The oldest verifier wants to see by itself that the length is 1 at least and no more than the buffer has.
+    let bounded = ((length - 1) & (KERNEL_HEAD_MAX as u32 - 1)) + 1;
+    packet::load_into(ctx, exchange.payload(), head.cast(), bounded).ok()?;
+    let mut scan = Scan::new();
+    for position in 0..KERNEL_HEAD_MAX {
+        if position as u32 >= bounded {
+            break;
+        }
+        // SAFETY: the position is below the buffer's length.
+        scan.step(unsafe { *head.cast::<u8>().add(position) });
+    }
+    Some(scan)
+}
+
+/// Whether the token in the head is good for this instance. A function with a stack of its own.
+#[inline(never)]
+fn verify(ctx: &TcContext, exchange: &Exchange, (start, length): (u32, u32)) -> bool {
+    if length != TOKEN_TEXT_LENGTH as u32 {
+        return false;
+    }
+    let Some(scratch) = IMDS_SCRATCH.get_ptr_mut(0) else { return false };
+    // SAFETY: this CPU's scratch, whole as long as the program runs; no other reference to this part of it lives.
+    let text = unsafe { &mut (*scratch).token };
+    if packet::load_into(ctx, exchange.payload() + start, text.as_mut_ptr(), TOKEN_TEXT_LENGTH as u32).is_err() {
+        return false;
+    }
+    // SAFETY: as above.
+    let presented = unsafe { &mut (*scratch).presented };
+    presented.read(text);
+    let Some(key) = IMDS_KEYS.get(Key::index_of(presented.key_number())) else { return false };
+    // SAFETY: the helper only returns the clock.
+    let now_ms = unsafe { bpf_ktime_get_boot_ns() } / 1_000_000;
+    presented.verify(key, exchange.token_generation, now_ms).is_some()
+}

@@ -1,0 +1,80 @@
+//! Instances as tables.
+
+use super::table::{Look, lines, state, text};
+use crate::control::protocol::{InstanceView, InterfaceView};
+
+/// An interface's status while the kernel enforces on it.
+const ENFORCED: &str = "enforced";
+
+/// A line for each instance.
+pub(super) fn list(look: Look, instances: &[InstanceView]) -> String {
+    let mut table = look.headed(&[
+        "Instance",
+        "Type",
+        "Zone",
+        "Private IP",
+        "Interfaces",
+        "HttpTokens",
+        "HopLimit",
+        "HttpEndpoint",
+        "State",
+    ]);
+    for instance in instances {
+        let options = &instance.metadata_options;
+        table.add_row([
+            text(&instance.instance_id),
+            text(&instance.instance_type),
+            text(&instance.availability_zone),
+            text(&instance.private_ip.to_string()),
+            text(&instance.interfaces.iter().map(name_and_lack).collect::<Vec<_>>().join(", ")),
+            text(&options.http_tokens),
+            text(&options.http_put_response_hop_limit.to_string()),
+            text(&options.http_endpoint),
+            state(&options.state, super::options::APPLIED),
+        ]);
+    }
+    lines(table)
+}
+
+fn name_and_lack(interface: &InterfaceView) -> String {
+    let InterfaceView { name, status, .. } = interface;
+    if status == ENFORCED { name.clone() } else { format!("{name} ({status})") }
+}
+
+/// All of one instance.
+pub(super) fn one(look: Look, instance: &InstanceView) -> String {
+    let mut table = look.bare();
+    let mut row = |label: &str, value: &str| {
+        table.add_row([text(label), text(value)]);
+    };
+    row("Instance", &instance.instance_id);
+    row("Image", &instance.image_id);
+    row("Type", &instance.instance_type);
+    row("Zone", &instance.availability_zone);
+    row("Account", &instance.account_id);
+    row("Private IP", &instance.private_ip.to_string());
+    row("Hostname", &instance.hostname);
+    for interface in &instance.interfaces {
+        let InterfaceView { name, ifindex, slot, status } = interface;
+        let index = ifindex.map_or_else(String::new, |index| format!(", index {index}"));
+        row("Interface", &format!("{name}: {status}{index}, slot {slot}"));
+    }
+    if let Some(role) = &instance.iam_role {
+        let expiration = instance.credentials_expiration.as_deref();
+        row("Role", &expiration.map_or_else(|| role.clone(), |at| format!("{role}, credentials expire {at}")));
+    }
+    for (key, value) in &instance.tags {
+        row("Tag", &format!("{key}={value}"));
+    }
+    if let Some(bytes) = instance.user_data_bytes {
+        row("User data", &format!("{bytes} bytes"));
+    }
+    let options = &instance.metadata_options;
+    row("HttpTokens", &options.http_tokens);
+    row("HttpPutResponseHopLimit", &options.http_put_response_hop_limit.to_string());
+    row("HttpEndpoint", &options.http_endpoint);
+    row("HttpProtocolIpv6", &options.http_protocol_ipv6);
+    row("InstanceMetadataTags", &options.instance_metadata_tags);
+    table.add_row([text("State"), state(&options.state, super::options::APPLIED)]);
+    lines(table)
+}

@@ -1,0 +1,69 @@
+//! What the daemon says, as tables or as JSON.
+
+mod instances;
+mod options;
+mod stats;
+mod table;
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use table::Look;
+pub(super) use table::printable;
+
+use super::error::Error;
+use super::invocation::View;
+use crate::control::protocol::Payload;
+
+/// How to print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people
+    Table,
+    /// For programs: one document
+    Json,
+}
+
+/// Turns payloads into text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Printer {
+    pub(super) format: Format,
+    /// Whether tables have colours.
+    pub(super) colour: bool,
+}
+
+impl Printer {
+    /// The text of a payload, ending with a newline.
+    pub(super) fn render(self, view: &View, payload: Payload) -> Result<String, Error> {
+        let look = Look { colour: self.colour };
+        match (view, payload) {
+            (View::Instance, Payload::Instance(instance)) => self.either(&instance, || instances::one(look, &instance)),
+            (View::Deletion, Payload::Instance(instance)) => {
+                self.either(&instance, || format!("deleted {}\n", printable(&instance.instance_id)))
+            }
+            (View::Instances, Payload::Instances(all)) => self.either(&all, || instances::list(look, &all)),
+            (View::OptionsOfOne, Payload::Instance(instance)) => {
+                self.either(&instance.metadata_options, || options::list(look, std::slice::from_ref(&instance)))
+            }
+            (View::OptionsOfEach, Payload::Instances(changed)) => {
+                self.either(&changed, || options::list(look, &changed))
+            }
+            (View::Stats, Payload::Stats(stats)) => self.either(&stats, || stats::table(look, &stats)),
+            (View::StatsOverTime, Payload::Stats(stats)) => match self.format {
+                Format::Table => Ok(stats::table(look, &stats)),
+                Format::Json => serde_json::to_string(&stats).map(|line| line + "\n").map_err(Error::Json),
+            },
+            _ => Err(Error::Payload),
+        }
+    }
+
+    fn either(self, payload: &impl Serialize, table: impl FnOnce() -> String) -> Result<String, Error> {
+        match self.format {
+            Format::Table => Ok(table()),
+            Format::Json => serde_json::to_string_pretty(payload).map(|text| text + "\n").map_err(Error::Json),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

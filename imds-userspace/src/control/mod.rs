@@ -1,0 +1,4 @@
+//! The operator's socket.
+
+pub mod client;
+pub mod protocol;

@@ -1,0 +1,119 @@
+//! The registry's read side: who is behind a slot, for the service to look up without a lock.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use imds_common::options::OptionsWord;
+use imds_common::token::{KEYS, Key};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::dataplane::counters::SlotCounter;
+use crate::metadata::tree::Tree;
+
+/// Connections that one instance may have in the daemon at once.
+pub const CONNECTIONS: usize = imds_common::flow::FLOWS;
+
+/// What the service needs to know of the instance behind a slot.
+pub struct Served {
+    /// Its id, for logs.
+    pub instance_id: String,
+    /// The slot's address generation: a connection of another one is reset.
+    pub generation: u16,
+    /// The slot's token generation.
+    pub token_generation: u64,
+    /// The service's own counters of this slot.
+    pub counters: SlotCounter,
+    /// One permit a connection.
+    pub connections: Arc<Semaphore>,
+    /// Cancelled when the instance is deleted: every connection of it ends at once.
+    pub gone: CancellationToken,
+    options: AtomicU64,
+    tree: ArcSwap<Tree>,
+}
+
+impl Served {
+    /// An instance as it begins to be served.
+    #[must_use]
+    pub fn new(
+        instance_id: String,
+        (generation, token_generation): (u16, u64),
+        counters: SlotCounter,
+        options: OptionsWord,
+        tree: Arc<Tree>,
+    ) -> Self {
+        Self {
+            instance_id,
+            generation,
+            token_generation,
+            counters,
+            connections: Arc::new(Semaphore::new(CONNECTIONS)),
+            gone: CancellationToken::new(),
+            options: AtomicU64::new(options.bits()),
+            tree: ArcSwap::new(tree),
+        }
+    }
+
+    /// Its options now.
+    #[must_use]
+    pub fn options(&self) -> OptionsWord {
+        OptionsWord::from_bits(self.options.load(Ordering::Acquire))
+    }
+
+    /// Its tree now.
+    #[must_use]
+    pub fn tree(&self) -> Arc<Tree> {
+        self.tree.load_full()
+    }
+
+    /// Replaces its options.
+    pub fn set_options(&self, options: OptionsWord) {
+        self.options.store(options.bits(), Ordering::Release);
+    }
+
+    /// Replaces its tree: readers see the old one or the new one.
+    pub fn set_tree(&self, tree: Arc<Tree>) {
+        self.tree.store(tree);
+    }
+}
+
+/// The keys of the tokens: the one that signs now, and all that still verify.
+#[derive(Clone, Copy)]
+pub struct KeyRing {
+    /// By number modulo [`KEYS`].
+    pub keys: [Key; KEYS],
+    /// The number of the one that signs.
+    pub current: u8,
+}
+
+/// Who is behind each slot.
+pub struct Directory {
+    slots: Vec<ArcSwapOption<Served>>,
+    keys: ArcSwap<KeyRing>,
+}
+
+impl Directory {
+    /// An empty directory of so many slots.
+    #[must_use]
+    pub fn new(slots: usize, keys: KeyRing) -> Self {
+        Self { slots: (0..slots).map(|_| ArcSwapOption::empty()).collect(), keys: ArcSwap::from_pointee(keys) }
+    }
+
+    /// Who is behind `slot`.
+    #[must_use]
+    pub fn get(&self, slot: u16) -> Option<Arc<Served>> {
+        self.slots.get(usize::from(slot))?.load_full()
+    }
+
+    /// Puts somebody behind `slot`, or nobody; whoever was there before comes back.
+    pub fn set(&self, slot: u16, served: Option<Arc<Served>>) -> Option<Arc<Served>> {
+        self.slots.get(usize::from(slot))?.swap(served)
+    }
+
+    /// The keys of the tokens.
+    #[must_use]
+    pub fn keys(&self) -> Arc<KeyRing> {
+        self.keys.load_full()
+    }
+}

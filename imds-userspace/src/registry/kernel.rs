@@ -1,0 +1,115 @@
+//! What the registry needs of the kernel's side.
+
+use std::future::Future;
+
+use imds_common::counters::SlotCounters;
+use imds_common::options::OptionsWord;
+use rustix::net::netdevice::name_to_index;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+
+use crate::dataplane::counters::SlotCounter;
+use crate::dataplane::interface::{Interface, InterfaceError};
+use crate::dataplane::{Dataplane, DataplaneError, SlotStatus};
+
+/// The kernel's side, as [`Dataplane`] is it.
+pub trait Kernel: Send + Sync + 'static {
+    /// The index of an interface of this name, whatever its kind; cheap enough to be asked every second.
+    fn index_of(&self, name: &str) -> Option<u32>;
+
+    /// Looks an interface up and checks that its ingress carries a guest's packets.
+    fn find(&self, name: &str) -> impl Future<Output = Result<Interface, InterfaceError>> + Send;
+
+    /// Every slot that an interface leads to.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's.
+    fn status(&self) -> Result<Vec<SlotStatus>, DataplaneError>;
+
+    /// Closes a slot and gives it a fresh address generation and token generation, empty tables and counters.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's.
+    fn prepare(&self, slot: u16) -> Result<(u16, u64), DataplaneError>;
+
+    /// Leads `interface` to a prepared slot: its first packet is judged by `options`.
+    fn assign(
+        &self,
+        slot: u16,
+        interface: &Interface,
+        options: OptionsWord,
+    ) -> impl Future<Output = Result<SlotStatus, DataplaneError>> + Send;
+
+    /// Sees to it that the program of this build is attached to the interface of a slot that has an owner already.
+    fn keep(&self, status: &SlotStatus) -> impl Future<Output = Result<(), DataplaneError>> + Send;
+
+    /// Takes a slot from its owner.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's.
+    fn release(&self, slot: u16) -> Result<(), DataplaneError>;
+
+    /// Replaces a slot's options: the next packet sees them.
+    fn set_options(&self, slot: u16, options: OptionsWord);
+
+    /// The kernel's counters of a slot.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's.
+    fn kernel_counters(&self, slot: u16) -> Result<SlotCounters, DataplaneError>;
+
+    /// The daemon's own counters of a slot.
+    fn service_counters(&self, slot: u16) -> SlotCounter;
+}
+
+impl Kernel for Dataplane {
+    fn index_of(&self, name: &str) -> Option<u32> {
+        // Any socket of this network namespace takes the question.
+        let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None).ok()?;
+        name_to_index(socket, name).ok()
+    }
+
+    async fn find(&self, name: &str) -> Result<Interface, InterfaceError> {
+        Interface::find(name).await
+    }
+
+    fn status(&self) -> Result<Vec<SlotStatus>, DataplaneError> {
+        Self::status(self)
+    }
+
+    fn prepare(&self, slot: u16) -> Result<(u16, u64), DataplaneError> {
+        Self::prepare(self, slot)
+    }
+
+    async fn assign(
+        &self,
+        slot: u16,
+        interface: &Interface,
+        options: OptionsWord,
+    ) -> Result<SlotStatus, DataplaneError> {
+        Self::assign(self, slot, interface, options).await
+    }
+
+    async fn keep(&self, status: &SlotStatus) -> Result<(), DataplaneError> {
+        Self::keep(self, status).await
+    }
+
+    fn release(&self, slot: u16) -> Result<(), DataplaneError> {
+        Self::release(self, slot)
+    }
+
+    fn set_options(&self, slot: u16, options: OptionsWord) {
+        Self::set_options(self, slot, options);
+    }
+
+    fn kernel_counters(&self, slot: u16) -> Result<SlotCounters, DataplaneError> {
+        Self::kernel_counters(self, slot)
+    }
+
+    fn service_counters(&self, slot: u16) -> SlotCounter {
+        Self::service_counters(self, slot)
+    }
+}

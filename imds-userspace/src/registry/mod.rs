@@ -1,0 +1,3 @@
+//! Instances, their options, and the store behind them.
+
+pub mod directory;

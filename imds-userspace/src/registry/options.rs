@@ -1,0 +1,312 @@
+//! Metadata options as requests and replies write them: parsed, checked against each other, shown.
+//!
+//! Names, values and rules: behaviour.md section 7.
+
+use std::collections::BTreeMap;
+
+use imds_common::options::{HopLimit, HttpTokens, MetadataOptions, OptionsWord, Switch};
+use thiserror::Error;
+
+use crate::control::protocol::{OptionChanges, OptionsView};
+
+/// Why options can't be what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum OptionsError {
+    /// A value that the option doesn't take, in EC2's words.
+    #[error("A value of '{}' is not valid for {option}. Specify either '{either}' or '{or}' and try again.", .value.escape_debug())]
+    Value {
+        /// The option.
+        option: &'static str,
+        /// What was given.
+        value: String,
+        /// One value that it takes.
+        either: &'static str,
+        /// The other.
+        or: &'static str,
+    },
+    /// A hop limit out of range.
+    #[error("HttpPutResponseHopLimit is 1 to 64, got {0}")]
+    HopLimit(i64),
+    /// An option that needs the endpoint.
+    #[error("{option} can't be set while HttpEndpoint is disabled; set HttpEndpoint to enabled too, or leave {option} out")]
+    EndpointDisabled {
+        /// The option that was set.
+        option: &'static str,
+    },
+    /// A tag that can't be a path.
+    #[error(
+        "the tag key \"{}\" can't be shown while InstanceMetadataTags is enabled: only letters, digits and + - = . , _ : @ \
+         can, and not '.', '..' or '_index' alone; rename the tag, or leave InstanceMetadataTags disabled",
+        .key.escape_debug()
+    )]
+    TagKey {
+        /// The key.
+        key: String,
+    },
+}
+
+/// Changes whose values are all valid; what is `None` keeps its value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    tokens: Option<HttpTokens>,
+    hop_limit: Option<HopLimit>,
+    endpoint: Option<Switch>,
+    ipv6: Option<Switch>,
+    tags: Option<Switch>,
+}
+
+impl Changes {
+    /// Reads each value.
+    ///
+    /// # Errors
+    ///
+    /// [`OptionsError::Value`] and [`OptionsError::HopLimit`], for the first value that its option doesn't take.
+    pub fn parse(changes: &OptionChanges) -> Result<Self, OptionsError> {
+        let OptionChanges {
+            http_tokens,
+            http_put_response_hop_limit,
+            http_endpoint,
+            http_protocol_ipv6,
+            instance_metadata_tags,
+        } = changes;
+        let tokens = http_tokens.as_deref().map(|value| {
+            value.parse().map_err(|_| OptionsError::Value {
+                option: "HttpTokens",
+                value: value.to_owned(),
+                either: HttpTokens::Optional.as_str(),
+                or: HttpTokens::Required.as_str(),
+            })
+        });
+        let hop_limit = http_put_response_hop_limit.map(|value| {
+            u8::try_from(value).ok().and_then(|limit| HopLimit::new(limit).ok()).ok_or(OptionsError::HopLimit(value))
+        });
+        Ok(Self {
+            tokens: tokens.transpose()?,
+            hop_limit: hop_limit.transpose()?,
+            endpoint: switch("HttpEndpoint", http_endpoint)?,
+            ipv6: switch("HttpProtocolIpv6", http_protocol_ipv6)?,
+            tags: switch("InstanceMetadataTags", instance_metadata_tags)?,
+        })
+    }
+
+    /// The options after the changes.
+    ///
+    /// # Errors
+    ///
+    /// [`OptionsError::EndpointDisabled`] when the result has no endpoint but an option that needs one was set;
+    /// [`OptionsError::TagKey`] when the result shows tags and one of `tags` can't be shown.
+    pub fn apply(
+        &self,
+        current: &MetadataOptions,
+        tags: &BTreeMap<String, String>,
+    ) -> Result<MetadataOptions, OptionsError> {
+        let next = self.replace(current);
+        if !next.http_endpoint.is_enabled() {
+            let needy = [
+                ("HttpTokens", self.tokens.is_some()),
+                ("HttpPutResponseHopLimit", self.hop_limit.is_some()),
+                ("HttpProtocolIpv6", self.ipv6.is_some()),
+            ];
+            if let Some(&(option, _)) = needy.iter().find(|(_, set)| *set) {
+                return Err(OptionsError::EndpointDisabled { option });
+            }
+        }
+        let hidden = |key: &&String| !is_path_segment(key);
+        match tags.keys().find(hidden) {
+            Some(key) if next.instance_metadata_tags.is_enabled() => Err(OptionsError::TagKey { key: key.clone() }),
+            _ => Ok(next),
+        }
+    }
+
+    fn replace(&self, current: &MetadataOptions) -> MetadataOptions {
+        MetadataOptions {
+            http_tokens: self.tokens.unwrap_or(current.http_tokens),
+            http_put_response_hop_limit: self.hop_limit.unwrap_or(current.http_put_response_hop_limit),
+            http_endpoint: self.endpoint.unwrap_or(current.http_endpoint),
+            http_protocol_ipv6: self.ipv6.unwrap_or(current.http_protocol_ipv6),
+            instance_metadata_tags: self.tags.unwrap_or(current.instance_metadata_tags),
+        }
+    }
+}
+
+fn switch(option: &'static str, value: &Option<String>) -> Result<Option<Switch>, OptionsError> {
+    let parse = |value: &String| {
+        value.parse().map_err(|_| OptionsError::Value {
+            option,
+            value: value.clone(),
+            either: Switch::Enabled.as_str(),
+            or: Switch::Disabled.as_str(),
+        })
+    };
+    value.as_ref().map(parse).transpose()
+}
+
+/// Whether a tag's key can be a segment of a path (behaviour.md section 6).
+fn is_path_segment(key: &str) -> bool {
+    !matches!(key, "" | "." | ".." | "_index")
+        && key.chars().all(|c| c.is_ascii_alphanumeric() || "+-=.,_:@".contains(c))
+}
+
+/// The strictest options of which each is `a`'s or `b`'s: what may be in force between the two.
+#[must_use]
+pub fn strictest(a: &MetadataOptions, b: &MetadataOptions) -> MetadataOptions {
+    let both = |a: Switch, b: Switch| if a.is_enabled() { b } else { a };
+    MetadataOptions {
+        http_tokens: if a.http_tokens == HttpTokens::Required { a.http_tokens } else { b.http_tokens },
+        http_put_response_hop_limit: if a.http_put_response_hop_limit.get() < b.http_put_response_hop_limit.get() {
+            a.http_put_response_hop_limit
+        } else {
+            b.http_put_response_hop_limit
+        },
+        http_endpoint: both(a.http_endpoint, b.http_endpoint),
+        http_protocol_ipv6: both(a.http_protocol_ipv6, b.http_protocol_ipv6),
+        instance_metadata_tags: both(a.instance_metadata_tags, b.instance_metadata_tags),
+    }
+}
+
+/// Options as replies show them; `in_kernel` are the words of the instance's slots, `word` what each should be.
+#[must_use]
+pub fn view(options: &MetadataOptions, word: OptionsWord, mut in_kernel: impl Iterator<Item = OptionsWord>) -> OptionsView {
+    let state = if in_kernel.all(|there| there == word) { "applied" } else { "pending" };
+    OptionsView {
+        state: state.to_owned(),
+        http_tokens: options.http_tokens.as_str().to_owned(),
+        http_put_response_hop_limit: options.http_put_response_hop_limit.get(),
+        http_endpoint: options.http_endpoint.as_str().to_owned(),
+        http_protocol_ipv6: options.http_protocol_ipv6.as_str().to_owned(),
+        instance_metadata_tags: options.instance_metadata_tags.as_str().to_owned(),
+    }
+}
+
+/// Options in the store: under EC2's names, all of them.
+pub(super) mod stored {
+    use imds_common::options::MetadataOptions;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    use super::Changes;
+    use crate::control::protocol::OptionChanges;
+
+    pub(in crate::registry) fn serialize<S: Serializer>(
+        options: &MetadataOptions,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let text = |value: &str| Some(value.to_owned());
+        OptionChanges {
+            http_tokens: text(options.http_tokens.as_str()),
+            http_put_response_hop_limit: Some(options.http_put_response_hop_limit.get().into()),
+            http_endpoint: text(options.http_endpoint.as_str()),
+            http_protocol_ipv6: text(options.http_protocol_ipv6.as_str()),
+            instance_metadata_tags: text(options.instance_metadata_tags.as_str()),
+        }
+        .serialize(serializer)
+    }
+
+    pub(in crate::registry) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<MetadataOptions, D::Error> {
+        let changes = Changes::parse(&OptionChanges::deserialize(deserializer)?).map_err(Error::custom)?;
+        match changes {
+            Changes {
+                tokens: Some(http_tokens),
+                hop_limit: Some(http_put_response_hop_limit),
+                endpoint: Some(http_endpoint),
+                ipv6: Some(http_protocol_ipv6),
+                tags: Some(instance_metadata_tags),
+            } => Ok(MetadataOptions {
+                http_tokens,
+                http_put_response_hop_limit,
+                http_endpoint,
+                http_protocol_ipv6,
+                instance_metadata_tags,
+            }),
+            _ => Err(Error::custom("an option is missing")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn changes(json: &str) -> Result<Changes, OptionsError> {
+        Changes::parse(&serde_json::from_str(json).expect("test JSON"))
+    }
+
+    fn applied(current: &str, json: &str) -> Result<MetadataOptions, OptionsError> {
+        let current = changes(current).expect("valid").replace(&MetadataOptions::default());
+        changes(json)?.apply(&current, &BTreeMap::new())
+    }
+
+    #[test]
+    fn what_is_left_out_keeps_its_value() {
+        let open = applied("{}", "{}").expect("nothing to refuse");
+        assert_eq!(open, MetadataOptions::default());
+        let current = r#"{"HttpTokens":"required","HttpPutResponseHopLimit":7,"InstanceMetadataTags":"enabled"}"#;
+        let kept = applied(current, r#"{"HttpProtocolIpv6":"enabled"}"#).expect("valid");
+        assert_eq!(kept.http_tokens, HttpTokens::Required);
+        assert_eq!(kept.http_put_response_hop_limit.get(), 7);
+        assert!(kept.instance_metadata_tags.is_enabled() && kept.http_protocol_ipv6.is_enabled());
+    }
+
+    #[test]
+    fn a_bad_value_is_refused_in_ec2s_words() {
+        let cases = [
+            (r#"{"HttpTokens":"on"}"#, "A value of 'on' is not valid for HttpTokens. Specify either 'optional' or 'required' and try again."),
+            (r#"{"HttpEndpoint":""}"#, "A value of '' is not valid for HttpEndpoint. Specify either 'enabled' or 'disabled' and try again."),
+            (r#"{"HttpProtocolIpv6":"Enabled"}"#, "A value of 'Enabled' is not valid for HttpProtocolIpv6. Specify either 'enabled' or 'disabled' and try again."),
+            (r#"{"InstanceMetadataTags":"\u0007"}"#, "A value of '\\u{7}' is not valid for InstanceMetadataTags. Specify either 'enabled' or 'disabled' and try again."),
+            (r#"{"HttpPutResponseHopLimit":0}"#, "HttpPutResponseHopLimit is 1 to 64, got 0"),
+            (r#"{"HttpPutResponseHopLimit":65}"#, "HttpPutResponseHopLimit is 1 to 64, got 65"),
+            (r#"{"HttpPutResponseHopLimit":257}"#, "HttpPutResponseHopLimit is 1 to 64, got 257"),
+            (r#"{"HttpPutResponseHopLimit":-1}"#, "HttpPutResponseHopLimit is 1 to 64, got -1"),
+        ];
+        for (json, message) in cases {
+            assert_eq!(changes(json).expect_err(json).to_string(), message);
+        }
+    }
+
+    #[test]
+    fn options_that_need_the_endpoint_are_refused_without_it() {
+        let off = r#"{"HttpEndpoint":"disabled"}"#;
+        for (json, option) in [
+            (r#"{"HttpTokens":"required"}"#, "HttpTokens"),
+            (r#"{"HttpPutResponseHopLimit":2}"#, "HttpPutResponseHopLimit"),
+            (r#"{"HttpProtocolIpv6":"disabled"}"#, "HttpProtocolIpv6"),
+        ] {
+            assert_eq!(applied(off, json), Err(OptionsError::EndpointDisabled { option }), "{json}");
+            let together = json.replace('}', r#","HttpEndpoint":"disabled"}"#);
+            assert_eq!(applied("{}", &together), Err(OptionsError::EndpointDisabled { option }), "{together}");
+            let enabling = json.replace('}', r#","HttpEndpoint":"enabled"}"#);
+            assert!(applied(off, &enabling).is_ok(), "{enabling}");
+        }
+        assert!(applied(off, r#"{"InstanceMetadataTags":"enabled"}"#).is_ok());
+        assert!(applied("{}", off).is_ok());
+    }
+
+    #[test]
+    fn tags_are_shown_only_under_keys_that_can_be_paths() {
+        let enabled = changes(r#"{"InstanceMetadataTags":"enabled"}"#).expect("valid");
+        let apply = |changes: &Changes, key: &str| {
+            changes.apply(&MetadataOptions::default(), &BTreeMap::from([(key.to_owned(), String::new())]))
+        };
+        for key in ["Name", "a+b-c=d.e,f_g:h@i", "_index2", "..."] {
+            assert!(apply(&enabled, key).is_ok(), "{key}");
+        }
+        for key in ["", ".", "..", "_index", "a b", "a/b", "ä", "a\n"] {
+            assert_eq!(apply(&enabled, key), Err(OptionsError::TagKey { key: key.to_owned() }));
+            assert!(apply(&Changes::default(), key).is_ok(), "{key}");
+        }
+    }
+
+    #[test]
+    fn the_strictest_takes_nothing_away_from_either() {
+        let a = applied("{}", r#"{"HttpTokens":"required","HttpPutResponseHopLimit":9,"HttpProtocolIpv6":"enabled"}"#);
+        let b = applied("{}", r#"{"HttpPutResponseHopLimit":3,"InstanceMetadataTags":"enabled"}"#);
+        let (a, b) = (a.expect("valid"), b.expect("valid"));
+        let expected = applied("{}", r#"{"HttpTokens":"required","HttpPutResponseHopLimit":3}"#).expect("valid");
+        assert_eq!(strictest(&a, &b), expected);
+        assert_eq!(strictest(&b, &a), expected);
+        let off = MetadataOptions { http_endpoint: Switch::Disabled, ..a };
+        assert_eq!(strictest(&a, &off), off);
+    }
+}

@@ -1,0 +1,70 @@
+//! What is stored of one instance: what was asked for, and which slots it was given.
+
+use imds_common::options::MetadataOptions;
+use serde::{Deserialize, Serialize};
+
+use super::options::stored;
+use super::totals::Totals;
+use crate::dataplane::SlotStatus;
+use crate::metadata::instance::Instance;
+
+/// One instance as the store keeps it. Its user data stands beside it, in a table of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// What it is.
+    pub instance: Instance,
+    /// Its options.
+    #[serde(with = "stored")]
+    pub options: MetadataOptions,
+    /// Its options when it was created: what a repeated create is compared with.
+    #[serde(with = "stored")]
+    pub created_options: MetadataOptions,
+    /// Its interfaces, the primary first.
+    pub interfaces: Vec<InterfaceRecord>,
+    /// Size of its user data in bytes.
+    pub user_data_bytes: Option<usize>,
+    /// What was counted on slots that it had before those of `interfaces`.
+    pub carried: Totals,
+}
+
+/// One interface of an instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InterfaceRecord {
+    /// Its name on the host.
+    pub name: String,
+    /// The slot it was given; none while it isn't there.
+    pub assignment: Option<Assignment>,
+}
+
+/// A slot as an interface was given it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Assignment {
+    /// Its number.
+    pub slot: u16,
+    /// The interface's index.
+    pub ifindex: u32,
+    /// The slot's address generation.
+    pub generation: u16,
+    /// The slot's token generation.
+    pub token_generation: u64,
+}
+
+impl Assignment {
+    /// Whether the kernel's slot still has the owner that was given it, whatever became of the interface.
+    #[must_use]
+    pub fn owns(&self, status: &SlotStatus) -> bool {
+        self.slot == status.slot
+            && self.generation == status.generation
+            && self.token_generation == status.token_generation
+    }
+}
+
+impl From<SlotStatus> for Assignment {
+    fn from(status: SlotStatus) -> Self {
+        let SlotStatus { slot, ifindex, generation, token_generation, options: _ } = status;
+        Self { slot, ifindex, generation, token_generation }
+    }
+}

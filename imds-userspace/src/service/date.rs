@@ -1,0 +1,80 @@
+//! Dates as HTTP writes them.
+
+use std::cell::Cell;
+use std::io::Write as _;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use imds_common::answer::DATE_LENGTH;
+use time::OffsetDateTime;
+
+/// The last second whose year has four digits.
+const LAST_SECOND: i64 = 253_402_300_799;
+
+/// The date of a second, counted from 1970 in UTC, as `Sun, 06 Nov 1994 08:49:37 GMT`. Later ones than the year 9999
+/// holds are written as its last second.
+#[must_use]
+pub fn http_date(unix_seconds: u64) -> [u8; DATE_LENGTH] {
+    let seconds = i64::try_from(unix_seconds).unwrap_or(LAST_SECOND).min(LAST_SECOND);
+    let time = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let (weekday, month) = (time.weekday().to_string(), time.month().to_string());
+    let mut text = [b' '; DATE_LENGTH];
+    write!(
+        &mut text[..],
+        "{weekday:.3}, {:02} {month:.3} {:04} {:02}:{:02}:{:02} GMT",
+        time.day(),
+        time.year(),
+        time.hour(),
+        time.minute(),
+        time.second()
+    )
+    .expect("a date has 29 characters up to the year 9999");
+    text
+}
+
+/// The second that it is, counted from 1970.
+pub(super) fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// [`http_date`], formatted once a second and thread.
+pub(super) fn cached_http_date(unix_seconds: u64) -> [u8; DATE_LENGTH] {
+    thread_local! {
+        static LAST: Cell<Option<(u64, [u8; DATE_LENGTH])>> = const { Cell::new(None) };
+    }
+    LAST.with(|last| match last.get() {
+        Some((second, text)) if second == unix_seconds => text,
+        _ => {
+            let text = http_date(unix_seconds);
+            last.set(Some((unix_seconds, text)));
+            text
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_http_s() {
+        for (second, text) in [
+            (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+            (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),
+            (951_782_399, "Mon, 28 Feb 2000 23:59:59 GMT"),
+            (951_782_400, "Tue, 29 Feb 2000 00:00:00 GMT"),
+            (1_795_338_487, "Sun, 22 Nov 2026 09:08:07 GMT"),
+            (253_402_300_799, "Fri, 31 Dec 9999 23:59:59 GMT"),
+            (253_402_300_800, "Fri, 31 Dec 9999 23:59:59 GMT"),
+            (u64::MAX, "Fri, 31 Dec 9999 23:59:59 GMT"),
+        ] {
+            assert_eq!(std::str::from_utf8(&http_date(second)), Ok(text), "{second}");
+            assert_eq!(std::str::from_utf8(&cached_http_date(second)), Ok(text), "{second}");
+            assert_eq!(std::str::from_utf8(&cached_http_date(second)), Ok(text), "{second} again");
+        }
+    }
+
+    #[test]
+    fn it_is_later_than_this_test() {
+        assert!(unix_seconds() > 1_700_000_000);
+    }
+}

@@ -1,0 +1,289 @@
+use imds_common::options::{HttpTokens, MetadataOptions, Switch};
+
+use super::*;
+use crate::metadata::sample;
+use crate::service::connection::Ending;
+use crate::service::sample::{DATE, GENERATION, Guest, KEY, remaining_ms, talk, token_for, token_of};
+
+const OPTIONAL: MetadataOptionsOf = || MetadataOptions::default();
+const REQUIRED: MetadataOptionsOf =
+    || MetadataOptions { http_tokens: HttpTokens::Required, ..MetadataOptions::default() };
+const DISABLED: MetadataOptionsOf =
+    || MetadataOptions { http_endpoint: Switch::Disabled, ..MetadataOptions::default() };
+type MetadataOptionsOf = fn() -> MetadataOptions;
+
+/// A request's head from its lines.
+fn head(lines: &str) -> String {
+    format!("{}\r\n\r\n", lines.replace('\n', "\r\n"))
+}
+
+/// An answer without a body.
+fn bodyless(status: &str) -> String {
+    let status = status.replace('\n', "\r\n");
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Length: 0\r\nDate: {DATE}\r\nServer: EC2ws\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\n"
+    )
+}
+
+/// The answer of a leaf of text, on a connection that lives on.
+fn text(token_ttl: Option<u64>, body: &str) -> String {
+    let ttl = token_ttl.map(|ttl| format!("X-Aws-Ec2-Metadata-Token-Ttl-Seconds: {ttl}\r\n")).unwrap_or_default();
+    format!(
+        "HTTP/1.1 200 OK\r\n{ttl}Content-Type: text/plain\r\nAccept-Ranges: none\r\nLast-Modified: Sun, 22 Nov 2026 09:08:07 GMT\r\n\
+         Content-Length: {}\r\nDate: {DATE}\r\nServer: EC2ws\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// Asserts what each request gets, and what it counts besides [`Counter::Requests`].
+async fn check(options: &[MetadataOptionsOf], rows: &[(String, String, &[Counter])]) {
+    for options in options.iter().map(|options| options()) {
+        let guest = Guest::new(&options);
+        for (request, expected, counters) in rows {
+            let (ending, answer) = talk(&guest, &[request.as_bytes()]).await;
+            assert_eq!(answer, *expected, "{options:?} {request}");
+            assert_eq!(ending, Ending::Close);
+            assert_eq!(guest.counted(), [counters, &[Counter::Requests][..]].concat(), "{options:?} {request}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_disabled_endpoint_forbids_everything() {
+    let token = token_for(60_000);
+    let requests = [
+        head("GET / HTTP/1.1"),
+        head(&format!("GET /latest/meta-data/mac HTTP/1.1\nX-aws-ec2-metadata-token: {token}")),
+        head("PUT /latest/api/token HTTP/1.1\nX-aws-ec2-metadata-token-ttl-seconds: 60"),
+        head("OPTIONS /latest/api/token HTTP/1.1"),
+        head("POST / HTTP/1.1"),
+        "\u{1}".to_owned(),
+        format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(request::HEAD_MAX)),
+    ];
+    let rows = requests
+        .map(|request| (request, bodyless("403 Forbidden"), &[Counter::RefusedEndpointDisabled][..]));
+    check(&[DISABLED], &rows).await;
+}
+
+#[tokio::test]
+async fn what_is_not_http_is_a_bad_request() {
+    let token = token_for(60_000);
+    let two = |first: &str, second: &str| {
+        head(&format!("GET / HTTP/1.1\nX-aws-ec2-metadata-token: {first}\nX-Aws-Ec2-Metadata-Token: {second}"))
+    };
+    let requests = [
+        head("GET / HTTP/2.0"),
+        head("GET /"),
+        "GET / HTTP/1.1\n\n".to_owned(),
+        head("GET / HTTP/1.1\nA: b\n c"),
+        head("GET / HTTP/1.1\nA : b"),
+        head("GET /\u{e4} HTTP/1.1"),
+        "\u{16}\u{3}\u{1}".to_owned(),
+        two(&token, "other"),
+        two("", &token),
+    ];
+    let rows = requests.map(|request| (request, bodyless("400 Bad Request"), &[Counter::RefusedMalformed][..]));
+    check(&[OPTIONAL, REQUIRED], &rows).await;
+}
+
+#[tokio::test]
+async fn a_head_too_large_is_refused() {
+    let request = format!("GET / HTTP/1.1\r\nA: {}\r\n\r\n", "x".repeat(request::HEAD_MAX));
+    let answer = bodyless("431 Request Header Fields Too Large");
+    check(&[OPTIONAL, REQUIRED], &[(request, answer, &[Counter::RefusedHeadTooLarge])]).await;
+}
+
+#[tokio::test]
+async fn the_token_path_has_its_own_rules() {
+    let put = |fields: &str| head(&format!("PUT /latest/api/token HTTP/1.1{fields}"));
+    let ttl = |value: &str| put(&format!("\nX-aws-ec2-metadata-token-ttl-seconds: {value}"));
+    let method = |method: &str| head(&format!("{method} /latest/api/token HTTP/1.1"));
+    let mut rows = vec![
+        (
+            put("\nX-aws-ec2-metadata-token-ttl-seconds: 60\nx-forwarded-for: 10.0.0.2"),
+            bodyless("403 Forbidden"),
+            &[Counter::RefusedForwarded][..],
+        ),
+        (method("OPTIONS"), bodyless("200 OK\nAllow: OPTIONS, PUT"), &[]),
+        (put(""), bodyless("400 Bad Request"), &[Counter::RefusedTtlInvalid]),
+    ];
+    for value in ["", "0", "21601", "-1", "abc", "1.5", "99999999999999999999"] {
+        rows.push((ttl(value), bodyless("400 Bad Request"), &[Counter::RefusedTtlInvalid]));
+    }
+    for name in ["GET", "HEAD", "POST", "DELETE", "PATCH", "put"] {
+        let answer = bodyless("405 Not Allowed\nAllow: OPTIONS, PUT");
+        rows.push((method(name), answer, &[Counter::RefusedTokenPathMethod]));
+    }
+    check(&[OPTIONAL, REQUIRED], &rows).await;
+}
+
+#[tokio::test]
+async fn a_put_gets_a_token() {
+    for (options, ttl) in [(OPTIONAL(), 1), (OPTIONAL(), 21_600), (REQUIRED(), 60)] {
+        let guest = Guest::new(&options);
+        let put = head(&format!("PUT /latest/api/token HTTP/1.1\nX-aws-ec2-metadata-token-ttl-seconds: {ttl}"));
+        let (_, answer) = talk(&guest, &[put.as_bytes()]).await;
+        let (shown, token) = answer.split_at(answer.len() - TOKEN_TEXT_LENGTH);
+        assert_eq!(
+            shown,
+            format!(
+                "HTTP/1.1 200 OK\r\nX-Aws-Ec2-Metadata-Token-Ttl-Seconds: {ttl}\r\nContent-Length: 56\r\nDate: {DATE}\r\n\
+                 Server: EC2ws\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\n"
+            )
+        );
+        let remaining = remaining_ms(token).expect("good");
+        assert!(remaining <= ttl * 1_000 && remaining > ttl * 1_000 - 1_000, "{remaining}");
+        assert_eq!(guest.counted(), [Counter::TokensIssued, Counter::Requests]);
+        let (_, another) = talk(&guest, &[put.as_bytes()]).await;
+        assert_ne!(answer, another, "tokens are random");
+    }
+}
+
+#[tokio::test]
+async fn a_put_elsewhere_is_forbidden() {
+    let paths = [
+        "/",
+        "/latest/meta-data/mac",
+        "/latest/api/token/",
+        "//latest/api/token",
+        "/latest//api/token",
+        "/latest/api/token?a",
+        "/latest/api/%74oken",
+        "/LATEST/api/token",
+        "/2021-03-23/api/token",
+        "http://169.254.169.254/latest/api/token",
+    ];
+    let rows = paths.map(|path| {
+        let request = head(&format!("PUT {path} HTTP/1.1\nX-aws-ec2-metadata-token-ttl-seconds: 60"));
+        (request, bodyless("403 Forbidden"), &[Counter::RefusedPutElsewhere][..])
+    });
+    check(&[OPTIONAL, REQUIRED], &rows).await;
+}
+
+#[tokio::test]
+async fn the_tree_is_for_reading() {
+    let rows = ["POST", "DELETE", "PATCH", "OPTIONS", "TRACE", "get"].map(|method| {
+        let request = head(&format!("{method} /latest/meta-data/ HTTP/1.1"));
+        (request, bodyless("405 Not Allowed\nAllow: GET, HEAD"), &[Counter::RefusedTreeMethod][..])
+    });
+    check(&[OPTIONAL, REQUIRED], &rows).await;
+}
+
+#[tokio::test]
+async fn a_token_is_good_or_unauthorized_in_both_modes() {
+    let with = |token: &str| head(&format!("GET /latest/meta-data/mac HTTP/1.1\nX-aws-ec2-metadata-token: {token}"));
+    let now_ms = clock::boottime_ms();
+    let good = token_for(1_000_000);
+    let (mac, refused) = ("02:00:00:00:00:01", bodyless("401 Unauthorized"));
+    let mut rows: Vec<(String, String, &[Counter])> = vec![
+        (with(&good), text(Some(1_000), mac), &[]),
+        (with(&format!("{good}\nX-aws-ec2-metadata-token: {good}")), text(Some(1_000), mac), &[]),
+        (with(&token_for(1_001_500)), text(Some(1_002), mac), &[]),
+        (with(&format!("{good}\nX-Forwarded-For: a")), bodyless("403 Forbidden"), &[Counter::RefusedForwarded]),
+    ];
+    for bad in [
+        "",
+        "garbage",
+        &good[1..],
+        &format!("{good}="),
+        &good.to_ascii_lowercase(),
+        &token_of(&KEY, GENERATION + 1, now_ms + 60_000),
+        &token_of(&Key { k0: 9, ..KEY }, GENERATION, now_ms + 60_000),
+        &token_of(&KEY, GENERATION, now_ms),
+    ] {
+        rows.push((with(bad), refused.clone(), &[Counter::RefusedTokenInvalid]));
+    }
+    check(&[OPTIONAL, REQUIRED], &rows).await;
+}
+
+#[tokio::test]
+async fn without_a_token_the_mode_decides() {
+    let requests = [
+        "GET /latest/meta-data/mac HTTP/1.1",
+        "GET /latest/meta-data/mac HTTP/1.1\nX-Forwarded-For: a",
+        "GET /latest/meta-data/mac HTTP/1.1\nX-aws-ec2-metadata-token-ttl-seconds: 60",
+        "GET /latest/meta-data/mac?x HTTP/1.1\nHost: a\nAccept: application/json",
+        "GET http://a/latest//meta-data/mac/ HTTP/1.1",
+    ]
+    .map(head);
+    let served = requests.clone().map(|request| (request, text(None, "02:00:00:00:00:01"), &[Counter::NoToken][..]));
+    check(&[OPTIONAL], &served).await;
+    let refused = requests.map(|request| (request, bodyless("401 Unauthorized"), &[Counter::RefusedTokenMissing][..]));
+    check(&[REQUIRED], &refused).await;
+    let unknown = ["/none", "/", "/latest/api/none"].map(|path| {
+        (head(&format!("GET {path} HTTP/1.1")), bodyless("401 Unauthorized"), &[Counter::RefusedTokenMissing][..])
+    });
+    check(&[REQUIRED], &unknown).await;
+}
+
+#[tokio::test]
+async fn the_tree_answers_200_301_and_404() {
+    let not_found = |ttl: &str| {
+        format!(
+            "HTTP/1.1 404 Not Found\r\n{ttl}Content-Length: 0\r\nDate: {DATE}\r\nServer: EC2ws\r\nContent-Type: text/plain\r\n\r\n"
+        )
+    };
+    let moved = |ttl: &str, host: &str| {
+        format!(
+            "HTTP/1.1 301 Moved Permanently\r\n{ttl}Location: http://{host}/latest/meta-data/placement/\r\nContent-Length: 0\r\n\
+             Date: {DATE}\r\nServer: EC2ws\r\n\r\n"
+        )
+    };
+    let token = format!("X-aws-ec2-metadata-token: {}", token_for(60_000));
+    let ttl = "X-Aws-Ec2-Metadata-Token-Ttl-Seconds: 60\r\n";
+    let rows: [(String, String, &[Counter]); 7] = [
+        (head("GET /none HTTP/1.1"), not_found(""), &[]),
+        (head(&format!("GET /none HTTP/1.1\n{token}")), not_found(ttl), &[]),
+        (head("GET /latest//meta-data/placement HTTP/1.1"), moved("", "169.254.169.254"), &[]),
+        (head("GET /latest/meta-data/placement?x HTTP/1.1\nHost: [fd00:ec2::254]"), moved("", "[fd00:ec2::254]"), &[]),
+        (head(&format!("GET http://a:1/latest/meta-data/placement HTTP/1.1\n{token}")), moved(ttl, "a:1"), &[]),
+        (head("GET /latest HTTP/1.1"), text(None, "dynamic\nmeta-data\nuser-data"), &[Counter::NoToken]),
+        (
+            head(&format!("GET /latest/meta-data/placement/ HTTP/1.1\n{token}")),
+            text(Some(60), "availability-zone\nregion"),
+            &[],
+        ),
+    ];
+    check(&[OPTIONAL], &rows).await;
+}
+
+#[tokio::test]
+async fn a_head_request_gets_the_head_alone() {
+    let guest = Guest::new(&OPTIONAL());
+    for path in ["/", "/latest/meta-data/mac", "/latest/user-data", "/latest/meta-data/placement", "/none"] {
+        let (_, get) = talk(&guest, &[head(&format!("GET {path} HTTP/1.1")).as_bytes()]).await;
+        let (_, alone) = talk(&guest, &[head(&format!("HEAD {path} HTTP/1.1")).as_bytes()]).await;
+        let end = get.find("\r\n\r\n").expect("an empty line") + 4;
+        assert_eq!(alone, get[..end], "{path}");
+    }
+}
+
+#[tokio::test]
+async fn user_data_comes_as_it_is() {
+    let guest = Guest::new(&OPTIONAL());
+    let (_, answer) = talk(&guest, &[head("GET /latest/user-data HTTP/1.1").as_bytes()]).await;
+    assert!(answer.contains("Content-Type: application/octet-stream\r\nAccept-Ranges: bytes\r\n"), "{answer}");
+    assert!(answer.contains("Content-Length: 6\r\n") && answer.ends_with("\r\n\r\n\0data\u{fffd}"), "{answer}");
+}
+
+#[tokio::test]
+async fn expired_credentials_are_not_served() {
+    let path = head("GET /latest/meta-data/iam/security-credentials/app HTTP/1.1");
+    let (_, answer) = talk(&Guest::new(&OPTIONAL()), &[path.as_bytes()]).await;
+    assert!(answer.contains("\"SecretAccessKey\" : \"secret/key+1\""), "{answer}");
+    let mut instance = sample::instance();
+    instance.role.as_mut().expect("a role").credentials.expiration = "2026-01-02T03:04:05Z".into();
+    let guest = Guest::new(&OPTIONAL()).with_tree(Tree::render(&instance, None, false));
+    let (_, answer) = talk(&guest, &[path.as_bytes()]).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.contains("AssumeRoleUnauthorizedAccess") && !answer.contains("secret"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_silent_refusal_resets() {
+    let guest = Guest::new(&REQUIRED());
+    guest.set_options(OptionsWord::new(&REQUIRED(), true));
+    let (ending, answer) = talk(&guest, &[head("GET / HTTP/1.1").as_bytes()]).await;
+    assert_eq!((ending, answer.as_str()), (Ending::Reset, ""));
+    assert_eq!(guest.counted(), [Counter::RefusedTokenMissing]);
+}

@@ -1,0 +1,89 @@
+//! The bytes of answers, in the order of captured ones (behaviour.md sections 1 and 2).
+
+use std::io::Write as _;
+
+use imds_common::answer::{Bodyless, DATE_LENGTH, DATE_NAME, SERVER};
+use imds_common::token::TOKEN_TEXT_LENGTH;
+
+use crate::metadata::page::Page;
+
+/// The name of the field that tells how long a token lives, in seconds. Clients need it.
+const TTL_NAME: &str = "X-Aws-Ec2-Metadata-Token-Ttl-Seconds";
+
+/// Writes answers' heads into a buffer that is used again.
+pub(super) struct Writer<'a> {
+    /// Where the answer goes.
+    pub(super) out: &'a mut Vec<u8>,
+    /// The date of the answer.
+    pub(super) date: [u8; DATE_LENGTH],
+    /// Whether the connection ends after it.
+    pub(super) close: bool,
+    /// How long the request's token still lives, in seconds, if it came with one.
+    pub(super) ttl_seconds: Option<u64>,
+}
+
+impl Writer<'_> {
+    fn put(&mut self, parts: &[&[u8]]) {
+        parts.iter().for_each(|part| self.out.extend_from_slice(part));
+    }
+
+    fn status(&mut self, status: &str) {
+        self.put(&[b"HTTP/1.1 ", status.as_bytes(), b"\r\n"]);
+        if let Some(seconds) = self.ttl_seconds {
+            self.ttl(seconds);
+        }
+    }
+
+    fn ttl(&mut self, seconds: u64) {
+        write!(self.out, "{TTL_NAME}: {seconds}\r\n").expect("a Vec takes every write");
+    }
+
+    fn date_and_server(&mut self) {
+        let date = self.date;
+        self.put(&[DATE_NAME.as_bytes(), &date, b"\r\nServer: ", SERVER.as_bytes(), b"\r\n"]);
+        if self.close {
+            self.put(&[b"Connection: close\r\n"]);
+        }
+    }
+
+    /// An answer without a body that has no other form.
+    pub(super) fn bodyless(mut self, answer: Bodyless) {
+        let date = self.date;
+        let Bodyless { before, after } = answer;
+        self.put(&[before.as_bytes(), DATE_NAME.as_bytes(), &date, b"\r\n", after.as_bytes()]);
+    }
+
+    /// The head of a page; its body follows unless the request was a HEAD.
+    pub(super) fn page(mut self, page: &Page) {
+        self.status("200 OK");
+        self.put(&[page.fields()]);
+        self.date_and_server();
+        self.put(&[b"\r\n"]);
+    }
+
+    /// A directory that wants its slash.
+    pub(super) fn redirect(mut self, authority: &[u8], version: &str, path: &str) {
+        self.status("301 Moved Permanently");
+        self.put(&[b"Location: http://", authority, b"/", version.as_bytes(), b"/", path.as_bytes(), b"/\r\n"]);
+        self.put(&[b"Content-Length: 0\r\n"]);
+        self.date_and_server();
+        self.put(&[b"\r\n"]);
+    }
+
+    /// Nothing stands there.
+    pub(super) fn not_found(mut self) {
+        self.status("404 Not Found");
+        self.put(&[b"Content-Length: 0\r\n"]);
+        self.date_and_server();
+        self.put(&[b"Content-Type: text/plain\r\n\r\n"]);
+    }
+
+    /// A new token that lives so many seconds.
+    pub(super) fn token(mut self, ttl_seconds: u16, token: &[u8; TOKEN_TEXT_LENGTH]) {
+        self.status("200 OK");
+        self.ttl(ttl_seconds.into());
+        write!(self.out, "Content-Length: {TOKEN_TEXT_LENGTH}\r\n").expect("a Vec takes every write");
+        self.date_and_server();
+        self.put(&[b"Content-Type: text/plain\r\n\r\n", token]);
+    }
+}

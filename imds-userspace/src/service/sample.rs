@@ -1,0 +1,143 @@
+//! An instance and its connections for tests, without a socket and without the kernel.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use imds_common::counters::Counter;
+use imds_common::options::{MetadataOptions, OptionsWord};
+use imds_common::token::{self, KEYS, Key};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+use tokio_util::sync::CancellationToken;
+
+use super::clock;
+use super::connection::{Connection, Ending};
+use super::settings::ServiceSettings;
+use super::tenant::Tenant;
+use crate::metadata::sample;
+use crate::metadata::tree::Tree;
+use crate::registry::directory::{Directory, KeyRing};
+
+/// The instance's token generation.
+pub(super) const GENERATION: u64 = 0x1122_3344_5566_7788;
+/// The key that signs; the other one is the one before it.
+pub(super) const KEY: Key = Key { number: 2, k0: 3, k1: 4 };
+const OLD_KEY: Key = Key { number: 1, k0: 5, k1: 6 };
+const KEY_RING: KeyRing = KeyRing { keys: [KEY, OLD_KEY], current: 2 };
+const _: () = assert!(KEYS == 2);
+
+/// What stands for a date in answers.
+pub(super) const DATE: &str = "Day, dd Mon yyyy hh:mm:ss GMT";
+
+/// An instance with everything in its tree.
+pub(super) struct Guest {
+    options: Mutex<OptionsWord>,
+    tree: Arc<Tree>,
+    counted: Mutex<Vec<Counter>>,
+}
+
+impl Guest {
+    /// With these options.
+    pub(super) fn new(options: &MetadataOptions) -> Self {
+        let tree = Arc::new(Tree::render(&sample::instance(), Some(b"\x00data\xff"), true));
+        Self { options: Mutex::new(OptionsWord::new(options, false)), tree, counted: Mutex::default() }
+    }
+
+    /// With another tree.
+    pub(super) fn with_tree(self, tree: Tree) -> Self {
+        Self { tree: Arc::new(tree), ..self }
+    }
+
+    /// Replaces the options.
+    pub(super) fn set_options(&self, options: OptionsWord) {
+        *self.options.lock().expect("not poisoned") = options;
+    }
+
+    /// What was counted since the last time.
+    pub(super) fn counted(&self) -> Vec<Counter> {
+        std::mem::take(&mut *self.counted.lock().expect("not poisoned"))
+    }
+}
+
+impl Tenant for Guest {
+    fn options(&self) -> OptionsWord {
+        *self.options.lock().expect("not poisoned")
+    }
+
+    fn tree(&self) -> Arc<Tree> {
+        self.tree.clone()
+    }
+
+    fn token_generation(&self) -> u64 {
+        GENERATION
+    }
+
+    fn count(&self, counter: Counter) {
+        self.counted.lock().expect("not poisoned").push(counter);
+    }
+}
+
+/// A token that is good for so many more milliseconds.
+pub(super) fn token_for(milliseconds: u64) -> String {
+    token_of(&KEY, GENERATION, clock::boottime_ms() + milliseconds)
+}
+
+/// A token of this key and generation, good until then.
+pub(super) fn token_of(key: &Key, generation: u64, expiry_ms: u64) -> String {
+    String::from_utf8(token::mint(key, generation, expiry_ms, [7; 12]).to_vec()).expect("ASCII")
+}
+
+/// How long a token is good for the instance, in milliseconds.
+pub(super) fn remaining_ms(token: &str) -> Option<u64> {
+    token::verify(token.as_bytes(), &KEY_RING.keys, GENERATION, clock::boottime_ms())
+}
+
+/// Runs one connection of `guest` against `client`, which gets the other end.
+pub(super) async fn converse<T>(
+    guest: &Guest,
+    settings: &ServiceSettings,
+    shutdown: &CancellationToken,
+    client: impl AsyncFnOnce(DuplexStream) -> T,
+) -> (Ending, T) {
+    let (near, far) = duplex(4096);
+    let directory = Directory::new(1, KEY_RING);
+    let service = async {
+        let mut connection = Connection { stream: near, tenant: guest, directory: &directory, settings, shutdown };
+        connection.run().await
+    };
+    tokio::time::timeout(Duration::from_secs(20), async { tokio::join!(service, client(far)) }).await.expect("in time")
+}
+
+/// Sends `parts`, letting the service run after each, closes, and reads all that is answered, its dates masked.
+pub(super) async fn talk(guest: &Guest, parts: &[&[u8]]) -> (Ending, String) {
+    let (ending, answer) =
+        converse(guest, &ServiceSettings::default(), &CancellationToken::new(), async |mut client: DuplexStream| {
+            for part in parts {
+                // The service may have answered and gone before it has read everything.
+                if client.write_all(part).await.is_err() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+            read_answers(&mut client).await
+        })
+        .await;
+    (ending, answer)
+}
+
+/// Closes the client's side and reads to the end.
+pub(super) async fn read_answers(client: &mut DuplexStream) -> String {
+    client.shutdown().await.expect("a pipe");
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).await.expect("a pipe");
+    mask_dates(&String::from_utf8_lossy(&answer))
+}
+
+fn mask_dates(answer: &str) -> String {
+    let mut pieces = answer.split("\r\nDate: ");
+    let first = pieces.next().unwrap_or_default().to_owned();
+    pieces.fold(first, |text, piece| {
+        let (date, rest) = piece.split_at(DATE.len());
+        assert!(date.ends_with(" GMT"), "{date}");
+        format!("{text}\r\nDate: {DATE}{rest}")
+    })
+}

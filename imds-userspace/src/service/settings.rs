@@ -1,0 +1,31 @@
+//! The service's time limits.
+
+use std::time::Duration;
+
+/// How long the service waits for what. The defaults suit every client known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServiceSettings {
+    /// From a connection's beginning, or a later request's first byte, until the request's head is whole.
+    pub head_timeout: Duration,
+    /// From an answer to the next request's first byte.
+    pub idle_timeout: Duration,
+    /// For an answer to be taken by the client's TCP.
+    pub write_timeout: Duration,
+    /// For the client to close after an answer that ends the connection.
+    pub linger_timeout: Duration,
+    /// For the requests in hand when the service is told to end.
+    pub drain_timeout: Duration,
+}
+
+impl Default for ServiceSettings {
+    fn default() -> Self {
+        Self {
+            head_timeout: Duration::from_secs(10),
+            // Below the 120 s after which the kernel forgets an idle connection.
+            idle_timeout: Duration::from_secs(60),
+            write_timeout: Duration::from_secs(5),
+            linger_timeout: Duration::from_secs(2),
+            drain_timeout: Duration::from_secs(5),
+        }
+    }
+}

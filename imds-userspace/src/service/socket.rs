@@ -1,0 +1,106 @@
+//! The options of the service's sockets, and the two short ways to end one.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use imds_common::options::OptionsWord;
+use imds_common::verdict::Refusal;
+use rustix::net::{RecvFlags, SendFlags, Shutdown, sockopt};
+use tokio::net::TcpStream;
+
+use super::date;
+use super::response::Writer;
+
+/// A client that doesn't acknowledge for so long is gone: what it can't read must not pile up in the host's TCP memory.
+/// In milliseconds.
+const USER_TIMEOUT_MS: u32 = 5_000;
+
+/// Sets what connections inherit from the listening socket, as they do on Linux, before their first byte arrives.
+pub(super) fn prepare(listener: impl AsFd) -> io::Result<()> {
+    let listener = listener.as_fd();
+    sockopt::set_tcp_user_timeout(listener, USER_TIMEOUT_MS)?;
+    sockopt::set_tcp_nodelay(listener, true)?;
+    // The kernel programs see urgent bytes where they stand, so the daemon must as well.
+    sockopt::set_socket_oobinline(listener, true)?;
+    Ok(())
+}
+
+/// Ends a connection with a RST.
+pub(super) fn reset(stream: TcpStream) {
+    if let Err(error) = sockopt::set_socket_linger(&stream, Some(Duration::ZERO)) {
+        tracing::debug!(%error, "a connection is closed instead of reset");
+    }
+}
+
+/// Answers that the instance has too many connections, as far as that goes without waiting, and closes.
+pub(super) fn refuse(stream: TcpStream, options: OptionsWord) {
+    if options.refuses_silently() {
+        return reset(stream);
+    }
+    let mut answer = Vec::new();
+    let date = date::cached_http_date(date::unix_seconds());
+    let writer = Writer { out: &mut answer, date, close: true, ttl_seconds: None };
+    writer.bodyless(Refusal::TooManyConnections.answer());
+    let end = || {
+        // The buffer of a new connection is empty, so that this is the whole answer.
+        rustix::net::send(&stream, &answer, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?;
+        rustix::net::shutdown(&stream, Shutdown::Write)?;
+        rustix::net::recv(&stream, &mut [0; 4096], RecvFlags::DONTWAIT)
+    };
+    if let Err(error) = end() {
+        tracing::trace!(%error, "a refused connection was not answered, or had sent nothing yet");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use imds_common::options::MetadataOptions;
+    use std::net::Ipv6Addr;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await.expect("loopback");
+        prepare(&listener).expect("TCP options");
+        let client = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("listening");
+        (client, listener.accept().await.expect("a client").0)
+    }
+
+    #[tokio::test]
+    async fn connections_inherit_the_options() {
+        let (_client, accepted) = pair().await;
+        assert_eq!(sockopt::tcp_user_timeout(&accepted).expect("TCP"), USER_TIMEOUT_MS);
+        assert!(sockopt::tcp_nodelay(&accepted).expect("TCP"));
+        assert!(sockopt::socket_oobinline(&accepted).expect("a socket"));
+    }
+
+    #[tokio::test]
+    async fn a_reset_is_one() {
+        let (mut client, accepted) = pair().await;
+        reset(accepted);
+        let error = client.read(&mut [0; 1]).await.expect_err("reset");
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+
+    #[tokio::test]
+    async fn a_connection_too_many_reads_its_refusal() {
+        let (mut client, accepted) = pair().await;
+        client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.expect("connected");
+        accepted.readable().await.expect("a request");
+        refuse(accepted, OptionsWord::new(&MetadataOptions::default(), false));
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.expect("closed, not reset");
+        assert!(answer.starts_with("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n"), "{answer}");
+        assert!(answer.ends_with("Server: EC2ws\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\n"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn a_silent_refusal_is_a_reset() {
+        let (mut client, accepted) = pair().await;
+        refuse(accepted, OptionsWord::new(&MetadataOptions::default(), true));
+        let error = client.read(&mut [0; 1]).await.expect_err("reset");
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+}

@@ -1,0 +1,39 @@
+//! The instance behind a connection, as far as answering asks for it.
+
+use std::sync::Arc;
+
+use imds_common::counters::Counter;
+use imds_common::options::OptionsWord;
+
+use crate::metadata::tree::Tree;
+use crate::registry::directory::Served;
+
+/// An instance whose requests are answered.
+pub(super) trait Tenant: Sync {
+    /// Its options now.
+    fn options(&self) -> OptionsWord;
+    /// Its tree now.
+    fn tree(&self) -> Arc<Tree>;
+    /// The generation that its tokens are of.
+    fn token_generation(&self) -> u64;
+    /// Counts one for it.
+    fn count(&self, counter: Counter);
+}
+
+impl Tenant for Served {
+    fn options(&self) -> OptionsWord {
+        Self::options(self)
+    }
+
+    fn tree(&self) -> Arc<Tree> {
+        Self::tree(self)
+    }
+
+    fn token_generation(&self) -> u64 {
+        self.token_generation
+    }
+
+    fn count(&self, counter: Counter) {
+        self.counters.add(counter);
+    }
+}

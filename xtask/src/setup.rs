@@ -1,0 +1,29 @@
+//! Finds what is missing and installs it, once; milliseconds where nothing is.
+
+mod apt;
+pub(crate) mod clients;
+pub(crate) mod compiler;
+pub(crate) mod linker;
+pub(crate) mod virtual_machines;
+
+use anyhow::Result;
+
+use crate::setup::compiler::{Compiler, Core};
+use crate::workspace::Workspace;
+
+/// `cargo xtask setup`: everything that any command needs.
+pub(crate) fn run(workspace: &Workspace, core: Core) -> Result<()> {
+    let compiler = Compiler::ensure(core)?;
+    let clippy = compiler.ensure_clippy()?;
+    let linker = linker::ensure(workspace)?;
+    let python = clients::ensure(workspace)?;
+    virtual_machines::ensure_qemu()?;
+    println!("eBPF compiler   {compiler}");
+    println!("eBPF linter     {}", clippy.display());
+    println!("eBPF linker     bpf-linker {} in {}", linker::VERSION, linker.display());
+    println!("clients         curl, ip, boto3 in {}", python.display());
+    for series in virtual_machines::ALL {
+        println!("kernel {:<9}{}", series.name(), virtual_machines::ensure_kernel(workspace, series)?.display());
+    }
+    Ok(())
+}

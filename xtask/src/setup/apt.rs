@@ -1,0 +1,85 @@
+//! Debian packages: looked up, installed, or only downloaded.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::process;
+
+/// Installs packages after saying why. Fails where that needs root and this isn't, or where another package would
+/// have to be removed for it.
+pub(crate) fn install(packages: &[&str], why: &str) -> Result<()> {
+    let names = packages.join(" ");
+    process::require_root(&format!("installing what is missing ({names}: {why})"))
+        .with_context(|| format!("another way: `apt-get install --no-install-recommends {names}`, then run again"))?;
+    println!("setup: installing {names} by apt: {why}");
+    if !packages.iter().all(|package| is_known(package)) {
+        update()?;
+    }
+    if install_known(packages).is_err() {
+        // Lists that are older than the mirror name files that are gone from it.
+        update()?;
+        install_known(packages)?;
+    }
+    Ok(())
+}
+
+/// Downloads one package's file into a folder, without installing it.
+pub(crate) fn download(package: &str, into: &Path) -> Result<()> {
+    process::run(apt_get().args(["-qq", "download", package]).current_dir(into))
+}
+
+/// Brings the package lists up to date.
+pub(crate) fn update() -> Result<()> {
+    println!("setup: apt-get update, for the package lists are missing or old");
+    process::run(apt_get().args(["-qq", "update"]))
+}
+
+/// The names of the packages that the lists know and that match a pattern.
+pub(crate) fn search(pattern: &str) -> Result<Vec<String>> {
+    let found = process::output(Command::new("apt-cache").args(["search", "--names-only", pattern]))?;
+    Ok(found.lines().filter_map(|line| line.split_once(" - ")).map(|(name, _)| name.to_owned()).collect())
+}
+
+/// The version that an installation would take, if any.
+pub(crate) fn candidate(package: &str) -> Result<Option<String>> {
+    let policy = process::output(Command::new("apt-cache").args(["policy", package]).env("LC_ALL", "C"))?;
+    Ok(parse_candidate(&policy).map(str::to_owned))
+}
+
+fn is_known(package: &str) -> bool {
+    matches!(candidate(package), Ok(Some(_)))
+}
+
+fn install_known(packages: &[&str]) -> Result<()> {
+    process::run(apt_get().args(["-qq", "-y", "--no-install-recommends", "--no-remove", "install"]).args(packages))
+}
+
+fn apt_get() -> Command {
+    let mut command = Command::new("apt-get");
+    command.env("DEBIAN_FRONTEND", "noninteractive").stdin(std::process::Stdio::null());
+    command
+}
+
+fn parse_candidate(policy: &str) -> Option<&str> {
+    let version = policy.lines().find_map(|line| line.trim().strip_prefix("Candidate:"))?.trim();
+    (version != "(none)").then_some(version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn candidate_is_read_from_the_policy() {
+        let policy = "rustc-web:\n  Installed: (none)\n  Candidate: 1.96.0+dfsg1-1~deb12u2\n  Version table:\n";
+        assert_eq!(parse_candidate(policy), Some("1.96.0+dfsg1-1~deb12u2"));
+    }
+
+    #[test]
+    fn no_candidate_for_a_package_that_is_only_named() {
+        assert_eq!(parse_candidate("x:\n  Installed: (none)\n  Candidate: (none)\n"), None);
+        assert_eq!(parse_candidate(""), None);
+    }
+}

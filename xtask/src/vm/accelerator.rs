@@ -1,0 +1,72 @@
+//! Whether guests run on the hardware or are emulated.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use crate::vm::guest::{Console, Guest};
+use crate::vm::report::Line;
+
+/// A guest reaches its first process within 2 s where KVM works.
+const PROBE_LIMIT: Duration = Duration::from_secs(15);
+
+/// What runs a guest's instructions.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Accelerator {
+    /// The processor, through /dev/kvm.
+    Kvm,
+    /// QEMU's emulation.
+    Tcg,
+}
+
+impl Accelerator {
+    /// Tries KVM by booting each kernel as far as its first process. Less proves nothing: /dev/kvm may be there and
+    /// never run a guest, or run one until it meets an instruction that a nested KVM can't.
+    pub(crate) fn probe(kernels: &[PathBuf], image: &Path) -> Result<Self> {
+        if !Path::new("/dev/kvm").exists() {
+            println!("vm-test: emulating (TCG): there is no /dev/kvm");
+            return Ok(Self::Tcg);
+        }
+        for kernel in kernels {
+            if !Self::Kvm.reaches_first_process(kernel, image)? {
+                println!(
+                    "vm-test: emulating (TCG): /dev/kvm is there, but didn't boot {} within {} s",
+                    kernel.file_name().unwrap_or_default().display(),
+                    PROBE_LIMIT.as_secs()
+                );
+                return Ok(Self::Tcg);
+            }
+        }
+        println!("vm-test: on KVM, which boots the kernels");
+        Ok(Self::Kvm)
+    }
+
+    /// QEMU's name for it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Kvm => "kvm",
+            Self::Tcg => "tcg",
+        }
+    }
+
+    /// How long a guest may take from its start to its final line: some ten times what an idle machine needs.
+    pub(crate) fn guest_limit(self) -> Duration {
+        match self {
+            Self::Kvm => Duration::from_secs(60),
+            Self::Tcg => Duration::from_secs(180),
+        }
+    }
+
+    fn reaches_first_process(self, kernel: &Path, image: &Path) -> Result<bool> {
+        let mut guest = Guest::start(self, kernel, image, Stdio::null())?;
+        let deadline = Instant::now() + PROBE_LIMIT;
+        while let Console::Line(line) = guest.next(deadline) {
+            if let Some(Line::Kernel(_)) = Line::parse(&line) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}

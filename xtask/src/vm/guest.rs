@@ -1,0 +1,123 @@
+//! A booted guest: QEMU as a child that never outlives this program, and what its console says.
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use rustix::process::{Signal, set_parent_process_death_signal};
+
+use crate::process;
+use crate::setup::virtual_machines::QEMU;
+use crate::vm::accelerator::Accelerator;
+use crate::vm::report::Report;
+
+/// MiB of a guest's memory: kernel, unpacked image, and room for the verifier.
+const MEMORY: &str = "1536";
+const PROCESSORS: &str = "2";
+/// A panic ends the guest at once. `quiet` leaves errors and panics on the console. What follows `--` is /init's.
+const KERNEL_COMMAND_LINE: &str = "console=ttyS0 panic=-1 quiet rdinit=/init -- vm-init";
+/// How long a guest may take to switch itself off after its final line.
+const POWER_OFF_LIMIT: Duration = Duration::from_secs(10);
+
+/// A running QEMU: killed when dropped, and by the kernel if this program dies without that.
+pub(crate) struct Guest {
+    qemu: Child,
+    console: Receiver<String>,
+}
+
+/// What a guest's console gives next.
+pub(crate) enum Console {
+    /// A line, without its end.
+    Line(String),
+    /// Nothing any more: the guest has ended.
+    Ended,
+    /// Nothing before the deadline.
+    Overdue,
+}
+
+impl Guest {
+    /// Boots a kernel with an image. What QEMU itself has to say goes to `complaints`.
+    pub(crate) fn start(accelerator: Accelerator, kernel: &Path, image: &Path, complaints: Stdio) -> Result<Self> {
+        let mut command = Command::new(QEMU);
+        command
+            .args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio"])
+            .args(["-machine", "q35", "-accel", accelerator.name(), "-m", MEMORY, "-smp", PROCESSORS])
+            .args(["-append", KERNEL_COMMAND_LINE, "-kernel"])
+            .arg(kernel)
+            .arg("-initrd")
+            .arg(image)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(complaints);
+        // SAFETY: between fork and exec the closure makes one system call and allocates nothing.
+        unsafe {
+            command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?));
+        }
+        let mut qemu = command.spawn().with_context(|| process::cannot_start(&command))?;
+        let console = lines(qemu.stdout.take().context("QEMU was started without its console")?);
+        Ok(Self { qemu, console })
+    }
+
+    /// Waits for the next line of the console.
+    pub(crate) fn next(&mut self, deadline: Instant) -> Console {
+        match self.console.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(line) => Console::Line(line),
+            Err(RecvTimeoutError::Disconnected) => Console::Ended,
+            Err(RecvTimeoutError::Timeout) => Console::Overdue,
+        }
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        // Neither can fail in a way that matters: a child that has ended already is only reaped.
+        let _ = self.qemu.kill();
+        let _ = self.qemu.wait();
+    }
+}
+
+/// Boots a guest, shows its console, each line after `label`, and returns its report once that is complete, the guest
+/// has ended, or its time is over.
+pub(crate) fn report(accelerator: Accelerator, kernel: &Path, image: &Path, label: &str) -> Result<Report> {
+    let mut guest = Guest::start(accelerator, kernel, image, Stdio::inherit())?;
+    let limit = accelerator.guest_limit();
+    let deadline = Instant::now() + limit;
+    let mut report = Report::default();
+    loop {
+        match guest.next(deadline) {
+            Console::Line(line) => {
+                println!("[{label}] {line}");
+                if report.take(&line) {
+                    let off = Instant::now() + POWER_OFF_LIMIT;
+                    while let Console::Line(line) = guest.next(off) {
+                        println!("[{label}] {line}");
+                    }
+                    return Ok(report);
+                }
+            }
+            Console::Ended => return Ok(report),
+            Console::Overdue => {
+                println!("[{label}] (no final line within {} s: the guest is killed)", limit.as_secs());
+                return Ok(report);
+            }
+        }
+    }
+}
+
+fn lines(console: ChildStdout) -> Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(console).split(b'\n').map_while(Result::ok) {
+            let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+            if sender.send(text).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
