@@ -113,11 +113,7 @@ impl HopLimit {
     ///
     /// [`OptionError::HopLimit`] outside of that.
     pub const fn new(value: u8) -> Result<Self, OptionError> {
-        if value >= HOP_LIMIT_MIN && value <= HOP_LIMIT_MAX {
-            Ok(Self(value))
-        } else {
-            Err(OptionError::HopLimit)
-        }
+        if value >= HOP_LIMIT_MIN && value <= HOP_LIMIT_MAX { Ok(Self(value)) } else { Err(OptionError::HopLimit) }
     }
 
     /// The TTL to write.
@@ -357,7 +353,9 @@ mod tests {
         assert_eq!("enabled".parse(), Ok(Switch::Enabled));
         assert_eq!("disabled".parse(), Ok(Switch::Disabled));
         assert_eq!("".parse::<Switch>(), Err(OptionError::Switch));
-        for (text, expected) in [("1", Some(1)), ("64", Some(64)), ("0", None), ("65", None), ("-1", None), ("x", None), ("300", None)] {
+        for (text, expected) in
+            [("1", Some(1)), ("64", Some(64)), ("0", None), ("65", None), ("-1", None), ("x", None), ("300", None)]
+        {
             assert_eq!(text.parse::<HopLimit>().ok().map(HopLimit::get), expected, "{text}");
         }
         assert_eq!(OptionError::Tokens.to_string(), "specify either 'optional' or 'required'");

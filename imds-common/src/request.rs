@@ -23,7 +23,6 @@ pub const HEAD_MAX: usize = 16 * 1024;
 /// bytes, and each byte costs some 75 verified instructions. In bytes, a power of two.
 pub const KERNEL_HEAD_MAX: usize = 1024;
 
-
 /// A scan of a head, byte by byte; bytes after the head's end change nothing.
 ///
 /// Positions and lengths are in bytes from the first byte given.

@@ -74,6 +74,14 @@ impl Key {
     pub const fn index_of(number: u8) -> u32 {
         (number & (KEYS as u8 - 1)) as u32
     }
+
+    /// The number of the newest key, which signs. Numbers count up, and after 255 comes 2: the next is always at the
+    /// other index.
+    #[must_use]
+    pub fn newest(keys: &[Self; KEYS]) -> u8 {
+        let [a, b] = keys.map(|key| key.number.to_le_bytes()[0]);
+        if b == 0 || a != 0 && a.wrapping_sub(b) < 128 { a } else { b }
+    }
 }
 
 /// A new token.

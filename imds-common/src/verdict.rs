@@ -241,9 +241,9 @@ pub fn kernel_refusal(word: OptionsWord, request: &Request, token_valid: bool) -
         return None;
     }
     match judge(word, request, token_valid) {
-        Verdict::Refuse(
-            refusal @ (Refusal::EndpointDisabled | Refusal::TokenMissing | Refusal::TokenInvalid),
-        ) => Some(refusal),
+        Verdict::Refuse(refusal @ (Refusal::EndpointDisabled | Refusal::TokenMissing | Refusal::TokenInvalid)) => {
+            Some(refusal)
+        }
         Verdict::Refuse(refusal @ Refusal::Forwarded) if matches!(request.method, Method::Put) => Some(refusal),
         _ => None,
     }

@@ -110,7 +110,8 @@ impl TcpHeader {
     /// Reads the header at `offset`: `None` if it is cut short or says that it is shorter than a header.
     #[inline(always)]
     pub fn read(ctx: &TcContext, offset: u32) -> Option<Self> {
-        let [s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, length, flags, ..] = load::<{ TCP as usize }>(ctx, offset)?;
+        let [s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, length, flags, ..] =
+            load::<{ TCP as usize }>(ctx, offset)?;
         let header = Self {
             source: u16::from_be_bytes([s0, s1]),
             destination: u16::from_be_bytes([d0, d1]),

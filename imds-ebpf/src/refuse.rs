@@ -5,19 +5,17 @@ use aya_ebpf::helpers::generated::{
 };
 use aya_ebpf::programs::TcContext;
 use imds_common::address::SERVICE_PORT;
-use imds_common::answer::{
-    DATE_LENGTH, DATES, KERNEL_ANSWER_MAX, KERNEL_ANSWERS, kernel_answer_index, kernel_status,
-};
+use imds_common::answer::{DATE_LENGTH, DATES, KERNEL_ANSWER_MAX, KERNEL_ANSWERS, kernel_answer_index, kernel_status};
 use imds_common::counters::Counter;
 use imds_common::flow::{ACK, FIN, Flow, PSH, RST, Segment};
 use imds_common::verdict::Refusal;
 
+use crate::deliver;
 use crate::exchange::{Exchange, OPTIONS};
 use crate::exit;
 use crate::maps::{FRAME_MAX, IMDS_DATES, IMDS_SCRATCH, host_link};
 use crate::packet::{self, ETH, ETHERTYPE_IPV4, ETHERTYPE_IPV6, HelperError, IPV4, IPV6, PROTOCOL_TCP, TCP};
 use crate::reply::{self, NORMAL_TTL};
-use crate::deliver;
 
 /// The payload's place in an answer.
 const PAYLOAD: u32 = ETH + IPV4 + TCP + OPTIONS;

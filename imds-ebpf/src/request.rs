@@ -24,8 +24,10 @@ pub struct Judged {
 pub fn judge(ctx: &TcContext, exchange: &Exchange) -> Judged {
     let word = exchange.word;
     // With the endpoint disabled everything is refused, whatever of it can be read.
-    let unread =
-        Judged { refusal: if word.endpoint_enabled() { None } else { Some(Refusal::EndpointDisabled) }, is_read: false };
+    let unread = Judged {
+        refusal: if word.endpoint_enabled() { None } else { Some(Refusal::EndpointDisabled) },
+        is_read: false,
+    };
     let Some(scan) = scan(ctx, exchange) else { return unread };
     if !scan.is_complete() {
         return unread;

@@ -51,8 +51,10 @@ impl<'a> Toolchain<'a> {
         process::run(clippy.args(["clippy", "--no-deps"]).args(self.arguments(profile)).args(["--", "-D", "warnings"]))
     }
 
+    /// One for each way: in a common one, an object that cargo finds still fresh would be older than the `imdsd` that
+    /// embeds the other way's, and be taken for unchanged.
     fn directory(&self) -> PathBuf {
-        self.workspace.target.join("ebpf")
+        self.workspace.target.join(if self.compiler.toolchain.is_some() { "ebpf-build-std" } else { "ebpf" })
     }
 
     fn arguments(&self, profile: Profile) -> Vec<&'static str> {

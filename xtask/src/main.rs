@@ -90,20 +90,17 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<()> {
-    let workspace = match arguments.command {
-        Command::VmInit => return vm_init::run(),
-        _ => Workspace::locate()?,
-    };
+    let core = arguments.core;
     match arguments.command {
-        Command::Setup => setup::run(&workspace, arguments.core),
+        Command::Setup => setup::run(&Workspace::locate()?, core),
         Command::Build { release } => {
             let profile = if release { Profile::Release } else { Profile::Debug };
-            build::run(&workspace, arguments.core, &[profile]).map(drop)
+            build::run(&Workspace::locate()?, core, &[profile]).map(drop)
         }
-        Command::Lint => lint::run(&workspace, arguments.core),
-        Command::Test { no_vm } => test::run(&workspace, arguments.core, !no_vm),
-        Command::Demo { keep } => demo::run(&workspace, arguments.core, keep),
-        Command::VmTest { kernels } => vm_test::run(&workspace, arguments.core, &kernels).map(drop),
-        Command::VmInit => unreachable!("handled before the workspace was located"),
+        Command::Lint => lint::run(&Workspace::locate()?, core),
+        Command::Test { no_vm } => test::run(&Workspace::locate()?, core, !no_vm),
+        Command::Demo { keep } => demo::run(&Workspace::locate()?, core, keep),
+        Command::VmTest { kernels } => vm_test::run(&Workspace::locate()?, core, &kernels).map(drop),
+        Command::VmInit => vm_init::run(),
     }
 }

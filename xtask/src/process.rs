@@ -1,6 +1,7 @@
 //! Running other programs, with errors that name the command.
 
 use std::env;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
@@ -45,7 +46,7 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
 }
 
 /// `PATH` with a folder put before all others.
-pub(crate) fn path_with(first: &Path) -> Result<std::ffi::OsString> {
+pub(crate) fn path_with(first: &Path) -> Result<OsString> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::join_paths([first.to_path_buf()].into_iter().chain(env::split_paths(&path)))
         .with_context(|| format!("{} can't stand in PATH", first.display()))
@@ -53,7 +54,7 @@ pub(crate) fn path_with(first: &Path) -> Result<std::ffi::OsString> {
 
 /// Fails unless this process is root.
 pub(crate) fn require_root(what: &str) -> Result<()> {
-    ensure!(rustix::process::geteuid().is_root(), "{what} needs root: run the same command as root");
+    ensure!(rustix::process::geteuid().is_root(), "root is needed for {what}: run the same command as root");
     Ok(())
 }
 

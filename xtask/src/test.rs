@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every test there is.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -49,14 +49,23 @@ pub(crate) fn run(workspace: &Workspace, core: Core, in_virtual_machines: bool) 
 }
 
 /// What black-box tests and the demo are told about where things are.
-pub(crate) fn black_box_environment(workspace: &Workspace) -> [(&'static str, std::path::PathBuf); 2] {
+pub(crate) fn black_box_environment(workspace: &Workspace) -> [(&'static str, PathBuf); 2] {
     [("IMDS_BIN_DIR", workspace.binaries(Profile::Release)), ("IMDS_CLIENTS", workspace.clients())]
 }
 
 fn unit(workspace: &Workspace, object: &Path) -> Result<usize> {
     let mut cargo = workspace.cargo();
     cargo
-        .args(["test", "--workspace", "--exclude", "imds-ebpf", "--exclude", "imds-tests", "--locked"])
+        .args([
+            "test",
+            "--workspace",
+            "--exclude",
+            "imds-ebpf",
+            "--exclude",
+            "imds-tests",
+            "--locked",
+            "--no-fail-fast",
+        ])
         .env(build::OBJECT_VARIABLE, object);
     run_counted(&mut cargo)
 }
@@ -64,7 +73,16 @@ fn unit(workspace: &Workspace, object: &Path) -> Result<usize> {
 fn black_box(workspace: &Workspace, object: &Path) -> Result<usize> {
     let mut cargo = workspace.cargo();
     cargo
-        .args(["test", "--package", "imds-tests", "--locked", "--", "--test-threads", BLACK_BOX_THREADS])
+        .args([
+            "test",
+            "--package",
+            "imds-tests",
+            "--locked",
+            "--no-fail-fast",
+            "--",
+            "--test-threads",
+            BLACK_BOX_THREADS,
+        ])
         .env(build::OBJECT_VARIABLE, object)
         .envs(black_box_environment(workspace));
     run_counted(&mut cargo)

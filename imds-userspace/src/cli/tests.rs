@@ -1,9 +1,14 @@
 use super::*;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use std::io::BufReader;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::time::Duration;
+
+/// How long a daemon waits for its next client.
+const CLIENT_WAIT: Duration = Duration::from_secs(10);
 
 /// What a run of `imdsctl` came to.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,6 +32,7 @@ fn run_against(replies: &[&str], words: &[&str]) -> Outcome {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let socket = directory.path().join("imdsd.sock");
     let listener = UnixListener::bind(&socket).expect("bound");
+    set_socket_timeout(&listener, Timeout::Recv, Some(CLIENT_WAIT)).expect("a client is not waited for forever");
     thread::scope(|scope| {
         scope.spawn(move || {
             for reply in replies {

@@ -1,5 +1,7 @@
 //! Host-side interfaces: which ones can carry an instance.
 
+use super::netlink::{self, Link};
+
 /// A host-side interface that can carry an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interface {
@@ -28,11 +30,71 @@ pub enum InterfaceError {
         /// What it is, for example `the loopback interface`.
         what: &'static str,
     },
+    /// The kernel didn't say.
+    #[error("interface \"{name}\": rtnetlink failed: {source}")]
+    Netlink {
+        /// Its name.
+        name: String,
+        /// The kernel's error.
+        source: rtnetlink::Error,
+    },
 }
 
 impl Interface {
     /// Looks an interface up and checks that its ingress carries a guest's packets.
-    pub async fn find(_name: &str) -> Result<Self, InterfaceError> {
-        unimplemented!()
+    ///
+    /// # Errors
+    ///
+    /// [`InterfaceError`] says what is wrong with it.
+    pub async fn find(name: &str) -> Result<Self, InterfaceError> {
+        let failed = |source| InterfaceError::Netlink { name: name.to_owned(), source };
+        let handle = netlink::connect().map_err(failed)?;
+        let link = netlink::link(&handle, name).await.map_err(failed)?;
+        let link = link.ok_or_else(|| InterfaceError::Missing { name: name.to_owned() })?;
+        match unsuitable(&link) {
+            Some(what) => Err(InterfaceError::Unsuitable { name: name.to_owned(), what }),
+            None => Ok(Self { name: link.name, index: link.index, mac: link.mac }),
+        }
+    }
+}
+
+/// What a link is, if no guest's packets come in by it.
+fn unsuitable(link: &Link) -> Option<&'static str> {
+    if link.loopback {
+        return Some("the loopback interface");
+    }
+    if !link.ethernet {
+        return Some("not an Ethernet interface");
+    }
+    if link.local_peer.is_some() {
+        return Some("a veth whose other end is on this host too (move the container's end into its namespace first)");
+    }
+    match link.kind.as_deref()? {
+        "bridge" => Some("a bridge, whose ports tell the instances apart"),
+        "macvtap" | "macvlan" | "ipvlan" | "ipvtap" => {
+            Some("a macvtap, macvlan or ipvlan: its guest's packets never enter the host through it")
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ethernet(kind: &str) -> Link {
+        Link { index: 7, name: "x".to_owned(), ethernet: true, kind: Some(kind.to_owned()), ..Link::default() }
+    }
+
+    #[test]
+    fn only_what_carries_a_guest_will_do() {
+        assert_eq!(unsuitable(&ethernet("veth")), None);
+        assert_eq!(unsuitable(&ethernet("tun")), None);
+        for kind in ["bridge", "macvtap", "macvlan", "ipvlan", "ipvtap"] {
+            assert!(unsuitable(&ethernet(kind)).is_some(), "{kind}");
+        }
+        assert!(unsuitable(&Link { local_peer: Some(3), ..ethernet("veth") }).is_some());
+        assert!(unsuitable(&Link { ethernet: false, ..ethernet("tun") }).is_some());
+        assert!(unsuitable(&Link { loopback: true, ..Link::default() }).is_some());
     }
 }

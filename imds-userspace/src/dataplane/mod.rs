@@ -1,17 +1,53 @@
 //! The kernel's side as the daemon sees it: programs, links, maps, the namespace. The only room that knows aya.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`names`] | the names that follow from the run directory |
+//! | [`interface`] | which interfaces can carry an instance |
+//! | `namespace` | the namespace of the listening sockets, and the link into it |
+//! | `object` | loading the programs |
+//! | `tables` | the shared maps, typed |
+//! | `mapping` | maps as memory |
+//! | `links` | attaching, and staying attached |
+//! | `residue` | what a daemon made on the host, and its removal |
+//! | [`counters`] | the daemon's own counters |
 
 pub mod counters;
 pub mod interface;
+mod links;
 mod mapping;
 pub mod names;
+mod namespace;
+mod netlink;
+mod object;
+mod residue;
+mod tables;
 
+use std::io;
+use std::net::TcpListener;
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use aya::Ebpf;
+use imds_common::answer::{DATE_LENGTH, DATES, Date};
 use imds_common::counters::SlotCounters;
 use imds_common::options::OptionsWord;
+use imds_common::slot::{NOBODY, Slot};
 use imds_common::token::{KEYS, Key};
+use rustix::time::{ClockId, clock_gettime};
 
 use self::counters::SlotCounter;
 use self::interface::Interface;
-use self::names::Names;
+use self::links::Hook;
+use self::names::{BPF_FS, Names};
+use self::namespace::Namespace;
+pub use self::object::LoadReport;
+use self::tables::SharedTables;
+
+/// In a value of the interfaces' map: the slot.
+const SLOT_MASK: u32 = 0xffff;
+/// In a value of the interfaces' map: the clsact qdisc was made for us.
+const MADE_CLSACT: u32 = 1 << 16;
 
 /// How programs are attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,89 +79,317 @@ pub enum DataplaneError {
     /// An interface can't carry an instance.
     #[error(transparent)]
     Interface(#[from] interface::InterfaceError),
+    /// The namespace can't be made.
+    #[error(transparent)]
+    Namespace(#[from] namespace::NamespaceError),
+    /// The programs can't be loaded.
+    #[error(transparent)]
+    Object(#[from] object::ObjectError),
+    /// A map can't be read or written.
+    #[error(transparent)]
+    Table(#[from] tables::TableError),
+    /// A program can't be attached.
+    #[error(transparent)]
+    Link(#[from] links::LinkFailure),
+    /// Something of the host's can't be read or made.
+    #[error("{what}: {source}")]
+    Host {
+        /// What failed.
+        what: String,
+        /// The kernel's error.
+        source: io::Error,
+    },
+    /// rtnetlink failed.
+    #[error("rtnetlink: {0}")]
+    Netlink(#[from] rtnetlink::Error),
+}
+
+fn host(what: impl Into<String>) -> impl FnOnce(io::Error) -> DataplaneError {
+    let what = what.into();
+    move |source| DataplaneError::Host { what, source }
+}
+
+/// What changes: the programs and the maps.
+struct Kernel {
+    ebpf: Ebpf,
+    tables: SharedTables,
 }
 
 /// The loaded and attached programs, and their maps.
-pub struct Dataplane {}
+pub struct Dataplane {
+    names: Names,
+    slots: u16,
+    namespace: Namespace,
+    kernel: Mutex<Kernel>,
+}
 
 impl Dataplane {
     /// Makes the namespace and its link, loads the programs or takes over what an earlier daemon left, and pins all.
-    /// `slots` is how many slots there are, slot 0 among them.
-    pub async fn start(_names: &Names, _attach: Attach, _slots: u16) -> Result<Self, DataplaneError> {
-        unimplemented!()
+    /// `slots` is how many slots there are, slot 0 among them. `Auto` and `Tc` are the same so far.
+    ///
+    /// # Errors
+    ///
+    /// [`DataplaneError`]; what was made stays for the next try or for [`Dataplane::detach`].
+    pub async fn start(names: &Names, _attach: Attach, slots: u16) -> Result<Self, DataplaneError> {
+        let netlink = netlink::connect()?;
+        residue::mount_bpf_fs().map_err(host(format!("mounting {BPF_FS}")))?;
+        residue::refuse_other_layouts(names)?;
+        residue::make_directories(names)?;
+        let namespace = Namespace::open(names, &netlink).await?;
+        let mut ebpf = object::load(&names.layout(), slots.into(), namespace.host_link)?;
+        let tables = SharedTables::take(&mut ebpf, slots.into())?;
+        let dataplane = Self { names: names.clone(), slots, namespace, kernel: Mutex::new(Kernel { ebpf, tables }) };
+        dataplane.pin_programs()?;
+        dataplane.attach(object::REPLY, &names.host_link, dataplane.namespace.host_link)?;
+        dataplane.forget_vanished().await?;
+        Ok(dataplane)
+    }
+
+    fn kernel(&self) -> MutexGuard<'_, Kernel> {
+        // Every critical section leaves the maps whole, so a panic elsewhere doesn't spoil them.
+        self.kernel.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Pins the programs beside the maps, for `bpftool` and for the eye; the links hold them anyway.
+    fn pin_programs(&self) -> Result<(), DataplaneError> {
+        for name in [object::INGRESS, object::REPLY] {
+            let pin = self.names.layout().join(name);
+            let _ = std::fs::remove_file(&pin);
+            if let Some(program) = object::classifier(&mut self.kernel().ebpf, name) {
+                program
+                    .pin(&pin)
+                    .map_err(|error| host(format!("pinning {}", pin.display()))(io::Error::other(error)))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn attach(&self, program: &'static str, interface: &str, ifindex: u32) -> Result<Hook, DataplaneError> {
+        let mut kernel = self.kernel();
+        let program = object::classifier(&mut kernel.ebpf, program).ok_or(object::ObjectError::Missing)?;
+        Ok(links::attach(program, &self.names.layout(), interface, ifindex)?)
     }
 
     /// A listening socket on `[fd00:ec2::254]:80` inside the namespace, not blocking.
-    pub fn listener(&self) -> Result<std::net::TcpListener, DataplaneError> {
-        unimplemented!()
+    ///
+    /// # Errors
+    ///
+    /// [`DataplaneError::Namespace`]
+    pub fn listener(&self) -> Result<TcpListener, DataplaneError> {
+        Ok(self.namespace.listener()?)
     }
 
     /// What the kernel has now: every slot that an interface leads to.
+    ///
+    /// # Errors
+    ///
+    /// [`DataplaneError::Table`]
     pub fn status(&self) -> Result<Vec<SlotStatus>, DataplaneError> {
-        unimplemented!()
+        let kernel = self.kernel();
+        let mut status = Vec::new();
+        for (ifindex, value) in kernel.tables.interfaces()? {
+            let slot = slot_of(value);
+            if slot != NOBODY {
+                let Slot { token_generation, generation, .. } = kernel.tables.slot(slot)?;
+                let options = self.options(&kernel, slot);
+                status.push(SlotStatus { slot, ifindex, generation, token_generation, options });
+            }
+        }
+        Ok(status)
     }
 
-    /// Gives a slot that nobody owns to a new owner behind `interface`, with fresh generations and empty tables, and
-    /// attaches the program. The first packet after it is judged by `options`.
-    pub async fn assign(&self, _slot: u16, _interface: &Interface, _options: OptionsWord) -> Result<SlotStatus, DataplaneError> {
-        unimplemented!()
+    fn options(&self, kernel: &Kernel, slot: u16) -> OptionsWord {
+        let word = kernel.tables.options.word(slot.into());
+        OptionsWord::from_bits(word.map_or(0, |word| word.load(Ordering::Acquire)))
+    }
+
+    /// Readies a slot that no interface leads to for a new owner: closes it, gives it fresh generations, and forgets
+    /// the old owner's clients, connections and counters. Returns the address generation and the token generation.
+    ///
+    /// # Errors
+    ///
+    /// [`DataplaneError::Table`], or no random numbers.
+    pub fn prepare(&self, slot: u16) -> Result<(u16, u64), DataplaneError> {
+        let mut kernel = self.kernel();
+        self.store_options(&kernel, slot, OptionsWord::CLOSED);
+        let old = kernel.tables.slot(slot)?;
+        let generation = old.generation.wrapping_add(1);
+        let token_generation = random()?;
+        kernel.tables.set_slot(slot, Slot { token_generation, ifindex: 0, generation, reserved: 0 })?;
+        kernel.tables.clear(slot)?;
+        Ok((generation, token_generation))
+    }
+
+    /// Attaches the program to `interface` and lets it lead to a slot that was prepared. Until then its packets to
+    /// the service are dropped; the first one after it is judged by `options`.
+    ///
+    /// # Errors
+    ///
+    /// [`DataplaneError`]; the interface is closed then, if the program hangs on it.
+    pub async fn assign(
+        &self,
+        slot: u16,
+        interface: &Interface,
+        options: OptionsWord,
+    ) -> Result<SlotStatus, DataplaneError> {
+        self.forget_vanished().await?;
+        let hook = self.attach(object::INGRESS, &interface.name, interface.index)?;
+        let mut kernel = self.kernel();
+        let Slot { token_generation, generation, .. } = kernel.tables.slot(slot)?;
+        kernel.tables.set_slot(slot, Slot { token_generation, ifindex: interface.index, generation, reserved: 0 })?;
+        self.store_options(&kernel, slot, options);
+        let before = kernel.tables.interfaces()?.into_iter().find(|(ifindex, _)| *ifindex == interface.index);
+        let made = before.map_or(0, |(_, value)| value & MADE_CLSACT) | made_flag(hook);
+        kernel.tables.set_interface(interface.index, u32::from(slot) | made)?;
+        Ok(SlotStatus { slot, ifindex: interface.index, generation, token_generation, options })
     }
 
     /// Sees to it that the program of this build is attached to the interface of a slot that has an owner already.
-    pub async fn keep(&self, _status: &SlotStatus) -> Result<(), DataplaneError> {
-        unimplemented!()
+    ///
+    /// # Errors
+    ///
+    /// [`DataplaneError::Link`], for example where the interface is gone.
+    pub async fn keep(&self, status: &SlotStatus) -> Result<(), DataplaneError> {
+        let name = links::name_of(status.ifindex)
+            .ok_or_else(|| links::LinkFailure::Vanished(format!("number {}", status.ifindex)))?;
+        self.attach(object::INGRESS, &name, status.ifindex)?;
+        Ok(())
     }
 
-    /// Takes a slot from its owner: from the next packet on, its interface is closed and its tokens are dead.
-    pub fn release(&self, _slot: u16) -> Result<(), DataplaneError> {
-        unimplemented!()
+    /// Takes a slot from its owner: from the next packet on its tokens are dead, and its interface is closed until
+    /// another instance takes it.
+    ///
+    /// # Errors
+    ///
+    /// [`DataplaneError::Table`], or no random numbers.
+    pub fn release(&self, slot: u16) -> Result<(), DataplaneError> {
+        let mut kernel = self.kernel();
+        self.store_options(&kernel, slot, OptionsWord::CLOSED);
+        for (ifindex, value) in kernel.tables.interfaces()? {
+            if slot_of(value) == slot {
+                kernel.tables.set_interface(ifindex, u32::from(NOBODY) | value & MADE_CLSACT)?;
+            }
+        }
+        let old = kernel.tables.slot(slot)?;
+        let token_generation = random()?;
+        let generation = old.generation.wrapping_add(1);
+        kernel.tables.set_slot(slot, Slot { token_generation, ifindex: 0, generation, reserved: 0 })?;
+        Ok(())
+    }
+
+    /// Forgets interfaces that are gone; those that led to a slot are reported by [`Dataplane::status`] until the
+    /// slot is released.
+    async fn forget_vanished(&self) -> Result<(), DataplaneError> {
+        let interfaces = self.kernel().tables.interfaces()?;
+        for (ifindex, value) in interfaces {
+            if slot_of(value) == NOBODY && links::name_of(ifindex).is_none() {
+                links::detach(&self.names.layout(), ifindex, None);
+                self.kernel().tables.remove_interface(ifindex)?;
+            }
+        }
+        Ok(())
     }
 
     /// Replaces a slot's options: the next packet sees them.
-    pub fn set_options(&self, _slot: u16, _options: OptionsWord) {
-        unimplemented!()
+    pub fn set_options(&self, slot: u16, options: OptionsWord) {
+        self.store_options(&self.kernel(), slot, options);
+    }
+
+    fn store_options(&self, kernel: &Kernel, slot: u16, options: OptionsWord) {
+        if let Some(word) = kernel.tables.options.word(slot.into()) {
+            word.store(options.bits(), Ordering::Release);
+        }
     }
 
     /// The kernel's counters of a slot, added up over CPUs; slot 0 counts what no instance owns.
-    pub fn kernel_counters(&self, _slot: u16) -> Result<SlotCounters, DataplaneError> {
-        unimplemented!()
+    ///
+    /// # Errors
+    ///
+    /// [`DataplaneError::Table`]
+    pub fn kernel_counters(&self, slot: u16) -> Result<SlotCounters, DataplaneError> {
+        Ok(self.kernel().tables.counters(slot)?)
     }
 
     /// The daemon's own counters of a slot.
-    pub fn service_counters(&self, _slot: u16) -> SlotCounter {
-        unimplemented!()
+    #[must_use]
+    pub fn service_counters(&self, slot: u16) -> SlotCounter {
+        SlotCounter::new(self.kernel().tables.service.clone(), slot)
+    }
+
+    /// How many slots there are, slot 0 among them.
+    #[must_use]
+    pub const fn slots(&self) -> u16 {
+        self.slots
     }
 
     /// The keys of the tokens, and the number of the one that signs. They outlive the daemon, never a reboot.
+    ///
+    /// # Errors
+    ///
+    /// [`DataplaneError::Table`], or no random numbers.
     pub fn keys(&self) -> Result<([Key; KEYS], u8), DataplaneError> {
-        unimplemented!()
+        let mut kernel = self.kernel();
+        let keys = kernel.tables.keys()?;
+        if keys.iter().all(|key| key.number == 0) {
+            let first = Key { number: 1, k0: random()?, k1: random()? };
+            kernel.tables.set_key(Key::index_of(1), first)?;
+        }
+        let keys = kernel.tables.keys()?;
+        Ok((keys, Key::newest(&keys)))
     }
 
-    /// Keeps the dates for the kernel's answers right; to be called at least once a second.
-    pub fn refresh_dates(&self) -> Result<(), DataplaneError> {
-        unimplemented!()
+    /// Keeps the dates for the kernel's answers right; to be called at least once a second. `http_date` writes the
+    /// date of a second since 1970.
+    ///
+    /// # Errors
+    ///
+    /// [`DataplaneError::Table`]
+    pub fn refresh_dates(&self, http_date: impl Fn(u64) -> [u8; DATE_LENGTH]) -> Result<(), DataplaneError> {
+        let seconds = |clock| u64::try_from(clock_gettime(clock).tv_sec).unwrap_or(0);
+        let (boot, wall) = (seconds(ClockId::Boottime), seconds(ClockId::Realtime));
+        let mut kernel = self.kernel();
+        // One entry is always left alone: that of the second that just ended.
+        for ahead in 0..u64::from(DATES) - 1 {
+            let second = boot + ahead;
+            let mut text = [0; 32];
+            text[..DATE_LENGTH].copy_from_slice(&http_date(wall + ahead));
+            let index = u32::try_from(second % u64::from(DATES)).unwrap_or(0);
+            let entry = kernel.tables.date(index)?;
+            if entry.second != second || entry.text != text {
+                kernel.tables.set_date(index, Date { second, text })?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes everything that a daemon with these names ever made: links, filters, pins, the namespace, its link.
     /// Says what it removed, a line each. Nothing there is not an error.
-    pub async fn detach(_names: &Names) -> Result<Vec<String>, DataplaneError> {
-        unimplemented!()
+    ///
+    /// # Errors
+    ///
+    /// [`DataplaneError`] for the first thing that can't be removed; the rest is removed all the same.
+    pub async fn detach(names: &Names) -> Result<Vec<String>, DataplaneError> {
+        residue::remove(names).await
     }
 
     /// Loads every program of the embedded object without attaching or pinning anything.
-    /// Returns name, verified instructions and load time of each.
+    ///
+    /// # Errors
+    ///
+    /// [`DataplaneError::Object`] says which program the kernel refuses.
     pub fn check() -> Result<Vec<LoadReport>, DataplaneError> {
-        unimplemented!()
+        Ok(object::check()?)
     }
 }
 
-/// How one program loaded.
-#[derive(Debug)]
-pub struct LoadReport {
-    /// The program's name.
-    pub program: String,
-    /// Instructions that the verifier walked.
-    pub verified_instructions: Option<u32>,
-    /// How long the load took.
-    pub duration: std::time::Duration,
+fn slot_of(value: u32) -> u16 {
+    u16::try_from(value & SLOT_MASK).unwrap_or(NOBODY)
+}
+
+fn made_flag(hook: Hook) -> u32 {
+    if hook == Hook::Clsact(true) { MADE_CLSACT } else { 0 }
+}
+
+fn random() -> Result<u64, DataplaneError> {
+    getrandom::u64().map_err(|error| host("reading random numbers")(io::Error::other(error.to_string())))
 }

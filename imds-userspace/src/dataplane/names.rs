@@ -1,9 +1,21 @@
 //! Every name that a daemon makes on the host follows from its run directory, so that several live side by side.
 
+use std::hash::Hasher;
 use std::path::{Path, PathBuf};
+
+use siphasher::sip::SipHasher13;
 
 /// The run directory of a daemon that isn't told another.
 pub const DEFAULT_RUN_DIR: &str = "/run/imdsd";
+
+/// Where the kernel's BPF file system stands.
+pub const BPF_FS: &str = "/sys/fs/bpf";
+
+/// Where network namespaces have names.
+pub const NAMESPACES: &str = "/run/netns";
+
+/// The layout of maps that this build makes and takes over; a change of any shared type counts it up.
+pub const LAYOUT_VERSION: u32 = 1;
 
 /// The names of one daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,15 +28,66 @@ pub struct Names {
     pub host_link: String,
     /// The namespace's end.
     pub service_link: String,
-    /// The pin directory, which carries the layout's version.
+    /// The directory of all pins, of every layout.
     pub pins: PathBuf,
 }
 
 impl Names {
     /// The names for a run directory: `imds`, `imds0` for [`DEFAULT_RUN_DIR`]; with eight hexadecimal digits of the
-    /// path's hash for any other.
+    /// path's hash for any other, which fits the 15 characters of a link's name.
     #[must_use]
-    pub fn new(_run_dir: &Path) -> Self {
-        unimplemented!()
+    pub fn new(run_dir: &Path) -> Self {
+        let absolute = std::path::absolute(run_dir).unwrap_or_else(|_| run_dir.to_owned());
+        let run_dir = absolute.canonicalize().unwrap_or(absolute);
+        let (namespace, host_link) = if run_dir == Path::new(DEFAULT_RUN_DIR) {
+            ("imds".to_owned(), "imds0".to_owned())
+        } else {
+            let mut hasher = SipHasher13::new();
+            hasher.write(run_dir.as_os_str().as_encoded_bytes());
+            let digits = hasher.finish() & 0xffff_ffff;
+            (format!("imds-{digits:08x}"), format!("imds{digits:08x}"))
+        };
+        Self {
+            service_link: format!("{host_link}p"),
+            pins: Path::new(BPF_FS).join(&namespace),
+            run_dir,
+            namespace,
+            host_link,
+        }
+    }
+
+    /// The directory of the pins of this build's layout.
+    #[must_use]
+    pub fn layout(&self) -> PathBuf {
+        self.pins.join(format!("v{LAYOUT_VERSION}"))
+    }
+
+    /// The namespace's file.
+    #[must_use]
+    pub fn namespace_file(&self) -> PathBuf {
+        Path::new(NAMESPACES).join(&self.namespace)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_directory_has_the_plain_names() {
+        let names = Names::new(Path::new(DEFAULT_RUN_DIR));
+        assert_eq!(names.namespace, "imds");
+        assert_eq!(names.host_link, "imds0");
+        assert_eq!(names.service_link, "imds0p");
+        assert_eq!(names.layout(), Path::new("/sys/fs/bpf/imds/v1"));
+    }
+
+    #[test]
+    fn other_directories_have_names_of_their_own_that_fit() {
+        let a = Names::new(Path::new("/tmp/a"));
+        let b = Names::new(Path::new("/tmp/b"));
+        assert_ne!(a.namespace, b.namespace);
+        assert_eq!(a, Names::new(Path::new("/tmp/a")));
+        assert!(a.service_link.len() <= 15 && a.namespace.starts_with("imds-"));
     }
 }

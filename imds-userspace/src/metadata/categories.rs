@@ -225,9 +225,10 @@ mod tests {
     #[test]
     fn an_expiration_is_normalised_and_an_unreadable_one_has_passed() {
         let path = ["meta-data", "iam", "security-credentials", "app"];
-        for (given, before, shown) in
-            [("2100-01-02T05:04:05.9+02:00", 4_102_542_000, "2100-01-02T03:04:05Z"), ("soon", 0, "1970-01-01T00:00:00Z")]
-        {
+        for (given, before, shown) in [
+            ("2100-01-02T05:04:05.9+02:00", 4_102_542_000, "2100-01-02T03:04:05Z"),
+            ("soon", 0, "1970-01-01T00:00:00Z"),
+        ] {
             let mut instance = sample::instance();
             let role = instance.role.as_mut().expect("a role");
             role.credentials.expiration = given.into();

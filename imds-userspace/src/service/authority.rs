@@ -86,9 +86,10 @@ mod tests {
     #[test]
     fn nobody_sane_is_the_service() {
         let long = "a".repeat(262);
-        for value in
-            ["", "a b", "a/b", "u@a", "a:", "a:123456", "a:8x", "a:80:80", "[::1", "[]", "[x]", "[::1]80", ":80", "a\u{e4}", &long]
-        {
+        for value in [
+            "", "a b", "a/b", "u@a", "a:", "a:123456", "a:8x", "a:80:80", "[::1", "[]", "[x]", "[::1]80", ":80",
+            "a\u{e4}", &long,
+        ] {
             assert_eq!(named(&format!("GET /a HTTP/1.1\r\nHost: {value}\r\n\r\n")), "169.254.169.254", "{value}");
         }
         assert_eq!(named("GET /a HTTP/1.1\r\n\r\n"), "169.254.169.254");

@@ -63,7 +63,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, T: Tenant> Connection<'_, S, T> {
                 return Ending::Reset;
             }
             if close {
-                linger(&mut self.stream, self.settings.linger_timeout).await;
+                linger(&mut self.stream, inbox.scratch(), self.settings.linger_timeout).await;
                 return Ending::Close;
             }
             inbox.advance();
@@ -103,7 +103,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin, T: Tenant> Connection<'_, S, T> {
 async fn write_all(stream: &mut (impl AsyncWrite + Unpin), head: &[u8], body: &[u8]) -> io::Result<()> {
     let mut parts = [IoSlice::new(head), IoSlice::new(body)];
     let mut left = &mut parts[..];
-    IoSlice::advance_slices(&mut left, 0);
     while !left.is_empty() {
         let count = stream.write_vectored(left).await?;
         if count == 0 {
@@ -115,13 +114,12 @@ async fn write_all(stream: &mut (impl AsyncWrite + Unpin), head: &[u8], body: &[
 }
 
 /// Ends our side, and reads on until the client has ended its own, within limits. It has its answer either way.
-async fn linger(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), limit: Duration) {
+async fn linger(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), scratch: &mut [u8], limit: Duration) {
     let end = async {
         stream.shutdown().await?;
-        let mut rest = [0; 4096];
         let mut total = 0;
         while total < LINGER_MAX {
-            match stream.read(&mut rest).await? {
+            match stream.read(scratch).await? {
                 0 => break,
                 count => total += count,
             }

@@ -22,7 +22,8 @@ pub(super) const GENERATION: u64 = 0x1122_3344_5566_7788;
 /// The key that signs; the other one is the one before it.
 pub(super) const KEY: Key = Key { number: 2, k0: 3, k1: 4 };
 const OLD_KEY: Key = Key { number: 1, k0: 5, k1: 6 };
-const KEY_RING: KeyRing = KeyRing { keys: [KEY, OLD_KEY], current: 2 };
+/// Both keys.
+pub(super) const KEY_RING: KeyRing = KeyRing { keys: [KEY, OLD_KEY], current: 2 };
 const _: () = assert!(KEYS == 2);
 
 /// What stands for a date in answers.
@@ -86,9 +87,9 @@ pub(super) fn token_of(key: &Key, generation: u64, expiry_ms: u64) -> String {
     String::from_utf8(token::mint(key, generation, expiry_ms, [7; 12]).to_vec()).expect("ASCII")
 }
 
-/// How long a token is good for the instance, in milliseconds.
+/// How long a token of the key that signs is good for the instance, in milliseconds.
 pub(super) fn remaining_ms(token: &str) -> Option<u64> {
-    token::verify(token.as_bytes(), &KEY_RING.keys, GENERATION, clock::boottime_ms())
+    token::verify(token.as_bytes(), &[KEY, Key::EMPTY], GENERATION, clock::boottime_ms())
 }
 
 /// Runs one connection of `guest` against `client`, which gets the other end.
@@ -107,21 +108,33 @@ pub(super) async fn converse<T>(
     tokio::time::timeout(Duration::from_secs(20), async { tokio::join!(service, client(far)) }).await.expect("in time")
 }
 
+/// Lets the service run: whoever polls both sides may begin with either.
+pub(super) async fn let_run() {
+    for _ in 0..4 {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Sends `parts`, letting the service run after each, closes, and reads all that is answered, its dates masked.
 pub(super) async fn talk(guest: &Guest, parts: &[&[u8]]) -> (Ending, String) {
-    let (ending, answer) =
-        converse(guest, &ServiceSettings::default(), &CancellationToken::new(), async |mut client: DuplexStream| {
+    converse(guest, &ServiceSettings::default(), &CancellationToken::new(), async |client: DuplexStream| {
+        let (mut reader, mut writer) = tokio::io::split(client);
+        let send = async {
             for part in parts {
                 // The service may have answered and gone before it has read everything.
-                if client.write_all(part).await.is_err() {
+                if writer.write_all(part).await.is_err() {
                     break;
                 }
-                tokio::task::yield_now().await;
+                let_run().await;
             }
-            read_answers(&mut client).await
-        })
-        .await;
-    (ending, answer)
+            writer.shutdown().await.expect("a pipe");
+        };
+        let mut answer = Vec::new();
+        let (read, ()) = tokio::join!(reader.read_to_end(&mut answer), send);
+        read.expect("a pipe");
+        mask_dates(&String::from_utf8_lossy(&answer))
+    })
+    .await
 }
 
 /// Closes the client's side and reads to the end.

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use imds_common::address::Identity;
 use imds_common::verdict::Refusal;
-use rustix::io::Errno;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
@@ -19,7 +18,7 @@ use super::settings::ServiceSettings;
 use super::socket;
 use crate::registry::directory::{Directory, Served};
 
-/// How long accepting pauses when the host has no descriptors or memory left: trying again at once would only spin.
+/// How long accepting pauses when it fails, for want of descriptors or memory: trying again at once would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves the instances of `directory` on `listener` until `shutdown` is cancelled; then ends within the settings'
@@ -76,13 +75,11 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
 }
 
 async fn accept_failed(error: &io::Error) {
-    let errno = Errno::from_io_error(error);
-    if matches!(errno, Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)) {
-        tracing::warn!(%error, "no connection can be accepted; raise the limit of open files (LimitNOFILE)");
-        sleep(ACCEPT_PAUSE).await;
-    } else {
-        tracing::debug!(%error, "a connection ended before it was accepted");
+    if error.kind() == io::ErrorKind::ConnectionAborted {
+        return;
     }
+    tracing::warn!(%error, "no connection can be accepted; if files are short, raise their limit (LimitNOFILE)");
+    sleep(ACCEPT_PAUSE).await;
 }
 
 /// Finds whose connection it is and takes a permit for it. An unknown one is reset, one too many refused.
@@ -142,37 +139,4 @@ async fn attend(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use imds_common::token::{KEYS, Key};
-    use std::net::Ipv6Addr;
-    use tokio::io::AsyncReadExt as _;
-
-    use crate::registry::directory::KeyRing;
-
-    #[tokio::test]
-    async fn a_stranger_is_reset_and_the_service_ends_when_told() {
-        let listener = std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).expect("loopback");
-        let address = listener.local_addr().expect("bound");
-        let directory = Arc::new(Directory::new(4, KeyRing { keys: [Key::EMPTY; KEYS], current: 1 }));
-        let shutdown = CancellationToken::new();
-        let service = tokio::spawn(serve(listener, directory, ServiceSettings::default(), shutdown.clone()));
-        let mut client = TcpStream::connect(address).await.expect("listening");
-        let error = client.read(&mut [0; 1]).await.expect_err("reset");
-        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
-        shutdown.cancel();
-        let ended = timeout(Duration::from_secs(5), service).await.expect("in time");
-        ended.expect("no panic").expect("no error");
-        TcpStream::connect(address).await.expect_err("nobody listens");
-    }
-
-    #[test]
-    fn a_peer_without_a_slot_is_nobody() {
-        let directory = Directory::new(4, KeyRing { keys: [Key::EMPTY; KEYS], current: 1 });
-        for slot in [0, 1, 3, 4, u16::MAX] {
-            let identity = Identity { slot, generation: 1, place: 0, client: [10, 0, 0, 1] };
-            assert!(tenant_of((identity.to_address(), 1).into(), &directory).is_none(), "{slot}");
-        }
-        assert!(tenant_of(([10, 0, 0, 1], 1).into(), &directory).is_none());
-    }
-}
+mod tests;

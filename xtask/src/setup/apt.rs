@@ -1,18 +1,20 @@
 //! Debian packages: looked up, installed, or only downloaded.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::process;
+
+/// Seconds to wait for another apt, such as unattended upgrades.
+const LOCK_LIMIT: &str = "DPkg::Lock::Timeout=120";
 
 /// Installs packages after saying why. Fails where that needs root and this isn't, or where another package would
 /// have to be removed for it.
 pub(crate) fn install(packages: &[&str], why: &str) -> Result<()> {
     let names = packages.join(" ");
-    process::require_root(&format!("installing what is missing ({names}: {why})"))
-        .with_context(|| format!("another way: `apt-get install --no-install-recommends {names}`, then run again"))?;
+    process::require_root(&format!("installing Debian's {names} ({why})"))?;
     println!("setup: installing {names} by apt: {why}");
     if !packages.iter().all(|package| is_known(package)) {
         update()?;
@@ -27,7 +29,8 @@ pub(crate) fn install(packages: &[&str], why: &str) -> Result<()> {
 
 /// Downloads one package's file into a folder, without installing it.
 pub(crate) fn download(package: &str, into: &Path) -> Result<()> {
-    process::run(apt_get().args(["-qq", "download", package]).current_dir(into))
+    // The user that apt downloads as otherwise may not write into the project's folders.
+    process::run(apt_get().args(["-qq", "-o", "APT::Sandbox::User=root", "download", package]).current_dir(into))
 }
 
 /// Brings the package lists up to date.
@@ -58,7 +61,7 @@ fn install_known(packages: &[&str]) -> Result<()> {
 
 fn apt_get() -> Command {
     let mut command = Command::new("apt-get");
-    command.env("DEBIAN_FRONTEND", "noninteractive").stdin(std::process::Stdio::null());
+    command.args(["-o", LOCK_LIMIT]).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
     command
 }
 

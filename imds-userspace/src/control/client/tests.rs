@@ -16,6 +16,7 @@ impl FakeDaemon {
     fn new(answer: impl FnOnce(String, UnixStream) + Send + 'static) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let listener = UnixListener::bind(directory.path().join("imdsd.sock")).expect("bound");
+        set_socket_timeout(&listener, Timeout::Recv, Some(LIMITS.timeout)).expect("a client is not waited for forever");
         let thread = thread::spawn(move || {
             let (stream, _) = listener.accept().expect("a client");
             let mut request = String::new();
@@ -138,7 +139,9 @@ fn a_full_backlog_is_not_waited_for_forever() {
     rustix::net::listen(&listener, 0).expect("listens");
     let _waiting = UnixStream::connect(&socket).expect("the backlog has room for one");
     let client = Client::new(&socket, Limits { timeout: Duration::from_millis(200), ..LIMITS });
+    let started = Instant::now();
     let error = client.ask(Command::InstanceList).expect_err("no room");
+    assert!(started.elapsed() < Duration::from_secs(5));
     assert!(matches!(error, ClientError::TimedOut { .. }), "{error:?}");
 }
 

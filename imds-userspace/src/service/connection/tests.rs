@@ -1,13 +1,15 @@
+use std::net::Ipv6Addr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use imds_common::options::{HttpTokens, MetadataOptions, OptionsWord};
 use imds_common::token::TOKEN_TEXT_LENGTH;
 use tokio::io::DuplexStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
 use super::*;
-use crate::service::sample::{Guest, converse, read_answers, talk, token_for};
+use crate::service::sample::{Guest, KEY_RING, converse, let_run, read_answers, talk, token_for};
 
 const GET: &[u8] = b"GET /latest/meta-data/mac HTTP/1.1\r\nHost: a\r\n\r\n";
 const PUT: &[u8] = b"PUT /latest/api/token HTTP/1.1\r\nX-aws-ec2-metadata-token-ttl-seconds: 60\r\n\r\n";
@@ -88,7 +90,7 @@ async fn options_count_from_the_next_whole_head_on() {
         client.read_exact(&mut answer).await.expect("a pipe");
         assert_eq!(&answer, b"HTTP/1.1 200 OK\r\n");
         client.write_all(&GET[..GET.len() - 1]).await.expect("a pipe");
-        tokio::task::yield_now().await;
+        let_run().await;
         guest.set_options(required());
         client.write_all(&GET[GET.len() - 1..]).await.expect("a pipe");
         read_answers(&mut client).await
@@ -158,9 +160,47 @@ async fn what_a_client_still_sends_is_read_within_bounds() {
     let (ending, answer) = converse(&guest(), &settings, &CancellationToken::new(), client).await;
     assert_eq!(ending, Ending::Close);
     assert!(answer.starts_with("HTTP/1.1 403 Forbidden\r\n"), "{answer}");
-    let (lived, answer) = paced(settings, &[PUT], Duration::ZERO).await;
-    assert!(lived < Duration::from_secs(3), "a client that doesn't close is left: {lived:?}");
+}
+
+#[tokio::test]
+async fn our_side_ends_with_the_last_answer_and_the_rest_soon() {
+    let (lived, answer) = paced(ServiceSettings::default(), &[PUT], Duration::ZERO).await;
+    assert!(lived < ServiceSettings::default().linger_timeout, "{lived:?}");
     assert_eq!(answers(&answer), (1, true));
+    let settings = ServiceSettings { linger_timeout: Duration::from_millis(100), ..ServiceSettings::default() };
+    let client = async |mut client: DuplexStream| {
+        client.write_all(PUT).await.expect("a pipe");
+        read_to_end(&mut client).await;
+        sleep(Duration::from_millis(400)).await;
+        client.write_all(b"x").await.expect_err("a client that doesn't close is left");
+    };
+    let (ending, ()) = converse(&guest(), &settings, &CancellationToken::new(), client).await;
+    assert_eq!(ending, Ending::Close);
+}
+
+#[tokio::test]
+async fn a_body_that_nobody_wants_does_not_kill_the_answer() {
+    let listener = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await.expect("loopback");
+    let mut client = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("listening");
+    let (stream, _) = listener.accept().await.expect("a client");
+    let (guest, settings, shutdown) = (guest(), ServiceSettings::default(), CancellationToken::new());
+    let directory = Directory::new(1, KEY_RING);
+    // More than one read takes: what stays unread when the socket is closed resets the connection.
+    let request = [b"POST / HTTP/1.1\r\nContent-Length: 40000\r\n\r\n", &[b'x'; 40_000][..]].concat();
+    client.write_all(&request).await.expect("connected");
+    let service = async {
+        Connection { stream, tenant: &guest, directory: &directory, settings: &settings, shutdown: &shutdown }
+            .run()
+            .await
+    };
+    let reader = async {
+        sleep(Duration::from_millis(100)).await;
+        client.shutdown().await.expect("connected");
+        read_to_end(&mut client).await
+    };
+    let (ending, answer) = tokio::join!(service, reader);
+    assert_eq!(ending, Ending::Close);
+    assert!(answer.starts_with("HTTP/1.1 405 Not Allowed\r\n"), "{answer}");
 }
 
 async fn read_to_end(client: &mut (impl AsyncRead + Unpin)) -> String {
@@ -187,7 +227,7 @@ async fn at_the_end_of_the_service_the_request_in_hand_is_the_last() {
     let settings = ServiceSettings::default();
     let idle = async |mut client: DuplexStream| {
         client.write_all(GET).await.expect("a pipe");
-        tokio::task::yield_now().await;
+        let_run().await;
         shutdown.cancel();
         read_to_end(&mut client).await
     };
@@ -198,9 +238,9 @@ async fn at_the_end_of_the_service_the_request_in_hand_is_the_last() {
     let busy = async |mut client: DuplexStream| {
         let (first, second) = GET.split_at(20);
         client.write_all(first).await.expect("a pipe");
-        tokio::task::yield_now().await;
+        let_run().await;
         shutdown.cancel();
-        tokio::task::yield_now().await;
+        let_run().await;
         client.write_all(second).await.expect("a pipe");
         client.write_all(GET).await.expect("a pipe");
         read_answers(&mut client).await

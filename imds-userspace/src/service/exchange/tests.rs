@@ -60,8 +60,7 @@ async fn a_disabled_endpoint_forbids_everything() {
         "\u{1}".to_owned(),
         format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(request::HEAD_MAX)),
     ];
-    let rows = requests
-        .map(|request| (request, bodyless("403 Forbidden"), &[Counter::RefusedEndpointDisabled][..]));
+    let rows = requests.map(|request| (request, bodyless("403 Forbidden"), &[Counter::RefusedEndpointDisabled][..]));
     check(&[DISABLED], &rows).await;
 }
 

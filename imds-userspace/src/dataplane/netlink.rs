@@ -1,0 +1,116 @@
+//! The few things asked of rtnetlink.
+
+use futures_util::TryStreamExt;
+use rtnetlink::packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage};
+use rtnetlink::packet_route::tc::TcHandle;
+use rtnetlink::{Handle, LinkUnspec, LinkVeth};
+
+/// What is asked of a link.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Link {
+    pub(super) index: u32,
+    pub(super) name: String,
+    pub(super) mac: [u8; 6],
+    pub(super) ethernet: bool,
+    pub(super) loopback: bool,
+    pub(super) kind: Option<String>,
+    /// A veth whose other end is in the same namespace: its index.
+    pub(super) local_peer: Option<u32>,
+}
+
+/// Opens a connection in the calling thread's namespace.
+pub(super) fn connect() -> Result<Handle, rtnetlink::Error> {
+    let (connection, handle, _) =
+        rtnetlink::new_connection().map_err(|error| rtnetlink::Error::NamespaceError(error.to_string()))?;
+    tokio::spawn(connection);
+    Ok(handle)
+}
+
+/// The link with this name, if there is one.
+pub(super) async fn link(handle: &Handle, name: &str) -> Result<Option<Link>, rtnetlink::Error> {
+    let mut links = handle.link().get().match_name(name.to_owned()).execute();
+    match links.try_next().await {
+        Ok(message) => Ok(message.as_ref().map(read)),
+        Err(rtnetlink::Error::NetlinkError(error)) if is_missing(error.raw_code()) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// `ENODEV`, and `EINVAL` for a name that no link can have.
+fn is_missing(code: i32) -> bool {
+    [rustix::io::Errno::NODEV, rustix::io::Errno::INVAL].iter().any(|errno| errno.raw_os_error() == -code)
+}
+
+fn read(message: &LinkMessage) -> Link {
+    let mut link = Link {
+        index: message.header.index,
+        ethernet: message.header.link_layer_type == LinkLayerType::Ether,
+        loopback: message.header.flags.contains(LinkFlags::Loopback),
+        ..Link::default()
+    };
+    let mut peer = None;
+    let mut peer_elsewhere = false;
+    for attribute in &message.attributes {
+        match attribute {
+            LinkAttribute::IfName(name) => link.name.clone_from(name),
+            LinkAttribute::Address(address) => {
+                if let Ok(mac) = address.as_slice().try_into() {
+                    link.mac = mac;
+                }
+            }
+            LinkAttribute::Link(index) => peer = Some(*index),
+            LinkAttribute::LinkNetNsId(_) => peer_elsewhere = true,
+            LinkAttribute::LinkInfo(infos) => {
+                link.kind = infos.iter().find_map(|info| match info {
+                    LinkInfo::Kind(kind) => Some(kind.to_string()),
+                    _ => None,
+                });
+            }
+            _ => {}
+        }
+    }
+    let veth = link.kind.as_deref() == Some(InfoKind::Veth.to_string().as_str());
+    link.local_peer = peer.filter(|_| veth && !peer_elsewhere);
+    link
+}
+
+/// Makes a veth pair, one end of it in the namespace behind `namespace`.
+pub(super) async fn add_veth(
+    handle: &Handle,
+    name: &str,
+    peer: &str,
+    namespace: std::os::fd::BorrowedFd<'_>,
+) -> Result<(), rtnetlink::Error> {
+    use std::os::fd::AsRawFd;
+    handle.link().add(LinkVeth::new(name, peer).build()).execute().await?;
+    let moved = LinkUnspec::new_with_name(peer).setns_by_fd(namespace.as_raw_fd()).build();
+    handle.link().set(moved).execute().await
+}
+
+/// Sets a link up.
+pub(super) async fn up(handle: &Handle, index: u32) -> Result<(), rtnetlink::Error> {
+    handle.link().set(LinkUnspec::new_with_index(index).up().build()).execute().await
+}
+
+/// Deletes a link; one that isn't there is fine.
+pub(super) async fn delete(handle: &Handle, name: &str) -> Result<bool, rtnetlink::Error> {
+    let Some(link) = link(handle, name).await? else { return Ok(false) };
+    handle.link().del(link.index).execute().await?;
+    Ok(true)
+}
+
+/// Deletes the clsact qdisc of a link if nobody's filter hangs on it.
+pub(super) async fn delete_idle_clsact(handle: &Handle, index: u32) -> Result<(), rtnetlink::Error> {
+    let Ok(signed) = i32::try_from(index) else { return Ok(()) };
+    let filters = handle.traffic_filter(signed);
+    for used in [filters.clone().get().ingress(), filters.clone().get().egress()] {
+        if used.execute().try_next().await?.is_some() {
+            return Ok(());
+        }
+    }
+    let mut request = handle.qdisc().del(signed);
+    let message = request.message_mut();
+    message.header.parent = TcHandle::CLSACT;
+    message.header.handle = TcHandle { major: 0xffff, minor: 0 };
+    request.execute().await
+}

@@ -1,0 +1,109 @@
+//! The embedded eBPF object: loading it, over the maps that an earlier daemon pinned or over new ones.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use aya::programs::{ProgramError, SchedClassifier};
+use aya::{Ebpf, EbpfError, EbpfLoader};
+
+use super::tables::{self, ShapeError};
+
+/// The program of an instance's interface.
+pub(super) const INGRESS: &str = "imds_ingress";
+/// The program of the service link.
+pub(super) const REPLY: &str = "imds_reply";
+
+/// The object, which aya wants aligned; empty in a build without one.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/imds.o"));
+
+/// Lines of the verifier's log that an error shows: its last ones say why.
+const VERIFIER_LINES: usize = 12;
+
+/// Why the object can't be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum ObjectError {
+    /// This build has no object.
+    #[error("this imdsd was built without its eBPF object; build it with `cargo xtask build`")]
+    Missing,
+    /// A pinned map is not what this build makes.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+    /// aya can't read the object or make its maps.
+    #[error(
+        "the eBPF maps can't be made: {0}; imdsd needs root (CAP_BPF, CAP_NET_ADMIN) and a kernel with CONFIG_BPF_SYSCALL"
+    )]
+    Maps(#[source] EbpfError),
+    /// The kernel refuses a program.
+    #[error("the kernel refuses the program {program}: {reason}; Linux 6.1 or later is needed")]
+    Program {
+        /// Its name.
+        program: &'static str,
+        /// The kernel's error, and the verifier's last words.
+        reason: String,
+    },
+}
+
+/// How one program loaded.
+#[derive(Debug)]
+pub struct LoadReport {
+    /// The program's name.
+    pub program: String,
+    /// Instructions that the verifier walked.
+    pub verified_instructions: Option<u32>,
+    /// How long the load took.
+    pub duration: Duration,
+}
+
+/// Loads the object: with maps pinned under `pins`, of so many slots, for the host's end of the service link.
+pub(super) fn load(pins: &Path, slots: u32, host_link: u32) -> Result<Ebpf, ObjectError> {
+    tables::check_pins(pins, slots)?;
+    let mut loader = EbpfLoader::new();
+    for table in tables::PINNED {
+        loader.map_pin_path(table.name, pins.join(table.name));
+        if table.by_slot {
+            loader.map_max_entries(table.name, slots);
+        }
+    }
+    loader.override_global("IMDS_HOST_LINK", &host_link, true);
+    let mut ebpf = read(&mut loader)?;
+    for name in [INGRESS, REPLY] {
+        load_program(&mut ebpf, name)?;
+    }
+    Ok(ebpf)
+}
+
+/// Loads the object without pinning or attaching anything, to see whether this kernel takes it.
+pub(super) fn check() -> Result<Vec<LoadReport>, ObjectError> {
+    let mut ebpf = read(&mut EbpfLoader::new())?;
+    [INGRESS, REPLY].into_iter().map(|name| load_program(&mut ebpf, name)).collect()
+}
+
+fn read(loader: &mut EbpfLoader<'_>) -> Result<Ebpf, ObjectError> {
+    if OBJECT.is_empty() {
+        return Err(ObjectError::Missing);
+    }
+    loader.load(OBJECT).map_err(ObjectError::Maps)
+}
+
+fn load_program(ebpf: &mut Ebpf, name: &'static str) -> Result<LoadReport, ObjectError> {
+    let refused = |reason: String| ObjectError::Program { program: name, reason };
+    let program = classifier(ebpf, name).ok_or_else(|| refused("it isn't in the object".to_owned()))?;
+    let start = Instant::now();
+    program.load().map_err(|error| refused(describe(&error)))?;
+    let duration = start.elapsed();
+    let info = program.info().map_err(|error| refused(error.to_string()))?;
+    Ok(LoadReport { program: name.to_owned(), verified_instructions: info.verified_instruction_count(), duration })
+}
+
+/// A program of the object.
+pub(super) fn classifier<'a>(ebpf: &'a mut Ebpf, name: &str) -> Option<&'a mut SchedClassifier> {
+    ebpf.program_mut(name)?.try_into().ok()
+}
+
+fn describe(error: &ProgramError) -> String {
+    let ProgramError::LoadError { io_error, verifier_log } = error else { return error.to_string() };
+    let log = verifier_log.to_string();
+    let lines: Vec<_> = log.lines().collect();
+    let last = &lines[lines.len().saturating_sub(VERIFIER_LINES)..];
+    format!("{io_error}\n{}\n", last.join("\n"))
+}

@@ -1,0 +1,112 @@
+use std::net::Ipv6Addr;
+
+use imds_common::options::{MetadataOptions, OptionsWord};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::*;
+use crate::dataplane::counters::SlotCounter;
+use crate::metadata::sample;
+use crate::metadata::tree::Tree;
+use crate::registry::directory::CONNECTIONS;
+use crate::service::sample::{GENERATION, KEY_RING};
+
+const SLOT: u16 = 2;
+const ADDRESS_GENERATION: u16 = 0x0102;
+
+/// A directory with one instance in it.
+fn directory() -> (Arc<Directory>, Arc<Served>) {
+    let served = Arc::new(Served::new(
+        "i-0123456789abcdef0".into(),
+        (ADDRESS_GENERATION, GENERATION),
+        SlotCounter::anonymous(),
+        OptionsWord::new(&MetadataOptions::default(), false),
+        Arc::new(Tree::render(&sample::instance(), None, false)),
+    ));
+    let directory = Directory::new(4, KEY_RING);
+    assert!(directory.set(SLOT, Some(served.clone())).is_none());
+    (Arc::new(directory), served)
+}
+
+/// The address of a client behind a slot.
+fn peer(slot: u16, generation: u16) -> SocketAddr {
+    (Identity { slot, generation, place: 3, client: [10, 0, 0, 1] }.to_address(), 40_000).into()
+}
+
+async fn pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await.expect("loopback");
+    let client = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("listening");
+    (client, listener.accept().await.expect("a client").0)
+}
+
+async fn expect_reset(client: &mut TcpStream) {
+    let error = client.read(&mut [0; 1]).await.expect_err("reset");
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+}
+
+#[test]
+fn the_address_says_who_it_is_and_only_now() {
+    let (directory, served) = directory();
+    let found = tenant_of(peer(SLOT, ADDRESS_GENERATION), &directory).expect("there");
+    assert!(Arc::ptr_eq(&found, &served));
+    for (slot, generation) in
+        [(SLOT, 0x0101), (SLOT, 0), (0, ADDRESS_GENERATION), (1, ADDRESS_GENERATION), (u16::MAX, 0)]
+    {
+        assert!(tenant_of(peer(slot, generation), &directory).is_none(), "{slot} {generation}");
+    }
+    assert!(tenant_of(([10, 0, 0, 1], 1).into(), &directory).is_none());
+    directory.set(SLOT, None);
+    assert!(tenant_of(peer(SLOT, ADDRESS_GENERATION), &directory).is_none());
+}
+
+#[tokio::test]
+async fn a_stranger_is_reset_and_the_service_ends_when_told() {
+    let listener = std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).expect("loopback");
+    let address = listener.local_addr().expect("bound");
+    let shutdown = CancellationToken::new();
+    let service = tokio::spawn(serve(listener, directory().0, ServiceSettings::default(), shutdown.clone()));
+    expect_reset(&mut TcpStream::connect(address).await.expect("listening")).await;
+    shutdown.cancel();
+    let ended = timeout(Duration::from_secs(5), service).await.expect("in time");
+    ended.expect("no panic").expect("no error");
+    TcpStream::connect(address).await.expect_err("nobody listens");
+}
+
+#[tokio::test]
+async fn there_is_room_for_so_many_connections() {
+    let (directory, served) = directory();
+    let known = peer(SLOT, ADDRESS_GENERATION);
+    let mut admitted = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let (client, stream) = pair().await;
+        admitted.push((client, admit(stream, known, &directory).expect("room")));
+    }
+    let (mut client, stream) = pair().await;
+    assert!(admit(stream, known, &directory).is_none());
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.expect("closed, not reset");
+    assert!(answer.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{answer}");
+    assert_eq!(served.counters.read()[Refusal::TooManyConnections.counter().index()], 1);
+    admitted.pop();
+    assert!(admit(pair().await.1, known, &directory).is_some(), "there is room again");
+}
+
+#[tokio::test]
+async fn a_connection_ends_with_its_instance() {
+    let (directory, served) = directory();
+    let (mut client, stream) = pair().await;
+    let (stream, found, permit) = admit(stream, peer(SLOT, ADDRESS_GENERATION), &directory).expect("room");
+    let settings = ServiceSettings::default();
+    let task = tokio::spawn(attend(stream, found, permit, directory, settings, CancellationToken::new()));
+    client.write_all(b"GET /latest/meta-data/mac HTTP/1.1\r\n\r\n").await.expect("connected");
+    let mut answer = [0; 17];
+    client.read_exact(&mut answer).await.expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 200 OK\r\n");
+    let mut rest = Vec::new();
+    while !rest.ends_with(b"02:00:00:00:00:01") {
+        assert_ne!(client.read_buf(&mut rest).await.expect("an answer"), 0);
+    }
+    served.gone.cancel();
+    expect_reset(&mut client).await;
+    timeout(Duration::from_secs(5), task).await.expect("in time").expect("no panic");
+    assert_eq!(served.connections.available_permits(), CONNECTIONS);
+}
