@@ -327,3 +327,6 @@ impl Flow {
 pub const fn limit(segment: Segment) -> Daemon {
     if segment.length > 0 || segment.has(FIN) { Daemon::Limited } else { Daemon::Normal }
 }
+
+#[cfg(test)]
+mod tests;

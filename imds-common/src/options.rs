@@ -268,7 +268,6 @@ impl OptionsWord {
     #[inline(always)]
     #[must_use]
     pub const fn hop_limit(self) -> u8 {
-        #[expect(clippy::cast_possible_truncation, reason = "the mask leaves eight bits")]
         let limit = (self.0 >> Self::HOP_LIMIT_SHIFT & 0xff) as u8;
         if limit == 0 { HOP_LIMIT_MIN } else { limit }
     }

@@ -250,3 +250,6 @@ fn merge(head: &[u8], kept: Option<Range<usize>>, next: Option<Range<usize>>) ->
         (None, next) => Some(next),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,6 +28,8 @@ pub const TTL_MAX_SECONDS: u16 = 21_600;
 /// How many keys are good at once: the one that signs, and the one before it.
 pub const KEYS: usize = 2;
 
+const _: () = assert!(KEYS == 2, "index_of takes one bit of the number");
+
 const VERSION: u8 = 1;
 /// Characters that carry bits; the two after them are padding.
 const DIGITS: usize = 54;
@@ -72,7 +74,7 @@ impl Key {
     #[inline(always)]
     #[must_use]
     pub const fn index_of(number: u8) -> u32 {
-        (number & (KEYS as u8 - 1)) as u32
+        (number & 1) as u32
     }
 
     /// The number of the newest key, which signs. Numbers count up, and after 255 comes 2: the next is always at the
@@ -146,7 +148,7 @@ impl Presented {
         wrong = (wrong | a | b) & INVALID;
         let spare = b & 0x0f;
         let padding = (text[54] ^ b'=') | (text[55] ^ b'=');
-        self.wrong = (wrong | spare | padding) as u64;
+        self.wrong = u64::from(wrong | spare | padding);
     }
 
     /// The eight bytes at `at`.
@@ -189,8 +191,8 @@ impl Presented {
     pub fn verify(&self, key: &Key, generation: u64, now_ms: u64) -> Option<u64> {
         let (h1, h2) = self.mac(key, generation);
         let different = (h1 ^ u64::from_le_bytes(self.bytes(24))) | (h2 ^ u64::from_le_bytes(self.bytes(32)));
-        let wrong_key = (key.number ^ self.key_number() as u64) | (key.number == 0) as u64;
-        let wrong_form = (self.raw[0] ^ VERSION | self.raw[1] | self.raw[3]) as u64;
+        let wrong_key = (key.number ^ u64::from(self.key_number())) | u64::from(key.number == 0);
+        let wrong_form = u64::from(self.raw[0] ^ VERSION | self.raw[1] | self.raw[3]);
         if different | wrong_key | wrong_form | self.wrong != 0 {
             return None;
         }

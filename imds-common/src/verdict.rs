@@ -248,3 +248,6 @@ pub fn kernel_refusal(word: OptionsWord, request: &Request, token_valid: bool) -
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,12 @@
 //! | `trace` | debug lines, in the debug object |
 #![no_std]
 #![no_main]
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_lossless,
+    reason = "headers, helpers and maps speak in widths of their own, and a checked cast is a panic that can't load"
+)]
 
 mod deliver;
 mod exchange;

@@ -2,8 +2,10 @@
 //! bins → control → registry → {dataplane, metadata}; service → {metadata, registry's read side}.
 
 pub mod cli;
+pub mod config;
 pub mod control;
 pub mod dataplane;
 pub mod metadata;
+pub mod private_directory;
 pub mod registry;
 pub mod service;

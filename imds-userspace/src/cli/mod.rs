@@ -26,17 +26,17 @@ use output::{Format, Printer, printable};
 use watch::Watch;
 
 /// What the command line reads from and writes to.
-pub struct Streams<'a> {
+struct Streams<'a> {
     /// Standard input, for files named `-`.
-    pub input: &'a mut dyn Read,
+    input: &'a mut dyn Read,
     /// Standard output.
-    pub output: &'a mut dyn Write,
+    output: &'a mut dyn Write,
     /// Standard error.
-    pub errors: &'a mut dyn Write,
+    errors: &'a mut dyn Write,
     /// Whether standard output is a terminal.
-    pub terminal: bool,
+    terminal: bool,
     /// Whether standard output may have colours.
-    pub colour: bool,
+    colour: bool,
 }
 
 /// Does what was typed, on the process's own streams; returns its exit code.
@@ -57,7 +57,7 @@ pub fn run(arguments: Arguments) -> u8 {
 }
 
 /// Does what was typed; returns the exit code. A reader of the output who has gone away is no failure.
-pub fn run_on(arguments: Arguments, streams: &mut Streams<'_>) -> u8 {
+fn run_on(arguments: Arguments, streams: &mut Streams<'_>) -> u8 {
     match execute(arguments, streams) {
         Ok(()) => error::SUCCESS,
         Err(Error::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => error::SUCCESS,

@@ -1,4 +1,7 @@
 //! The operator's socket.
 
 pub mod client;
+mod handler;
 pub mod protocol;
+pub mod run_dir;
+pub mod server;

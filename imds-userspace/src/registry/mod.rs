@@ -1,3 +1,239 @@
 //! Instances, their options, and the store behind them.
+//!
+//! What was asked for (a [`record`]) and what the kernel has (a [`SlotStatus`](crate::dataplane::SlotStatus)) are two
+//! types; [`plan`] gives the difference and the [`reconciler`] does it, at the start and every second.
+//!
+//! The order of writes, so that a crash between two of them never leaves the kernel enforcing less than is recorded,
+//! and the next start repairs the rest:
+//!
+//! - create: directory, kernel, then record. Before the record is there, the next start releases the slots;
+//! - delete: record, directory, then kernel. Once the record is gone, the next start releases the slots;
+//! - options: what gets stricter, in the directory and the kernel; the record; what gets looser, in the kernel and the
+//!   directory.
 
+mod creation;
 pub mod directory;
+pub mod draft;
+pub mod error;
+pub mod field;
+pub mod kernel;
+pub mod options;
+pub mod plan;
+mod reconciler;
+pub mod record;
+pub mod slots;
+pub mod store;
+mod tenancy;
+pub mod totals;
+mod views;
+
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use imds_common::options::{MetadataOptions, OptionsWord};
+use imds_common::slot::NOBODY;
+use tokio::sync::Mutex;
+
+use self::directory::Directory;
+use self::draft::Defaults;
+use self::error::RegistryError;
+use self::kernel::Kernel;
+use self::options::Changes;
+use self::plan::Owner;
+use self::record::Record;
+use self::slots::Slots;
+use self::store::{Store, StoreError};
+use crate::control::protocol::{InstanceStats, InstanceView, OptionChanges, StatsView};
+
+/// What the operator's config says of instances.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What instances get that don't say.
+    pub defaults: Defaults,
+    /// How many slots there are, slot 0 among them.
+    pub slots: u16,
+    /// Whether refusals are silent (`on-refuse = "drop"`).
+    pub refuse_silently: bool,
+}
+
+/// All instances. Commands are done one after the other.
+pub struct Registry<K> {
+    kernel: Arc<K>,
+    directory: Arc<Directory>,
+    store: Arc<Store>,
+    settings: Settings,
+    state: Mutex<State>,
+}
+
+/// A change of options, ready to be done.
+struct Transition {
+    /// Needed where the tags come or go.
+    user_data: Option<Vec<u8>>,
+    old: MetadataOptions,
+    new: Record,
+}
+
+/// What changes by commands.
+struct State {
+    records: BTreeMap<String, Record>,
+    slots: Slots,
+    /// What the reconciler could not do last time, to be logged once.
+    troubles: BTreeMap<Owner, String>,
+}
+
+impl<K: Kernel> Registry<K> {
+    /// Loads all instances and brings the kernel and the directory to what is recorded. An interface that isn't there,
+    /// or that the kernel refuses, keeps nothing else from being served.
+    ///
+    /// # Errors
+    ///
+    /// The store's, and the kernel's when it doesn't tell its state.
+    pub async fn start(
+        kernel: Arc<K>,
+        directory: Arc<Directory>,
+        store: Store,
+        settings: Settings,
+    ) -> Result<Self, RegistryError> {
+        let contents = store.load()?;
+        let records =
+            contents.records.into_iter().map(|record| (record.instance.instance_id.clone(), record)).collect();
+        let slots = Slots::new(settings.slots, contents.next_slot);
+        let state = Mutex::new(State { records, slots, troubles: BTreeMap::new() });
+        let registry = Self { kernel, directory, store: Arc::new(store), settings, state };
+        registry.reconcile().await?;
+        Ok(registry)
+    }
+
+    /// All instances.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's.
+    pub async fn list(&self) -> Result<Vec<InstanceView>, RegistryError> {
+        let state = self.state.lock().await;
+        self.views(state.records.values())
+    }
+
+    /// One instance.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError::NotFound`], the kernel's.
+    pub async fn show(&self, instance_id: &str) -> Result<InstanceView, RegistryError> {
+        let state = self.state.lock().await;
+        self.view(state.record(instance_id)?)
+    }
+
+    /// Deletes an instance and returns it as it was: its connections end, its tokens are dead, its slots rest.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError::NotFound`], the store's; [`RegistryError::NotReleased`] when the instance is gone all the same.
+    pub async fn delete(&self, instance_id: &str) -> Result<InstanceView, RegistryError> {
+        let mut state = self.state.lock().await;
+        let view = self.view(state.record(instance_id)?)?;
+        let id = instance_id.to_owned();
+        self.write(move |store| store.remove(&id)).await?;
+        let Some(record) = state.records.remove(instance_id) else {
+            return Err(RegistryError::NotFound(instance_id.to_owned()));
+        };
+        state.troubles.retain(|owner, _| owner.instance_id != instance_id);
+        let mut outcome = Ok(view);
+        for slot in record.slots() {
+            if let Err(source) = self.vacate(slot).map_err(Box::new) {
+                outcome = Err(RegistryError::NotReleased { instance_id: instance_id.to_owned(), slot, source });
+            }
+        }
+        outcome
+    }
+
+    /// Changes options of one instance, or of all; returns when the kernel has them, with all instances concerned.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError::NotFound`], values that no option takes, [`RegistryError::Options`], the store's; then no
+    /// instance was changed.
+    pub async fn set_options(
+        &self,
+        instance_id: Option<&str>,
+        changes: &OptionChanges,
+    ) -> Result<Vec<InstanceView>, RegistryError> {
+        let changes = Changes::parse(changes).map_err(draft::DraftError::from)?;
+        let mut state = self.state.lock().await;
+        let state = &mut *state;
+        let current: Vec<&Record> = match instance_id {
+            Some(id) => vec![state.record(id)?],
+            None => state.records.values().collect(),
+        };
+        let mut transitions = Vec::with_capacity(current.len());
+        for record in current {
+            let refused = |source| RegistryError::Options { instance_id: record.instance.instance_id.clone(), source };
+            let options = changes.apply(&record.options, &record.instance.tags).map_err(refused)?;
+            let rendered = options.instance_metadata_tags != record.options.instance_metadata_tags;
+            let user_data = if rendered { self.user_data(record).await? } else { None };
+            transitions.push(Transition { user_data, old: record.options, new: Record { options, ..record.clone() } });
+        }
+        for Transition { user_data, old, new } in &transitions {
+            self.enforce(new, user_data.as_deref(), &options::strictest(old, &new.options));
+        }
+        let (records, next_slot) = (transitions.iter().map(|t| t.new.clone()).collect::<Vec<_>>(), state.slots.next());
+        let written = self.write(move |store| store.update(&records, next_slot)).await;
+        for Transition { user_data, old, new } in &transitions {
+            self.enforce(new, user_data.as_deref(), if written.is_ok() { &new.options } else { old });
+        }
+        written?;
+        let ids: Vec<_> = transitions.iter().map(|change| change.new.instance.instance_id.clone()).collect();
+        tracing::info!(instances = ?ids, "options set");
+        state.records.extend(transitions.into_iter().map(|t| (t.new.instance.instance_id.clone(), t.new)));
+        self.views(ids.iter().filter_map(|id| state.records.get(id)))
+    }
+
+    /// The counters of one instance, or of all and of the host.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError::NotFound`], the kernel's.
+    pub async fn stats(&self, instance_id: Option<&str>) -> Result<StatsView, RegistryError> {
+        let state = self.state.lock().await;
+        if let Some(id) = instance_id {
+            return Ok(StatsView { instances: vec![self.count(state.record(id)?)?], host: None });
+        }
+        let instances = state.records.values().map(|record| self.count(record)).collect::<Result<_, _>>()?;
+        Ok(StatsView { instances, host: Some(totals::kernel_counts(&self.kernel.kernel_counters(NOBODY)?)) })
+    }
+
+    fn count(&self, record: &Record) -> Result<InstanceStats, RegistryError> {
+        let mut totals = record.carried.clone();
+        for slot in record.slots() {
+            totals.add(&self.kernel.kernel_counters(slot)?, &self.kernel.service_counters(slot).read());
+        }
+        Ok(totals.stats(&record.instance.instance_id))
+    }
+
+    /// The word that a slot with these options has.
+    fn word(&self, options: &MetadataOptions) -> OptionsWord {
+        OptionsWord::new(options, self.settings.refuse_silently)
+    }
+
+    /// Runs a store's transaction where it may block.
+    async fn write<T: Send + 'static>(
+        &self,
+        transaction: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let store = Arc::clone(&self.store);
+        let outcome = tokio::task::spawn_blocking(move || transaction(&store)).await;
+        // A transaction isn't cancelled, so that it can only have panicked: that goes on here.
+        outcome.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+    }
+}
+
+impl State {
+    fn record(&self, instance_id: &str) -> Result<&Record, RegistryError> {
+        self.records.get(instance_id).ok_or_else(|| RegistryError::NotFound(instance_id.to_owned()))
+    }
+}

@@ -28,6 +28,13 @@ pub struct Record {
     pub carried: Totals,
 }
 
+impl Record {
+    /// The slots it has now.
+    pub fn slots(&self) -> impl Iterator<Item = u16> {
+        self.interfaces.iter().filter_map(|interface| interface.assignment.map(|assignment| assignment.slot))
+    }
+}
+
 /// One interface of an instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

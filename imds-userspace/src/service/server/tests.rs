@@ -1,5 +1,6 @@
 use std::net::Ipv6Addr;
 
+use imds_common::counters::Counter;
 use imds_common::options::{MetadataOptions, OptionsWord};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -8,7 +9,7 @@ use crate::dataplane::counters::SlotCounter;
 use crate::metadata::sample;
 use crate::metadata::tree::Tree;
 use crate::registry::directory::CONNECTIONS;
-use crate::service::sample::{GENERATION, KEY_RING};
+use crate::service::sample::{GENERATION, KEY_RING, token_for};
 
 const SLOT: u16 = 2;
 const ADDRESS_GENERATION: u16 = 0x0102;
@@ -97,7 +98,9 @@ async fn a_connection_ends_with_its_instance() {
     let (stream, found, permit) = admit(stream, peer(SLOT, ADDRESS_GENERATION), &directory).expect("room");
     let settings = ServiceSettings::default();
     let task = tokio::spawn(attend(stream, found, permit, directory, settings, CancellationToken::new()));
-    client.write_all(b"GET /latest/meta-data/mac HTTP/1.1\r\n\r\n").await.expect("connected");
+    let token = token_for(60_000);
+    let request = format!("GET /latest/meta-data/mac HTTP/1.1\r\nX-aws-ec2-metadata-token: {token}\r\n\r\n");
+    client.write_all(request.as_bytes()).await.expect("connected");
     let mut answer = [0; 17];
     client.read_exact(&mut answer).await.expect("an answer");
     assert_eq!(&answer, b"HTTP/1.1 200 OK\r\n");
@@ -105,6 +108,7 @@ async fn a_connection_ends_with_its_instance() {
     while !rest.ends_with(b"02:00:00:00:00:01") {
         assert_ne!(client.read_buf(&mut rest).await.expect("an answer"), 0);
     }
+    assert_eq!(served.counters.read()[Counter::Requests.index()], 1);
     served.gone.cancel();
     expect_reset(&mut client).await;
     timeout(Duration::from_secs(5), task).await.expect("in time").expect("no panic");

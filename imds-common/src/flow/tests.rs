@@ -1,0 +1,342 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const NOW: u32 = 1_000;
+const ISN: u32 = u32::MAX - 20;
+const DAEMON_ISN: u32 = 5_000;
+const KEY: u64 = key(3, 40_000);
+
+fn empty() -> Flow {
+    Flow {
+        key: 0,
+        phase: 0,
+        touched: 0,
+        boundary: 0,
+        acked: 0,
+        sent: 0,
+        answer: 0,
+        limited: 0,
+        closing: 0,
+        refusal: 0,
+        reserved: 0,
+    }
+}
+
+fn segment(seq: u32, ack: u32, flags: u8, length: u32) -> Segment {
+    Segment { seq, ack, flags, length }
+}
+
+/// A connection after its handshake: the next bytes are `ISN + 1` of the client and `DAEMON_ISN + 1` of the daemon.
+fn open() -> Flow {
+    let mut flow = empty();
+    flow.client_syn(KEY, segment(ISN, 0, SYN, 0), NOW);
+    assert_eq!(flow.daemon(segment(DAEMON_ISN, ISN.wrapping_add(1), SYN | ACK, 0), NOW), Daemon::Normal);
+    assert_eq!(flow.client(client_at(1, 1, ACK, 0), NOW), Client::Deliver);
+    flow
+}
+
+fn client_at(offset: u32, acked: u32, flags: u8, length: u32) -> Segment {
+    segment(ISN.wrapping_add(offset), DAEMON_ISN + acked, flags, length)
+}
+
+fn daemon_at(offset: u32, acked: u32, flags: u8, length: u32) -> Segment {
+    segment(DAEMON_ISN + offset, ISN.wrapping_add(acked), flags, length)
+}
+
+const AT_REST: Client = Client::Judge { at_rest: true };
+const IN_MOTION: Client = Client::Judge { at_rest: false };
+
+#[test]
+fn reads_on_one_connection_are_judged_at_rest_and_not_limited() {
+    let mut flow = open();
+    for round in 0..5 {
+        let (asked, answered) = (1 + round * 100, 1 + round * 300);
+        let request = client_at(asked, answered, ACK | PSH, 100);
+        assert_eq!(flow.client(request, NOW), AT_REST);
+        flow.read(request);
+        assert_eq!(flow.daemon(daemon_at(answered, asked + 100, ACK, 300), NOW), Daemon::Normal);
+    }
+    assert_eq!(flow.limited, 0);
+    assert_eq!(flow.daemon(daemon_at(1_501, 501, FIN | ACK, 0), NOW), Daemon::Normal);
+}
+
+#[test]
+fn a_request_is_in_motion_until_both_sides_have_everything() {
+    let mut flow = open();
+    let first = client_at(1, 1, ACK, 100);
+    assert_eq!(flow.client(first, NOW), AT_REST);
+    flow.read(first);
+    assert_eq!(flow.client(client_at(101, 1, ACK, 50), NOW), IN_MOTION, "the daemon hasn't acknowledged the first");
+    let mut flow = open();
+    assert_eq!(flow.client(first, NOW), AT_REST);
+    flow.read(first);
+    flow.daemon(daemon_at(1, 101, ACK, 300), NOW);
+    assert_eq!(flow.client(client_at(101, 200, ACK, 50), NOW), IN_MOTION, "the client hasn't acknowledged the answer");
+}
+
+#[test]
+fn anything_but_reads_limits_all_that_follows() {
+    let mut flow = open();
+    let put = client_at(1, 1, ACK | PSH, 100);
+    assert_eq!(flow.client(put, NOW), AT_REST);
+    flow.mix();
+    assert_eq!(flow.daemon(daemon_at(1, 101, ACK, 0), NOW), Daemon::Normal, "an empty ACK is never limited");
+    assert_eq!(flow.daemon(daemon_at(1, 101, ACK | PSH, 200), NOW), Daemon::Limited);
+    assert_eq!(flow.daemon(daemon_at(1, 101, ACK | PSH, 200), NOW), Daemon::Limited, "nor is its repetition normal");
+    assert_eq!(flow.daemon(daemon_at(201, 101, ACK | FIN, 0), NOW), Daemon::Limited);
+    assert_eq!(flow.client(client_at(101, 202, ACK | FIN, 0), NOW), Client::Deliver);
+    assert_eq!(flow.phase, CLOSED);
+    assert_eq!(flow.daemon(daemon_at(201, 101, ACK | FIN, 0), NOW), Daemon::Limited, "after the close too");
+    assert_eq!(flow.daemon(daemon_at(202, 102, RST, 0), NOW), Daemon::Normal);
+    assert_eq!(flow.client(client_at(102, 202, ACK, 10), NOW), Client::Deliver, "a closed flow is never judged");
+}
+
+#[test]
+fn bytes_out_of_place_make_it_mixed() {
+    for (seq, length) in [(2, 10), (50, 1), (0, 2), (u32::MAX - 5, 20)] {
+        let mut flow = open();
+        assert_eq!(flow.client(client_at(seq, 1, ACK, length), NOW), Client::Deliver, "{seq}");
+        assert_eq!(flow.phase, MIXED, "{seq}");
+        assert_eq!(flow.client(client_at(1, 1, ACK, 10), NOW), Client::Deliver, "its beginning isn't known any more");
+    }
+}
+
+#[test]
+fn what_the_daemon_has_already_changes_nothing() {
+    let mut flow = open();
+    let first = client_at(1, 1, ACK, 100);
+    flow.client(first, NOW);
+    flow.read(first);
+    flow.daemon(daemon_at(1, 101, ACK, 300), NOW);
+    assert_eq!(flow.client(first, NOW), Client::Deliver);
+    assert_eq!(flow.client(client_at(100, 1, ACK, 1), NOW), Client::Deliver);
+    assert_eq!(flow.phase, READS);
+    assert_eq!(flow.client(client_at(100, 1, ACK, 2), NOW), Client::Deliver, "one byte of it is new");
+    assert_eq!(flow.phase, MIXED);
+}
+
+#[test]
+fn a_repetition_that_the_daemon_never_had_is_not_trusted() {
+    // The first was lost behind us, and other bytes come in its place: they may be a PUT.
+    let mut flow = open();
+    let first = client_at(1, 1, ACK, 100);
+    flow.client(first, NOW);
+    flow.read(first);
+    assert_eq!(flow.client(first, NOW), Client::Deliver);
+    assert_eq!(flow.phase, MIXED);
+}
+
+#[test]
+fn urgent_bytes_are_not_judged() {
+    let mut flow = open();
+    assert_eq!(flow.client(client_at(1, 1, ACK | URG, 100), NOW), Client::Deliver);
+    assert_eq!(flow.phase, MIXED);
+}
+
+#[test]
+fn before_the_handshake_is_over_nothing_is_judged() {
+    let mut flow = empty();
+    flow.client_syn(KEY, segment(ISN, 0, SYN, 0), NOW);
+    assert_eq!(flow.client(client_at(1, 1, ACK, 100), NOW), Client::Deliver);
+    assert_eq!(flow.phase, MIXED);
+    let mut flow = empty();
+    flow.client_syn(KEY, segment(ISN, 0, SYN, 0), NOW);
+    assert_eq!(flow.daemon(segment(DAEMON_ISN, ISN, SYN | ACK, 0), NOW), Daemon::Normal);
+    assert_eq!(flow.phase, HALF_OPEN, "that SYN-ACK answers another SYN");
+    assert_eq!(flow.client(client_at(0, 1, ACK, 1), NOW), Client::Deliver);
+    assert_eq!(flow.phase, MIXED, "not even what looks acknowledged");
+}
+
+#[test]
+fn a_repeated_syn_changes_nothing_and_another_one_is_not_trusted() {
+    let mut flow = open();
+    let before = flow;
+    flow.client_syn(KEY, segment(ISN, 0, SYN, 0), NOW);
+    assert_eq!(flow, before);
+    flow.client_syn(KEY, segment(ISN ^ 4, 0, SYN, 0), NOW + 1);
+    assert_eq!((flow.phase, flow.limited, flow.touched), (MIXED, 1, NOW + 1));
+    let mut half = empty();
+    half.client_syn(KEY, segment(ISN, 0, SYN, 0), NOW);
+    half.client_syn(KEY, segment(ISN, 0, SYN, 0), NOW + 7);
+    assert_eq!((half.phase, half.boundary, half.touched), (HALF_OPEN, ISN.wrapping_add(1), NOW + 7));
+    half.client_syn(KEY, segment(77, 0, SYN, 0), NOW);
+    assert_eq!((half.phase, half.boundary), (HALF_OPEN, 78), "a half-open one simply begins anew");
+    let mut mixed = open();
+    let put = client_at(1, 1, ACK, 100);
+    mixed.client(put, NOW);
+    mixed.mix();
+    mixed.client_syn(KEY, segment(ISN, 0, SYN, 0), NOW);
+    assert_eq!((mixed.phase, mixed.limited), (MIXED, 1));
+}
+
+#[test]
+fn an_entry_of_another_key_begins_anew() {
+    let mut flow = open();
+    flow.mix();
+    flow.client_syn(key(4, 40_000), segment(9, 0, SYN, 0), NOW);
+    assert_eq!((flow.key, flow.phase, flow.limited, flow.boundary), (key(4, 40_000), HALF_OPEN, 0, 10));
+    for phase in [CLOSED, REFUSED, REFUSED_DONE] {
+        let mut flow = Flow { phase, limited: 1, closing: 3, ..open() };
+        flow.client_syn(KEY, segment(9, 0, SYN, 0), NOW);
+        assert_eq!((flow.phase, flow.limited, flow.closing), (HALF_OPEN, 0, 0), "a port is used again");
+    }
+}
+
+/// A connection whose first request of 100 bytes is refused with an answer of 145 bytes.
+fn refused(flags: u8) -> Flow {
+    let mut flow = open();
+    let request = client_at(1, 1, flags, 100);
+    assert_eq!(flow.client(request, NOW), AT_REST);
+    flow.refuse(request, 145, 2, false);
+    flow
+}
+
+#[test]
+fn a_refused_flow_is_the_kernels() {
+    let mut flow = refused(ACK | PSH);
+    assert_eq!((flow.answer, flow.sent), (DAEMON_ISN + 1, DAEMON_ISN + 1 + 145 + 1));
+    assert_eq!((flow.boundary, flow.refusal, flow.limited), (ISN.wrapping_add(101), 2, 0));
+    for flags in [RST | ACK, ACK, ACK | FIN, SYN | ACK] {
+        assert_eq!(flow.daemon(daemon_at(1, 1, flags, 0), NOW), Daemon::Drop);
+    }
+    assert_eq!(flow.client(client_at(1, 1, ACK | PSH, 100), NOW), Client::RepeatAnswer, "its request again");
+    assert_eq!(flow.client(client_at(101, 147, ACK, 0), NOW), Client::Swallow, "its ACK of the answer");
+    assert_eq!(flow.client(client_at(101, 147, FIN | ACK, 0), NOW), Client::Acknowledge, "its FIN");
+    assert_eq!((flow.phase, flow.boundary), (REFUSED_DONE, ISN.wrapping_add(102)));
+    assert_eq!(flow.client(client_at(101, 147, FIN | ACK, 0), NOW), Client::Acknowledge, "its FIN again");
+    assert_eq!(flow.boundary, ISN.wrapping_add(102), "counted once");
+    assert_eq!(flow.client(client_at(102, 147, RST, 0), NOW), Client::Swallow);
+}
+
+#[test]
+fn a_fin_before_the_answer_arrived_gets_the_answer_again() {
+    let mut flow = refused(ACK | PSH);
+    assert_eq!(flow.client(client_at(101, 1, FIN | ACK, 0), NOW), Client::RepeatAnswer);
+    assert_eq!(flow.boundary, ISN.wrapping_add(102), "with its FIN acknowledged");
+}
+
+#[test]
+fn a_request_with_its_fin_is_refused_whole() {
+    let flow = refused(ACK | PSH | FIN);
+    assert_eq!((flow.phase, flow.boundary), (REFUSED_DONE, ISN.wrapping_add(102)));
+}
+
+#[test]
+fn a_reset_ends_a_refused_flow() {
+    let mut flow = refused(ACK);
+    assert_eq!(flow.client(client_at(101, 147, RST, 0), NOW), Client::Swallow);
+    assert_eq!(flow.phase, REFUSED_DONE);
+}
+
+#[test]
+fn more_bytes_after_a_refusal_are_acknowledged_and_lost() {
+    let mut flow = refused(ACK);
+    assert_eq!(flow.client(client_at(101, 147, ACK, 10), NOW), Client::Acknowledge);
+    assert_eq!(flow.boundary, ISN.wrapping_add(111));
+    assert_eq!(flow.client(client_at(200, 147, ACK, 10), NOW), Client::Acknowledge);
+    assert_eq!(flow.boundary, ISN.wrapping_add(111), "out of order");
+}
+
+#[test]
+fn a_limited_refusal_stays_limited() {
+    let mut flow = open();
+    let request = client_at(1, 1, ACK, 100);
+    flow.client(request, NOW);
+    flow.refuse(request, 10, 0, true);
+    assert_eq!(flow.limited, 1);
+}
+
+#[test]
+fn a_connection_is_closed_when_both_sides_are_or_one_resets() {
+    let mut flow = open();
+    flow.client(client_at(1, 1, FIN | ACK, 0), NOW);
+    assert_eq!(flow.phase, READS);
+    flow.daemon(daemon_at(1, 2, FIN | ACK, 0), NOW);
+    assert_eq!(flow.phase, CLOSED);
+    let mut flow = open();
+    assert_eq!(flow.client(client_at(1, 1, RST, 0), NOW), Client::Deliver);
+    assert_eq!(flow.phase, CLOSED);
+    let mut flow = open();
+    assert_eq!(flow.daemon(daemon_at(1, 1, RST, 0), NOW), Daemon::Normal);
+    assert_eq!(flow.phase, CLOSED);
+    assert_eq!(flow.client(client_at(1, 1, ACK, 10), NOW), Client::Deliver);
+    assert_eq!((flow.phase, flow.limited), (CLOSED, 1), "nothing after the end is trusted");
+}
+
+#[test]
+fn idle_entries_are_free_and_live_ones_never() {
+    let at = |phase, touched| Flow { key: KEY, phase, touched, ..empty() };
+    assert!(empty().is_free(0));
+    assert!(at(CLOSED, NOW).is_free(NOW));
+    assert!(at(REFUSED_DONE, NOW).is_free(NOW));
+    for (phase, limit) in [(HALF_OPEN, HALF_OPEN_MS), (READS, IDLE_MS), (MIXED, IDLE_MS), (REFUSED, REFUSED_MS)] {
+        assert!(!at(phase, NOW).is_free(NOW + limit), "{phase}");
+        assert!(at(phase, NOW).is_free(NOW + limit + 1), "{phase}");
+        assert!(!at(phase, u32::MAX).is_free(5), "{phase}: the clock wraps");
+    }
+}
+
+#[test]
+fn every_packet_keeps_a_flow_alive() {
+    let mut flow = open();
+    flow.client(client_at(1, 1, ACK, 0), NOW + 5);
+    assert_eq!(flow.touched, NOW + 5);
+    flow.daemon(daemon_at(1, 1, ACK, 0), NOW + 9);
+    assert_eq!(flow.touched, NOW + 9);
+}
+
+#[test]
+fn an_unknown_flow_is_limited_where_it_carries_anything() {
+    assert_eq!(limit(daemon_at(1, 1, ACK, 1)), Daemon::Limited);
+    assert_eq!(limit(daemon_at(1, 1, ACK | FIN, 0)), Daemon::Limited);
+    assert_eq!(limit(daemon_at(1, 1, ACK, 0)), Daemon::Normal);
+    assert_eq!(limit(daemon_at(1, 1, RST, 0)), Daemon::Normal);
+    assert_eq!(limit(daemon_at(0, 1, SYN | ACK, 0)), Daemon::Normal);
+}
+
+#[test]
+fn keys_are_never_zero_and_spread() {
+    assert_ne!(key(0, 0), 0);
+    assert_ne!(key(0, 1), key(1, 0));
+    assert!(first_index(key(31, 65_535)) < FLOWS);
+    let distinct: std::collections::HashSet<_> =
+        (40_000u16..).take(FLOWS).map(|port| first_index(key(0, port))).collect();
+    assert_eq!(distinct.len(), FLOWS, "ports counted up never meet");
+}
+
+proptest! {
+    /// The hop limit's promise: once a segment was delivered that isn't one whole read at its known place, no byte
+    /// of the daemon's leaves with the normal TTL any more, whatever else comes.
+    #[test]
+    fn nothing_is_normal_after_anything_but_reads(segments in proptest::collection::vec(
+        (0..400u32, 0..400u32, any::<u8>(), 0..120u32, any::<bool>(), any::<bool>()), 1..40))
+    {
+        let mut flow = open();
+        let mut tainted = false;
+        for (seq, ack, flags, length, from_client, whole_read) in segments {
+            if from_client {
+                let flags = flags & !(SYN | RST) | ACK;
+                let segment = client_at(seq, ack, flags, length);
+                match flow.client(segment, NOW) {
+                    Client::Judge { .. } if whole_read => flow.read(segment),
+                    Client::Judge { .. } => {
+                        flow.mix();
+                        tainted = true;
+                    }
+                    Client::Deliver => {
+                        let new = !at_or_before(segment.seq.wrapping_add(length), flow.acked);
+                        tainted |= length > 0 && new;
+                    }
+                    _ => unreachable!("nothing was refused"),
+                }
+            } else {
+                let flags = flags & !(SYN | RST) | ACK;
+                let segment = daemon_at(seq, ack.min(1 + 400), flags, length);
+                let class = flow.daemon(segment, NOW);
+                let carries = length > 0 || flags & FIN != 0;
+                prop_assert!(!(tainted && carries && class == Daemon::Normal));
+            }
+        }
+    }
+}

@@ -1,2 +1,0 @@
-//! imdsd
-fn main() {}

@@ -1,0 +1,125 @@
+//! The daemon's life: what is started in which order, and what ends it.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use imds_userspace::config::{Config, OnRefuse};
+use imds_userspace::control;
+use imds_userspace::control::run_dir::RunDir;
+use imds_userspace::dataplane::Dataplane;
+use imds_userspace::dataplane::names::Names;
+use imds_userspace::registry::directory::{Directory, KeyRing};
+use imds_userspace::registry::draft::Defaults;
+use imds_userspace::registry::store::Store;
+use imds_userspace::registry::{Registry, Settings};
+use imds_userspace::service::{self, ServiceSettings, date};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::arguments::Arguments;
+
+/// How often the kernel's dates are renewed: it needs them once a second at least.
+const DATES_PERIOD: Duration = Duration::from_millis(500);
+/// How often interfaces that came or went are looked for.
+const RECONCILE_PERIOD: Duration = Duration::from_secs(1);
+
+/// Serves until a signal, in this order: the lock, so that all else has one owner; the store, since without it nothing
+/// may be released; the kernel; every instance; then only the listeners, so that whoever gets an answer, of the service
+/// or of the control socket, finds everything enforced.
+pub(crate) async fn run(arguments: &Arguments, config: &Config) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM can't be handled")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT can't be handled")?;
+    let run_dir = RunDir::take(&arguments.run_dir)?;
+    let store = Store::open(&arguments.state_dir)?;
+    let names = Names::new(run_dir.path());
+    let dataplane = Arc::new(Dataplane::start(&names, arguments.attach.into(), config.max_slots.get()).await?);
+    dataplane.refresh_dates(date::http_date)?;
+    let (keys, current) = dataplane.keys()?;
+    let slots = dataplane.slots();
+    if slots != config.max_slots.get() {
+        let configured = config.max_slots.get();
+        tracing::warn!(
+            slots,
+            configured,
+            "the kernel's tables keep their size; `imdsd detach` before a start changes it"
+        );
+    }
+    let directory = Arc::new(Directory::new(slots.into(), KeyRing { keys, current }));
+    let settings = Settings {
+        defaults: Defaults {
+            availability_zone: config.defaults.availability_zone.as_str().to_owned(),
+            account_id: config.defaults.account_id.as_str().to_owned(),
+        },
+        slots,
+        refuse_silently: config.on_refuse == OnRefuse::Drop,
+    };
+    let registry = Arc::new(Registry::start(dataplane.clone(), directory.clone(), store, settings).await?);
+
+    let shutdown = CancellationToken::new();
+    let mut tasks = JoinSet::new();
+    let service_settings = ServiceSettings {
+        head_timeout: config.service.head_timeout.duration(),
+        idle_timeout: config.service.idle_timeout.duration(),
+        ..ServiceSettings::default()
+    };
+    tasks.spawn(service::serve(dataplane.listener()?, directory, service_settings, shutdown.clone()));
+    let (kernel, instances) = (dataplane.clone(), registry.clone());
+    let renew = move || std::future::ready(kernel.refresh_dates(date::http_date));
+    tasks.spawn(every(DATES_PERIOD, "dates not renewed", shutdown.clone(), renew));
+    let reconcile = move || {
+        let instances = instances.clone();
+        async move { instances.reconcile().await }
+    };
+    tasks.spawn(every(RECONCILE_PERIOD, "interfaces not looked at", shutdown.clone(), reconcile));
+    tasks.spawn(control::server::serve(run_dir.listen()?, registry.clone(), shutdown.clone()));
+    tracing::info!(run_dir = %run_dir.path().display(), state_dir = %arguments.state_dir.display(), slots, "ready");
+
+    let ended = tokio::select! {
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+        ended = tasks.join_next() => ended,
+    };
+    tracing::info!("ending");
+    shutdown.cancel();
+    run_dir.remove_socket()?;
+    // Each task bounds its own end.
+    while tasks.join_next().await.is_some() {}
+    drop((registry, dataplane));
+    if config.detach_on_exit {
+        Dataplane::detach(&names).await?;
+    }
+    match ended {
+        None => Ok(()),
+        Some(Ok(Err(error))) => Err(error).context("imdsd can't go on"),
+        Some(Err(error)) => Err(error).context("a part of imdsd failed"),
+        Some(Ok(Ok(()))) => bail!("a part of imdsd ended by itself"),
+    }
+}
+
+/// Does something again and again; a failure is logged when it begins, and tried again.
+async fn every<F, E>(
+    period: Duration,
+    failure: &'static str,
+    shutdown: CancellationToken,
+    mut act: impl FnMut() -> F,
+) -> std::io::Result<()>
+where
+    F: Future<Output = Result<(), E>>,
+    E: std::error::Error,
+{
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut failing: Option<String> = None;
+    while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+        let now = act().await.err().map(|error| error.to_string());
+        if let Some(error) = now.as_ref().filter(|error| failing.as_ref() != Some(error)) {
+            tracing::error!(error, "{failure}; trying again");
+        }
+        failing = now;
+    }
+    Ok(())
+}

@@ -1,0 +1,194 @@
+//! The values that the config's keys take.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::registry::field::{self, FieldError};
+
+/// A number out of range.
+#[derive(Debug, Error)]
+#[error("it takes {low} to {high}, got {got}")]
+pub struct OutOfRange {
+    low: u16,
+    high: u16,
+    got: i64,
+}
+
+fn within(got: i64, low: u16, high: u16) -> Result<u16, OutOfRange> {
+    let number = u16::try_from(got).ok().filter(|number| (low..=high).contains(number));
+    number.ok_or(OutOfRange { low, high, got })
+}
+
+/// How many slots there are, slot 0 among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "i64", into = "u16")]
+pub struct SlotCount(u16);
+
+impl SlotCount {
+    /// Slot 0 and one to give.
+    const MIN: u16 = 2;
+    /// A slot's tables take some 8 KiB of the kernel's memory: 128 MiB for so many.
+    const MAX: u16 = 16_384;
+    /// Enough for a host full of small machines.
+    pub const DEFAULT: Self = Self(1024);
+
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> u16 {
+        self.0
+    }
+}
+
+impl TryFrom<i64> for SlotCount {
+    type Error = OutOfRange;
+    fn try_from(count: i64) -> Result<Self, OutOfRange> {
+        within(count, Self::MIN, Self::MAX).map(Self)
+    }
+}
+
+impl From<SlotCount> for u16 {
+    fn from(count: SlotCount) -> Self {
+        count.0
+    }
+}
+
+/// A time limit in whole seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "i64", into = "u16")]
+pub struct Seconds(u16);
+
+impl Seconds {
+    /// No limit would keep what a guest opens open for ever.
+    const MIN: u16 = 1;
+    /// Below the 120 seconds after which the kernel forgets an idle connection.
+    const MAX: u16 = 100;
+
+    /// So many seconds, at least one and at most 100.
+    pub(super) const fn new(seconds: u16) -> Self {
+        assert!(seconds >= Self::MIN && seconds <= Self::MAX);
+        Self(seconds)
+    }
+
+    /// As a duration.
+    #[must_use]
+    pub const fn duration(self) -> Duration {
+        Duration::from_secs(self.0 as u64)
+    }
+}
+
+impl TryFrom<i64> for Seconds {
+    type Error = OutOfRange;
+    fn try_from(seconds: i64) -> Result<Self, OutOfRange> {
+        within(seconds, Self::MIN, Self::MAX).map(Self)
+    }
+}
+
+impl From<Seconds> for u16 {
+    fn from(seconds: Seconds) -> Self {
+        seconds.0
+    }
+}
+
+/// An availability zone's name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct AvailabilityZone(String);
+
+impl AvailabilityZone {
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for AvailabilityZone {
+    fn default() -> Self {
+        Self("us-east-1a".to_owned())
+    }
+}
+
+impl TryFrom<String> for AvailabilityZone {
+    type Error = FieldError;
+    fn try_from(zone: String) -> Result<Self, FieldError> {
+        field::availability_zone(&zone)?;
+        Ok(Self(zone))
+    }
+}
+
+impl From<AvailabilityZone> for String {
+    fn from(zone: AvailabilityZone) -> Self {
+        zone.0
+    }
+}
+
+/// An account's twelve digits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct AccountId(String);
+
+impl AccountId {
+    /// The digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for AccountId {
+    fn default() -> Self {
+        Self("000000000000".to_owned())
+    }
+}
+
+impl TryFrom<String> for AccountId {
+    type Error = FieldError;
+    fn try_from(account: String) -> Result<Self, FieldError> {
+        field::account_id(&account)?;
+        Ok(Self(account))
+    }
+}
+
+impl From<AccountId> for String {
+    fn from(account: AccountId) -> Self {
+        account.0
+    }
+}
+
+/// What the kernel does with a request that it refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnRefuse {
+    /// Answers as EC2.
+    Answer,
+    /// Is silent.
+    Drop,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// An object a line.
+    Json,
+}
+
+/// What is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// What failed.
+    Error,
+    /// And what is odd.
+    Warn,
+    /// And what is done.
+    Info,
+    /// And why.
+    Debug,
+    /// And everything else.
+    Trace,
+}

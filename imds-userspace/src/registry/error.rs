@@ -1,0 +1,84 @@
+//! Why the registry refuses or fails.
+
+use thiserror::Error;
+
+use super::draft::DraftError;
+use super::options::OptionsError;
+use super::store::StoreError;
+use crate::dataplane::DataplaneError;
+use crate::dataplane::interface::InterfaceError;
+
+/// Why a command wasn't done. Nothing was changed, but where the message says so.
+#[derive(Debug, Error)]
+pub enum RegistryError {
+    /// The request itself.
+    #[error(transparent)]
+    Draft(#[from] DraftError),
+    /// Options of an instance.
+    #[error("instance {instance_id}: {source}")]
+    Options {
+        /// The instance.
+        instance_id: String,
+        /// What is wrong with them.
+        source: OptionsError,
+    },
+    /// No such instance.
+    #[error("instance {0} does not exist; `imdsctl instance list` shows those that do")]
+    NotFound(String),
+    /// The id is another instance's.
+    #[error("instance {0} exists already with other content; delete it first, or give another id")]
+    OtherContent(String),
+    /// The interface is another instance's.
+    #[error(
+        "interface \"{interface}\" belongs to instance {instance_id}; delete that first, or give another interface"
+    )]
+    InterfaceTaken {
+        /// The interface.
+        interface: String,
+        /// Whose it is.
+        instance_id: String,
+    },
+    /// Two names of one interface.
+    #[error("interfaces \"{first}\" and \"{second}\" are the same one; give each interface once")]
+    SameInterface {
+        /// One name.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// Every slot is taken.
+    #[error(
+        "all {0} slots are taken; delete instances, or raise max-slots in imdsd's config and restart it after `imdsd detach`"
+    )]
+    NoSlot(u16),
+    /// An interface can't carry an instance.
+    #[error(transparent)]
+    Interface(#[from] InterfaceError),
+    /// The kernel's side.
+    #[error(transparent)]
+    Dataplane(Box<DataplaneError>),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The instance is gone, but the kernel kept a slot of it.
+    #[error(
+        "instance {instance_id} is deleted, but the kernel did not release slot {slot} ({source}); imdsd tries again every second"
+    )]
+    NotReleased {
+        /// The instance.
+        instance_id: String,
+        /// The slot.
+        slot: u16,
+        /// Why.
+        source: Box<DataplaneError>,
+    },
+    /// No random numbers.
+    #[error("the kernel gave no random numbers for a new id ({0})")]
+    Random(getrandom::Error),
+}
+
+impl From<DataplaneError> for RegistryError {
+    fn from(error: DataplaneError) -> Self {
+        Self::Dataplane(Box::new(error))
+    }
+}

@@ -1,0 +1,181 @@
+//! A kernel's side in memory, for tests of everything above it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use imds_common::counters::{COUNTERS, Counter, SlotCounters};
+use imds_common::options::{MetadataOptions, OptionsWord};
+
+use super::directory::{Directory, Served};
+use super::kernel::Kernel;
+use super::record::{InterfaceRecord, Record};
+use super::totals::Totals;
+use crate::dataplane::counters::SlotCounter;
+use crate::dataplane::interface::{Interface, InterfaceError};
+use crate::dataplane::{DataplaneError, SlotStatus};
+use crate::metadata::sample;
+
+/// A record as the store has it.
+pub(crate) fn record(instance_id: &str, interfaces: &[&str]) -> Record {
+    let mut instance = sample::instance();
+    instance.instance_id = instance_id.to_owned();
+    let interfaces = interfaces.iter().map(|&name| InterfaceRecord { name: name.to_owned(), assignment: None });
+    Record {
+        instance,
+        options: MetadataOptions::default(),
+        created_options: MetadataOptions::default(),
+        interfaces: interfaces.collect(),
+        user_data_bytes: None,
+        carried: Totals::default(),
+    }
+}
+
+/// The kernel's side in memory: it outlives registries, as the kernel outlives daemons.
+#[derive(Default)]
+pub(crate) struct FakeKernel {
+    /// Interfaces that are there.
+    pub(crate) links: Mutex<BTreeMap<String, u32>>,
+    slots: Mutex<BTreeMap<u16, SlotStatus>>,
+    prepared: Mutex<BTreeMap<u16, (u16, u64)>>,
+    kernel_counters: Mutex<BTreeMap<u16, SlotCounters>>,
+    service_counters: Mutex<BTreeMap<u16, SlotCounter>>,
+    /// The name of an interface that `assign` and `keep` refuse.
+    pub(crate) broken: Mutex<Option<String>>,
+    /// What was done, a word each.
+    pub(crate) log: Mutex<Vec<String>>,
+    /// The registry's directory, to see what the daemon knew when the kernel was told.
+    pub(crate) directory: Mutex<Option<Arc<Directory>>>,
+    generation: AtomicU64,
+}
+
+impl FakeKernel {
+    /// With interfaces of these names and indices.
+    pub(crate) fn with_links(links: &[(&str, u32)]) -> Self {
+        let links = links.iter().map(|&(name, index)| (name.to_owned(), index)).collect();
+        Self { links: Mutex::new(links), ..Self::default() }
+    }
+
+    /// Lets the interface vanish, or come (back) under an index.
+    pub(crate) fn set_link(&self, name: &str, index: Option<u32>) {
+        let mut links = self.links.lock().expect("not poisoned");
+        match index {
+            Some(index) => links.insert(name.to_owned(), index),
+            None => links.remove(name),
+        };
+    }
+
+    /// Counts something on a slot, as the kernel.
+    pub(crate) fn count(&self, slot: u16, counter: Counter) {
+        self.kernel_counters.lock().expect("not poisoned").entry(slot).or_insert([0; COUNTERS])[counter.index()] += 1;
+    }
+
+    /// Forgets everything, as a reboot.
+    pub(crate) fn reboot(&self) {
+        self.slots.lock().expect("not poisoned").clear();
+        self.kernel_counters.lock().expect("not poisoned").clear();
+        self.service_counters.lock().expect("not poisoned").clear();
+    }
+
+    /// The options of a slot that somebody owns.
+    pub(crate) fn options(&self, slot: u16) -> Option<OptionsWord> {
+        self.slots.lock().expect("not poisoned").get(&slot).map(|status| status.options)
+    }
+
+    fn note(&self, what: String) {
+        self.log.lock().expect("not poisoned").push(what);
+    }
+
+    fn served(&self, slot: u16) -> Option<Arc<Served>> {
+        self.directory.lock().expect("not poisoned").as_ref().and_then(|directory| directory.get(slot))
+    }
+
+    fn refuse(&self, interface: &str) -> Result<(), DataplaneError> {
+        if self.broken.lock().expect("not poisoned").as_deref() == Some(interface) {
+            return Err(InterfaceError::Unsuitable { name: interface.to_owned(), what: "broken" }.into());
+        }
+        Ok(())
+    }
+}
+
+impl Kernel for FakeKernel {
+    fn index_of(&self, name: &str) -> Option<u32> {
+        self.links.lock().expect("not poisoned").get(name).copied()
+    }
+
+    async fn find(&self, name: &str) -> Result<Interface, InterfaceError> {
+        let index = self.index_of(name).ok_or_else(|| InterfaceError::Missing { name: name.to_owned() })?;
+        if name == "lo" {
+            return Err(InterfaceError::Unsuitable { name: name.to_owned(), what: "the loopback interface" });
+        }
+        Ok(Interface { name: name.to_owned(), index, mac: [2, 0, 0, 0, 0, 1] })
+    }
+
+    fn status(&self) -> Result<Vec<SlotStatus>, DataplaneError> {
+        Ok(self.slots.lock().expect("not poisoned").values().copied().collect())
+    }
+
+    fn prepare(&self, slot: u16) -> Result<(u16, u64), DataplaneError> {
+        self.note(format!("prepare {slot}"));
+        let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
+        let generations = (u16::try_from(generation).expect("few"), generation << 32);
+        assert!(!self.slots.lock().expect("not poisoned").contains_key(&slot), "slot {slot} has an owner");
+        self.prepared.lock().expect("not poisoned").insert(slot, generations);
+        self.kernel_counters.lock().expect("not poisoned").remove(&slot);
+        self.service_counters.lock().expect("not poisoned").remove(&slot);
+        Ok(generations)
+    }
+
+    async fn assign(
+        &self,
+        slot: u16,
+        interface: &Interface,
+        options: OptionsWord,
+    ) -> Result<SlotStatus, DataplaneError> {
+        self.note(format!("assign {slot} {}", interface.name));
+        assert!(
+            self.served(slot).is_some_and(|served| served.options() == options),
+            "the daemon knows the tenant first"
+        );
+        self.refuse(&interface.name)?;
+        let (generation, token_generation) =
+            self.prepared.lock().expect("not poisoned").remove(&slot).expect("prepared first");
+        let status = SlotStatus { slot, ifindex: interface.index, generation, token_generation, options };
+        self.slots.lock().expect("not poisoned").insert(slot, status);
+        Ok(status)
+    }
+
+    async fn keep(&self, status: &SlotStatus) -> Result<(), DataplaneError> {
+        self.note(format!("keep {}", status.slot));
+        let links = self.links.lock().expect("not poisoned").clone();
+        links.iter().filter(|(_, index)| **index == status.ifindex).try_for_each(|(name, _)| self.refuse(name))
+    }
+
+    fn release(&self, slot: u16) -> Result<(), DataplaneError> {
+        self.note(format!("release {slot}"));
+        self.prepared.lock().expect("not poisoned").remove(&slot);
+        self.slots.lock().expect("not poisoned").remove(&slot);
+        Ok(())
+    }
+
+    fn set_options(&self, slot: u16, options: OptionsWord) {
+        let told = self.served(slot).is_none_or(|served| served.options() == options);
+        match self.options(slot) {
+            Some(now) if now == options => (),
+            _ if told => self.note(format!("options {slot} daemon first")),
+            _ => self.note(format!("options {slot} kernel first")),
+        }
+        if let Some(status) = self.slots.lock().expect("not poisoned").get_mut(&slot) {
+            status.options = options;
+        }
+    }
+
+    fn kernel_counters(&self, slot: u16) -> Result<SlotCounters, DataplaneError> {
+        Ok(self.kernel_counters.lock().expect("not poisoned").get(&slot).copied().unwrap_or([0; COUNTERS]))
+    }
+
+    fn service_counters(&self, slot: u16) -> SlotCounter {
+        let mut counters = self.service_counters.lock().expect("not poisoned");
+        counters.entry(slot).or_insert_with(SlotCounter::anonymous).clone()
+    }
+}

@@ -1,0 +1,303 @@
+//! What the fields of an instance may hold: checked once, where they come in.
+//!
+//! The fields end up in the tree, in JSON documents and in logs, so none takes control characters.
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use thiserror::Error;
+use time::PrimitiveDateTime;
+use time::format_description::FormatItem;
+use time::macros::format_description;
+
+use crate::control::protocol::USER_DATA_MAX;
+use crate::metadata::instance::Credentials;
+
+/// Instance times as EC2 writes them: `YYYY-MM-DDTHH:MM:SSZ`.
+pub const TIME: &[FormatItem<'static>] = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+
+/// Tags that one instance may have, as on EC2.
+const TAGS_MAX: usize = 50;
+/// Characters in a tag's key, as on EC2.
+const TAG_KEY_MAX: usize = 128;
+/// Characters in a tag's value, as on EC2.
+const TAG_VALUE_MAX: usize = 256;
+/// Characters in a DNS name (RFC 1035).
+const HOSTNAME_MAX: usize = 253;
+/// Characters in a label of a DNS name (RFC 1035).
+const LABEL_MAX: usize = 63;
+/// Characters in a role's name, as on EC2.
+const ROLE_MAX: usize = 64;
+/// Characters in an image id, a type or a zone: EC2's are far shorter.
+const NAME_MAX: usize = 64;
+/// Bytes in an interface's alternative name (`ALTIFNAMSIZ` of Linux, without the end).
+const INTERFACE_MAX: usize = 127;
+
+/// Why a field is refused.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum FieldError {
+    /// It doesn't look as such a field does.
+    #[error("{field} \"{}\" is malformed: it is {form}", .value.escape_debug())]
+    Malformed {
+        /// The field.
+        field: &'static str,
+        /// What was given.
+        value: String,
+        /// How it looks.
+        form: &'static str,
+    },
+    /// The credentials hold something that no client could use; what, isn't said, since they are secret.
+    #[error(
+        "{member} of the role's credentials is empty or has other characters than printable ASCII; see the credentials file"
+    )]
+    Credentials {
+        /// The member of EC2's JSON.
+        member: &'static str,
+    },
+    /// The user data isn't base64.
+    #[error("user data is not valid base64 (standard alphabet, with padding)")]
+    UserDataEncoding,
+    /// The user data is too large.
+    #[error(
+        "user data has {bytes} bytes, at most {USER_DATA_MAX} (16 KiB) are taken; compress it, or have it fetch the rest"
+    )]
+    UserDataTooLarge {
+        /// Its size.
+        bytes: usize,
+    },
+    /// More tags than an instance may have.
+    #[error("{count} tags are given, an instance has at most {TAGS_MAX}")]
+    TooManyTags {
+        /// How many.
+        count: usize,
+    },
+}
+
+/// A check: the value as it came, or why it is refused.
+type Checked<'a> = Result<&'a str, FieldError>;
+
+fn check<'a>(field: &'static str, value: &'a str, form: &'static str, good: bool) -> Checked<'a> {
+    if good { Ok(value) } else { Err(FieldError::Malformed { field, value: value.to_owned(), form }) }
+}
+
+/// `i-` and 8 or 17 hexadecimal digits.
+///
+/// # Errors
+///
+/// [`FieldError::Malformed`]; so for the other fields.
+pub fn instance_id(value: &str) -> Checked<'_> {
+    let digits = value.strip_prefix("i-").unwrap_or("");
+    let hex = digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let good = hex && matches!(digits.len(), 8 | 17);
+    check("instance id", value, "i- and 8 or 17 lowercase hexadecimal digits", good)
+}
+
+/// `ami-…`
+pub fn image_id(value: &str) -> Checked<'_> {
+    let name = value.strip_prefix("ami-").unwrap_or("");
+    let good = !name.is_empty() && is_name(value, b"-");
+    check("image id", value, "ami- and lowercase letters, digits or hyphens", good)
+}
+
+/// For example `t3.micro`.
+pub fn instance_type(value: &str) -> Checked<'_> {
+    let parts = value.split_once('.');
+    let good = parts.is_some_and(|(family, size)| is_name(family, b"-") && is_name(size, b"-"));
+    check("instance type", value, "a family and a size in lowercase, like t3.micro", good)
+}
+
+/// For example `us-east-1a`.
+pub fn availability_zone(value: &str) -> Checked<'_> {
+    let mut end = value.bytes().rev();
+    let letter = end.next().is_some_and(|byte| byte.is_ascii_lowercase());
+    let digit = end.next().is_some_and(|byte| byte.is_ascii_digit());
+    let good = letter && digit && is_name(value, b"-") && value.as_bytes()[0].is_ascii_lowercase();
+    check("availability zone", value, "a region and a letter, like us-east-1a", good)
+}
+
+/// Twelve digits.
+pub fn account_id(value: &str) -> Checked<'_> {
+    let good = value.len() == 12 && value.bytes().all(|byte| byte.is_ascii_digit());
+    check("account id", value, "twelve digits", good)
+}
+
+/// A DNS name.
+pub fn hostname(value: &str) -> Checked<'_> {
+    let label = |label: &str| {
+        (1..=LABEL_MAX).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    let good = value.len() <= HOSTNAME_MAX && value.split('.').all(label);
+    check("hostname", value, "a DNS name: labels of letters, digits and hyphens, with dots between", good)
+}
+
+/// A role's name.
+pub fn role(value: &str) -> Checked<'_> {
+    let good = (1..=ROLE_MAX).contains(&value.len())
+        && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte));
+    check("IAM role", value, "1 to 64 letters, digits and _ + = , . @ -", good)
+}
+
+/// An interface's name on the host.
+pub fn interface(value: &str) -> Checked<'_> {
+    let good = (1..=INTERFACE_MAX).contains(&value.len())
+        && !matches!(value, "." | "..")
+        && !value.contains(|c: char| c == '/' || c.is_whitespace() || c.is_control());
+    check("interface", value, "the name of a host-side interface as `ip link` shows it", good)
+}
+
+/// A tag.
+///
+/// # Errors
+///
+/// [`FieldError::Malformed`] for the key or the value.
+pub fn tag(key: &str, value: &str) -> Result<(), FieldError> {
+    let plain = |text: &str| !text.contains(char::is_control);
+    let good = (1..=TAG_KEY_MAX).contains(&key.chars().count()) && plain(key);
+    check("tag key", key, "1 to 128 characters, none of them a control character", good)?;
+    let good = value.chars().count() <= TAG_VALUE_MAX && plain(value);
+    check("tag value", value, "up to 256 characters, none of them a control character", good)?;
+    Ok(())
+}
+
+/// How many tags there are.
+///
+/// # Errors
+///
+/// [`FieldError::TooManyTags`]
+pub fn tag_count(count: usize) -> Result<(), FieldError> {
+    if count <= TAGS_MAX { Ok(()) } else { Err(FieldError::TooManyTags { count }) }
+}
+
+/// A role's credentials.
+///
+/// # Errors
+///
+/// [`FieldError::Credentials`] for a member that isn't printable, [`FieldError::Malformed`] for the expiration.
+pub fn credentials(credentials: &Credentials) -> Result<(), FieldError> {
+    let Credentials { access_key_id, secret_access_key, token, expiration } = credentials;
+    for (member, value) in [("AccessKeyId", access_key_id), ("SecretAccessKey", secret_access_key), ("Token", token)] {
+        if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(FieldError::Credentials { member });
+        }
+    }
+    let good = PrimitiveDateTime::parse(expiration, TIME).is_ok();
+    check("Expiration", expiration, "a time in UTC like 2030-01-31T12:00:00Z", good)?;
+    Ok(())
+}
+
+/// User data from its base64; empty user data is none.
+///
+/// # Errors
+///
+/// [`FieldError::UserDataEncoding`], [`FieldError::UserDataTooLarge`]
+pub fn user_data(base64: &str) -> Result<Option<Vec<u8>>, FieldError> {
+    let bytes = BASE64_STANDARD.decode(base64).map_err(|_| FieldError::UserDataEncoding)?;
+    match bytes.len() {
+        0 => Ok(None),
+        length if length > USER_DATA_MAX => Err(FieldError::UserDataTooLarge { bytes: length }),
+        _ => Ok(Some(bytes)),
+    }
+}
+
+fn is_name(value: &str, also: &[u8]) -> bool {
+    let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || also.contains(&byte);
+    (1..=NAME_MAX).contains(&value.len()) && value.bytes().all(good)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_take_what_looks_right_and_nothing_else() {
+        type Check = fn(&str) -> Checked<'_>;
+        let long = "a".repeat(300);
+        let cases: [(Check, &[&str], &[&str]); 8] = [
+            (
+                instance_id,
+                &["i-1234abcd", "i-0123456789abcdef0"],
+                &["", "i-", "i-1234ABCD", "i-1234567", "i-123456789", "1234abcd", "i-1234abcg", "i-1234abcd\n", &long],
+            ),
+            (image_id, &["ami-00000000000000000", "ami-debian-12"], &["", "ami-", "ami-A", "debian", "ami-a/b", &long]),
+            (
+                instance_type,
+                &["t3.micro", "u-6tb1.56xlarge"],
+                &["", "t3", ".micro", "t3.", "t3.mi cro", "T3.micro", &long],
+            ),
+            (
+                availability_zone,
+                &["us-east-1a", "us-west-2-lax-1a"],
+                &["", "a", "us-east-1", "us-east-a", "US-EAST-1A", "us-east-1\n", "us/east-1a", "1a", "-1a", &long],
+            ),
+            (account_id, &["000000000000"], &["", "12345678901", "1234567890123", "12345678901x"]),
+            (
+                hostname,
+                &["a", "ip-10-0-0-1.ec2.internal"],
+                &["", ".", "a..b", "-a", "a-", "a_b", "a b", "a\r\nb", &long],
+            ),
+            (role, &["app", "a_b+c=d,e.f@g-h"], &["", "a/b", "a b", "ä", &long]),
+            (interface, &["veth0", "tap-1.2"], &["", ".", "..", "a/b", "a b", "a\n", &long]),
+        ];
+        for (number, (check, good, bad)) in cases.into_iter().enumerate() {
+            for value in good {
+                assert_eq!(check(value), Ok(*value), "field {number}");
+            }
+            for value in bad {
+                let error = check(value).expect_err(value).to_string();
+                assert!(error.contains(" is malformed: it is ") && !error.contains(char::is_control), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn tags_have_ec2s_limits() {
+        assert_eq!(tag(&"k".repeat(128), &"v".repeat(256)), Ok(()));
+        for (key, value) in [("", "v"), (&*"k".repeat(129), "v"), ("k\0", "v"), ("k", &*"v".repeat(257)), ("k", "\n")] {
+            assert!(tag(key, value).is_err(), "{key:?} {value:?}");
+        }
+        assert_eq!(tag_count(50), Ok(()));
+        assert_eq!(tag_count(51), Err(FieldError::TooManyTags { count: 51 }));
+    }
+
+    #[test]
+    fn credentials_are_checked_and_never_shown() {
+        let good = Credentials {
+            access_key_id: "AKIDEXAMPLE".into(),
+            secret_access_key: "wJalr/secret".into(),
+            token: "token+/=".into(),
+            expiration: "2030-01-31T12:00:00Z".into(),
+        };
+        assert_eq!(credentials(&good), Ok(()));
+        let bad = [
+            Credentials { access_key_id: String::new(), ..good.clone() },
+            Credentials { secret_access_key: "wJalr secret".into(), ..good.clone() },
+            Credentials { token: "to\nken".into(), ..good.clone() },
+        ];
+        for (bad, member) in bad.iter().zip(["AccessKeyId", "SecretAccessKey", "Token"]) {
+            let error = credentials(bad).expect_err(member);
+            assert_eq!(error, FieldError::Credentials { member });
+            assert!(!error.to_string().contains("wJalr") && !error.to_string().contains("to\n"), "{error}");
+        }
+        for expiration in ["", "tomorrow", "2030-02-30T00:00:00Z", "2030-01-31T12:00:00", "2030-01-31T12:00:00+00:00"] {
+            let bad = Credentials { expiration: expiration.into(), ..good.clone() };
+            assert!(
+                matches!(credentials(&bad), Err(FieldError::Malformed { field: "Expiration", .. })),
+                "{expiration}"
+            );
+        }
+    }
+
+    #[test]
+    fn user_data_is_base64_of_at_most_16_kib() {
+        assert_eq!(user_data("aGk="), Ok(Some(b"hi".to_vec())));
+        assert_eq!(user_data(""), Ok(None));
+        for bad in ["aGk", "a Gk=", "_-==", "\n"] {
+            assert_eq!(user_data(bad), Err(FieldError::UserDataEncoding), "{bad:?}");
+        }
+        let largest = BASE64_STANDARD.encode(vec![0; USER_DATA_MAX]);
+        assert_eq!(user_data(&largest).map(|data| data.map(|data| data.len())), Ok(Some(USER_DATA_MAX)));
+        let larger = BASE64_STANDARD.encode(vec![0; USER_DATA_MAX + 1]);
+        assert_eq!(user_data(&larger), Err(FieldError::UserDataTooLarge { bytes: USER_DATA_MAX + 1 }));
+    }
+}

@@ -1,0 +1,159 @@
+//! Brings the kernel and the directory to what is recorded: at the start, and every second for interfaces that come
+//! and go.
+
+use std::collections::BTreeMap;
+
+use super::error::RegistryError;
+use super::kernel::Kernel;
+use super::plan::{Action, Owner, Wanted, plan};
+use super::record::{Assignment, Record};
+use super::{Registry, State};
+use crate::dataplane::SlotStatus;
+
+impl<K: Kernel> Registry<K> {
+    /// Plans and does what is needed. What can't be done is logged, once, and tried again by the next call.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's when it doesn't tell its state; then nothing was done.
+    pub async fn reconcile(&self) -> Result<(), RegistryError> {
+        let mut state = self.state.lock().await;
+        let statuses = self.kernel.status()?;
+        let wanted: Vec<Wanted> = state.records.values().flat_map(|record| self.wanted(record)).collect();
+        let present =
+            wanted.iter().filter_map(|wanted| Some((wanted.name.clone(), self.kernel.index_of(&wanted.name)?)));
+        let present: BTreeMap<String, u32> = present.collect();
+        for action in plan(&wanted, &statuses, &present, &mut state.slots) {
+            match action {
+                Action::Release { slot, owner } => self.reclaim(&mut state, slot, owner).await,
+                Action::SetOptions { owner } => {
+                    if let Err(error) = self.mend_options(&state, &owner).await {
+                        tracing::error!(instance = owner.instance_id, %error, "options not set; trying again every second");
+                    }
+                }
+                Action::Keep { owner, status } => {
+                    let outcome = self.resume(&state, &owner, &status).await;
+                    state.note(owner, outcome);
+                }
+                Action::Absent { owner } => {
+                    state.set_assignment(&owner, None);
+                    state.note_absence(owner);
+                }
+                Action::Assign { owner, slot } => {
+                    let outcome = self.admit(&mut state, &owner, slot).await;
+                    state.note(owner, outcome);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn wanted<'a>(&self, record: &'a Record) -> impl Iterator<Item = Wanted> + 'a {
+        let options = self.word(&record.options);
+        record.interfaces.iter().enumerate().map(move |(interface, recorded)| Wanted {
+            owner: Owner { instance_id: record.instance.instance_id.clone(), interface },
+            name: recorded.name.clone(),
+            assignment: recorded.assignment,
+            options,
+        })
+    }
+
+    /// Releases a slot. Its counts are in the owner's record before they are lost, so that none is counted twice.
+    async fn reclaim(&self, state: &mut State, slot: u16, owner: Option<Owner>) {
+        if let Some(owner) = owner
+            && let Err(error) = self.carry(state, &owner, slot).await
+        {
+            tracing::error!(instance = owner.instance_id, slot, %error, "counters of a released slot not stored");
+        }
+        if let Err(error) = self.vacate(slot) {
+            tracing::error!(slot, %error, "slot not released; trying again every second");
+        }
+    }
+
+    async fn carry(&self, state: &mut State, owner: &Owner, slot: u16) -> Result<(), RegistryError> {
+        let (kernel, daemon) = (self.kernel.kernel_counters(slot), self.kernel.service_counters(slot).read());
+        state.set_assignment(owner, None);
+        let Some(record) = state.records.get_mut(&owner.instance_id) else { return Ok(()) };
+        record.carried.add(&kernel?, &daemon);
+        let (record, next_slot) = (record.clone(), state.slots.next());
+        Ok(self.write(move |store| store.update([&record], next_slot)).await?)
+    }
+
+    async fn mend_options(&self, state: &State, owner: &Owner) -> Result<(), RegistryError> {
+        let record = state.record(&owner.instance_id)?;
+        let user_data = self.user_data(record).await?;
+        self.enforce(record, user_data.as_deref(), &record.options);
+        Ok(())
+    }
+
+    /// Goes on with a slot that the kernel has kept; nothing is to do where it is served already.
+    async fn resume(&self, state: &State, owner: &Owner, status: &SlotStatus) -> Result<(), RegistryError> {
+        let served = self.directory.get(status.slot);
+        if served.is_some_and(|served| served.token_generation == status.token_generation) {
+            return Ok(());
+        }
+        let record = state.record(&owner.instance_id)?;
+        let tree = Self::tree(record, self.user_data(record).await?.as_deref(), &record.options);
+        self.kernel.keep(status).await?;
+        self.serve(status.slot, (status.generation, status.token_generation), record, tree);
+        Ok(())
+    }
+
+    async fn admit(&self, state: &mut State, owner: &Owner, slot: Option<u16>) -> Result<(), RegistryError> {
+        state.set_assignment(owner, None);
+        let slot = slot.ok_or(RegistryError::NoSlot(state.slots.capacity()))?;
+        let record = state.record(&owner.instance_id)?;
+        let interface = self.kernel.find(&record.interfaces[owner.interface].name).await?;
+        let tree = Self::tree(record, self.user_data(record).await?.as_deref(), &record.options);
+        let assignment = self.occupy(slot, &interface, record, tree).await?;
+        state.set_assignment(owner, Some(assignment));
+        let (record, next_slot) = (state.record(&owner.instance_id)?.clone(), state.slots.next());
+        if let Err(error) = self.write(move |store| store.update([&record], next_slot)).await {
+            state.set_assignment(owner, None);
+            self.vacate_after(slot, &error);
+            return Err(error.into());
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    fn set_assignment(&mut self, owner: &Owner, assignment: Option<Assignment>) {
+        let record = self.records.get_mut(&owner.instance_id);
+        if let Some(interface) = record.and_then(|record| record.interfaces.get_mut(owner.interface)) {
+            interface.assignment = assignment;
+        }
+    }
+
+    fn note(&mut self, owner: Owner, outcome: Result<(), RegistryError>) {
+        match outcome {
+            Ok(()) => {
+                if self.troubles.remove(&owner).is_some() {
+                    tracing::info!(instance = owner.instance_id, interface = self.interface(&owner), "served again");
+                }
+            }
+            Err(error) => self.trouble(owner, error.to_string()),
+        }
+    }
+
+    fn note_absence(&mut self, owner: Owner) {
+        self.trouble(owner, "the interface is not there".to_owned());
+    }
+
+    fn trouble(&mut self, owner: Owner, reason: String) {
+        if self.troubles.get(&owner) != Some(&reason) {
+            tracing::warn!(
+                instance = owner.instance_id,
+                interface = self.interface(&owner),
+                reason,
+                "not served; trying again every second"
+            );
+            self.troubles.insert(owner, reason);
+        }
+    }
+
+    fn interface(&self, owner: &Owner) -> &str {
+        let record = self.records.get(&owner.instance_id);
+        record.and_then(|record| record.interfaces.get(owner.interface)).map_or("", |interface| &interface.name)
+    }
+}

@@ -1,0 +1,285 @@
+//! Instances on disk: `imdsd.redb` in the state directory.
+//!
+//! redb, since it is one file without a server or a log beside it, crash-safe by copy-on-write (a commit is there whole
+//! or not at all, and what was there before is never overwritten), checks every page by its checksum, and is Rust
+//! throughout. The file holds credentials and user data: it is 0600 in a directory that only its owner writes.
+//!
+//! | table | key | value |
+//! |---|---|---|
+//! | `meta` | `schema` | version of this layout |
+//! | `meta` | `next-slot` | where the next free slot is looked for |
+//! | `instances` | instance id | [`Record`] as JSON |
+//! | `user-data` | instance id | bytes |
+
+use std::fs::{File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use redb::backends::FileBackend;
+use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition, TableError};
+use thiserror::Error;
+
+use super::record::Record;
+use crate::private_directory::{self, PrivateDirectoryError};
+
+/// The store's name in the state directory.
+const FILE: &str = "imdsd.redb";
+/// The version of the layout above. An older daemon refuses a newer store.
+const SCHEMA: u64 = 1;
+/// Memory for cached pages, in bytes: records are read at the start and seldom later.
+const CACHE: usize = 4 * 1024 * 1024;
+/// Permissions of the file.
+const MODE: u32 = 0o600;
+
+const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+const INSTANCES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("instances");
+const USER_DATA: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("user-data");
+const SCHEMA_KEY: &str = "schema";
+const NEXT_SLOT_KEY: &str = "next-slot";
+
+/// Why the store can't be read or written.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The state directory.
+    #[error("state directory: {0}")]
+    Directory(#[from] PrivateDirectoryError),
+    /// The file can't be opened.
+    #[error("the store {} can't be opened ({source})", .path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// Another daemon has it.
+    #[error("the store {} is in use by another imdsd; stop it, or give another --state-dir", .path.display())]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A newer daemon wrote it.
+    #[error(
+        "the store {} has schema version {found}, this imdsd knows {SCHEMA}; start the newer imdsd again, or move the \
+         file away to begin without instances. Nothing was changed",
+        .path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u64,
+    },
+    /// It isn't a store, or was altered.
+    #[error(
+        "the store {} is damaged ({reason}); restore it from a copy, or move it away to begin without instances. \
+         Nothing in it was overwritten",
+        .path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A read or a write failed.
+    #[error("the store {} failed ({source}); nothing was changed: look at the disk, then restart imdsd", .path.display())]
+    Failed {
+        /// The file.
+        path: PathBuf,
+        /// What redb said.
+        source: Box<redb::Error>,
+    },
+}
+
+/// What a store holds when it is opened.
+#[derive(Debug, Default)]
+pub struct Contents {
+    /// Every instance.
+    pub records: Vec<Record>,
+    /// Where the next free slot is looked for.
+    pub next_slot: u16,
+}
+
+/// The open store. Calls block for a disk write at most; each is one transaction.
+pub struct Store {
+    path: PathBuf,
+    database: Database,
+}
+
+impl Store {
+    /// Opens the store in `directory`, makes both where they are missing, and checks every page.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; an existing file that isn't a good store is left as it is.
+    pub fn open(directory: &Path) -> Result<Self, StoreError> {
+        let path = private_directory::ensure(directory)?.join(FILE);
+        let file = open_private(&path).map_err(|source| StoreError::Open { path: path.clone(), source })?;
+        let opened = || {
+            Builder::new()
+                .set_cache_size(CACHE)
+                .set_check_integrity_on_open(true)
+                .create_with_backend(FileBackend::new(file)?)
+        };
+        let database = match opened() {
+            Ok(database) => database,
+            Err(DatabaseError::DatabaseAlreadyOpen) => return Err(StoreError::InUse { path }),
+            Err(error) => return Err(StoreError::Damaged { path, reason: error.to_string() }),
+        };
+        let store = Self { path, database };
+        store.check_schema()?;
+        Ok(store)
+    }
+
+    fn check_schema(&self) -> Result<(), StoreError> {
+        let found = self.meta(SCHEMA_KEY)?;
+        match found {
+            Some(SCHEMA) => Ok(()),
+            Some(found) if found > SCHEMA => Err(StoreError::Newer { path: self.path.clone(), found }),
+            None if self.is_empty()? => self.write(|transaction| {
+                transaction.open_table(META)?.insert(SCHEMA_KEY, SCHEMA)?;
+                transaction.open_table(INSTANCES)?;
+                transaction.open_table(USER_DATA)?;
+                Ok(())
+            }),
+            _ => Err(self.damaged("it has no schema version".to_owned())),
+        }
+    }
+
+    fn is_empty(&self) -> Result<bool, StoreError> {
+        let tables = || -> Result<usize, redb::Error> { Ok(self.database.begin_read()?.list_tables()?.count()) };
+        Ok(tables().map_err(|source| self.failed(source))? == 0)
+    }
+
+    fn meta(&self, key: &str) -> Result<Option<u64>, StoreError> {
+        let read = || -> Result<Option<u64>, redb::Error> {
+            match self.database.begin_read()?.open_table(META) {
+                Ok(table) => Ok(table.get(key)?.map(|value| value.value())),
+                Err(TableError::TableDoesNotExist(_)) => Ok(None),
+                Err(error) => Err(error.into()),
+            }
+        };
+        read().map_err(|source| self.failed(source))
+    }
+
+    /// Everything but the user data.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Damaged`] for a record that can't be read, [`StoreError::Failed`].
+    pub fn load(&self) -> Result<Contents, StoreError> {
+        let read = || -> Result<Vec<(String, Vec<u8>)>, redb::Error> {
+            let table = self.database.begin_read()?.open_table(INSTANCES)?;
+            let rows = table.iter()?.map(|row| row.map(|(id, json)| (id.value().to_owned(), json.value().to_vec())));
+            Ok(rows.collect::<Result<_, _>>()?)
+        };
+        let rows = read().map_err(|source| self.failed(source))?;
+        let records = rows.into_iter().map(|(id, json)| {
+            // Where, not what: the record holds secrets.
+            let reason = |error: serde_json::Error| format!("record {id} can't be read at column {}", error.column());
+            let record: Record = serde_json::from_slice(&json).map_err(|error| self.damaged(reason(error)))?;
+            if record.instance.instance_id == id {
+                Ok(record)
+            } else {
+                Err(self.damaged(format!("record {id} is of another id")))
+            }
+        });
+        let records = records.collect::<Result<_, _>>()?;
+        let next_slot = self.meta(NEXT_SLOT_KEY)?.and_then(|next| u16::try_from(next).ok()).unwrap_or_default();
+        Ok(Contents { records, next_slot })
+    }
+
+    /// The user data of an instance, if it has any.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Failed`]
+    pub fn user_data(&self, instance_id: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let read = || -> Result<Option<Vec<u8>>, redb::Error> {
+            let table = self.database.begin_read()?.open_table(USER_DATA)?;
+            Ok(table.get(instance_id)?.map(|bytes| bytes.value().to_vec()))
+        };
+        read().map_err(|source| self.failed(source))
+    }
+
+    /// Writes a new instance.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Failed`]; then nothing of it is there.
+    pub fn insert(&self, record: &Record, user_data: Option<&[u8]>, next_slot: u16) -> Result<(), StoreError> {
+        let id = record.instance.instance_id.as_str();
+        self.write(|transaction| {
+            transaction.open_table(META)?.insert(NEXT_SLOT_KEY, u64::from(next_slot))?;
+            transaction.open_table(INSTANCES)?.insert(id, &*json(record)?)?;
+            if let Some(bytes) = user_data {
+                transaction.open_table(USER_DATA)?.insert(id, bytes)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Replaces records of instances that are there, all of them or none.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Failed`]
+    pub fn update<'a>(&self, records: impl IntoIterator<Item = &'a Record>, next_slot: u16) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            transaction.open_table(META)?.insert(NEXT_SLOT_KEY, u64::from(next_slot))?;
+            let mut instances = transaction.open_table(INSTANCES)?;
+            for record in records {
+                instances.insert(record.instance.instance_id.as_str(), &*json(record)?)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Removes an instance and its user data.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Failed`]
+    pub fn remove(&self, instance_id: &str) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            transaction.open_table(INSTANCES)?.remove(instance_id)?;
+            transaction.open_table(USER_DATA)?.remove(instance_id)?;
+            Ok(())
+        })
+    }
+
+    fn write(&self, change: impl FnOnce(&redb::WriteTransaction) -> Result<(), redb::Error>) -> Result<(), StoreError> {
+        let commit = || -> Result<(), redb::Error> {
+            let transaction = self.database.begin_write()?;
+            change(&transaction)?;
+            Ok(transaction.commit()?)
+        };
+        commit().map_err(|source| self.failed(source))
+    }
+
+    fn damaged(&self, reason: String) -> StoreError {
+        StoreError::Damaged { path: self.path.clone(), reason }
+    }
+
+    fn failed(&self, source: redb::Error) -> StoreError {
+        match source {
+            redb::Error::Corrupted(reason) => self.damaged(reason),
+            source => StoreError::Failed { path: self.path.clone(), source: Box::new(source) },
+        }
+    }
+}
+
+/// Opens or makes a file that only its owner reads.
+fn open_private(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(MODE).open(path)?;
+    file.set_permissions(Permissions::from_mode(MODE))?;
+    Ok(file)
+}
+
+fn json(record: &Record) -> Result<Vec<u8>, redb::Error> {
+    serde_json::to_vec(record).map_err(|error| redb::Error::Io(error.into()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,81 @@
+use super::*;
+
+#[tokio::test]
+async fn options_are_tightened_in_the_daemon_first_and_loosened_in_the_kernel_first() {
+    let host = Host::new(&[("tap1", 11)]);
+    let daemon = host.daemon().await;
+    daemon.create(A, &["tap1"]).await.expect("created");
+    host.log();
+    let cases = [
+        (r#"{"HttpTokens":"required"}"#, vec!["options 1 daemon first"]),
+        (r#"{"HttpTokens":"optional"}"#, vec!["options 1 kernel first"]),
+        (r#"{"HttpPutResponseHopLimit":9}"#, vec!["options 1 kernel first"]),
+        // Stricter and looser at once goes by way of the strictest.
+        (
+            r#"{"HttpTokens":"required","HttpProtocolIpv6":"enabled"}"#,
+            vec!["options 1 daemon first", "options 1 kernel first"],
+        ),
+    ];
+    for (json, order) in cases {
+        let views = daemon.registry.set_options(Some(A), &changes(json)).await.expect("set");
+        assert_eq!(views[0].metadata_options.state, "applied");
+        assert_eq!(host.log(), order, "{json}");
+        let word = daemon.directory.get(1).expect("served").options();
+        assert_eq!(Some(word), host.kernel.options(1));
+    }
+    drop(daemon);
+    let view = host.daemon().await.registry.show(A).await.expect("stored");
+    assert_eq!(view.metadata_options.http_tokens, "required");
+    assert_eq!(
+        (view.metadata_options.http_put_response_hop_limit, &*view.metadata_options.http_protocol_ipv6),
+        (9, "enabled")
+    );
+}
+
+#[tokio::test]
+async fn options_of_all_are_set_or_of_none() {
+    let host = Host::new(&[("tap1", 11), ("tap2", 12)]);
+    let daemon = host.daemon().await;
+    daemon.create(A, &["tap1"]).await.expect("created");
+    daemon.create(B, &["tap2"]).await.expect("created");
+    daemon.registry.set_options(Some(B), &changes(r#"{"HttpEndpoint":"disabled"}"#)).await.expect("set");
+    let required = changes(r#"{"HttpTokens":"required"}"#);
+    let refused = daemon.registry.set_options(None, &required).await.expect_err("B has no endpoint");
+    assert!(matches!(&refused, RegistryError::Options { instance_id, .. } if instance_id == B), "{refused}");
+    assert_eq!(daemon.registry.show(A).await.expect("there").metadata_options.http_tokens, "optional");
+    assert!(!host.kernel.options(1).expect("owned").tokens_required());
+
+    daemon.registry.set_options(None, &changes(r#"{"HttpEndpoint":"enabled"}"#)).await.expect("set");
+    let views = daemon.registry.set_options(None, &required).await.expect("set");
+    assert_eq!(views.len(), 2);
+    assert!(views.iter().all(|view| view.metadata_options.http_tokens == "required"));
+    let unknown = daemon.registry.set_options(Some("i-0000000c"), &required).await.expect_err("unknown");
+    assert!(matches!(unknown, RegistryError::NotFound(_)), "{unknown}");
+}
+
+#[tokio::test]
+async fn tags_that_cannot_be_paths_keep_them_from_being_shown() {
+    let host = Host::new(&[("tap1", 11)]);
+    let daemon = host.daemon().await;
+    let mut tagged = request(A, &["tap1"]);
+    tagged.tags.insert("a b".to_owned(), "c".to_owned());
+    daemon.registry.create(&tagged).await.expect("created");
+    let enabled = changes(r#"{"InstanceMetadataTags":"enabled"}"#);
+    let refused = daemon.registry.set_options(Some(A), &enabled).await.expect_err("a key with a space");
+    assert!(refused.to_string().contains("tag key \"a b\""), "{refused}");
+}
+
+#[tokio::test]
+async fn the_tree_has_the_tags_when_the_options_say_so() {
+    let host = Host::new(&[("tap1", 11)]);
+    let daemon = host.daemon().await;
+    let mut tagged = request(A, &["tap1"]);
+    tagged.tags.insert("Name".to_owned(), "web".to_owned());
+    daemon.registry.create(&tagged).await.expect("created");
+    let shown = || format!("{:?}", daemon.directory.get(1).expect("served").tree()).contains("tags");
+    for (switch, there) in [("enabled", true), ("disabled", false), ("enabled", true)] {
+        let change = changes(&format!(r#"{{"InstanceMetadataTags":"{switch}"}}"#));
+        daemon.registry.set_options(Some(A), &change).await.expect("set");
+        assert_eq!(shown(), there, "{switch}");
+    }
+}

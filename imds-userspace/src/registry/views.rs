@@ -1,0 +1,49 @@
+//! Instances as replies show them: what is recorded beside what the kernel has.
+
+use std::collections::BTreeMap;
+
+use imds_common::slot::NOBODY;
+
+use super::error::RegistryError;
+use super::kernel::Kernel;
+use super::record::{Assignment, Record};
+use super::{Registry, options};
+use crate::control::protocol::{InstanceView, InterfaceView};
+use crate::dataplane::SlotStatus;
+
+impl<K: Kernel> Registry<K> {
+    pub(super) fn view(&self, record: &Record) -> Result<InstanceView, RegistryError> {
+        Ok(self.view_of(record, &self.by_slot()?))
+    }
+
+    pub(super) fn views<'a>(
+        &self,
+        records: impl Iterator<Item = &'a Record>,
+    ) -> Result<Vec<InstanceView>, RegistryError> {
+        let statuses = self.by_slot()?;
+        Ok(records.map(|record| self.view_of(record, &statuses)).collect())
+    }
+
+    fn by_slot(&self) -> Result<BTreeMap<u16, SlotStatus>, RegistryError> {
+        Ok(self.kernel.status()?.into_iter().map(|status| (status.slot, status)).collect())
+    }
+
+    fn view_of(&self, record: &Record, statuses: &BTreeMap<u16, SlotStatus>) -> InstanceView {
+        let status_of = |given: Assignment| statuses.get(&given.slot).filter(|status| given.owns(status));
+        let interfaces = record.interfaces.iter().map(|interface| {
+            let ifindex = self.kernel.index_of(&interface.name);
+            let status = interface.assignment.and_then(status_of).filter(|status| Some(status.ifindex) == ifindex);
+            InterfaceView {
+                name: interface.name.clone(),
+                ifindex,
+                slot: interface.assignment.map_or(NOBODY, |assignment| assignment.slot),
+                status: if status.is_some() { "enforced" } else { "absent" }.to_owned(),
+            }
+        });
+        let interfaces = interfaces.collect();
+        let in_kernel = record.interfaces.iter().filter_map(|interface| interface.assignment.and_then(status_of));
+        let words = in_kernel.map(|status| status.options);
+        let options = options::view(&record.options, self.word(&record.options), words);
+        InstanceView::new(&record.instance, record.user_data_bytes, interfaces, options)
+    }
+}

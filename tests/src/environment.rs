@@ -1,0 +1,38 @@
+//! Where the binaries under test and the clients are, as `cargo xtask test` and `cargo xtask demo` tell.
+
+use std::env;
+use std::path::PathBuf;
+
+/// The daemon under test.
+#[must_use]
+pub fn imdsd() -> PathBuf {
+    existing("IMDS_BIN_DIR", "imdsd")
+}
+
+/// The command line under test.
+#[must_use]
+pub fn imdsctl() -> PathBuf {
+    existing("IMDS_BIN_DIR", "imdsctl")
+}
+
+/// A Python that has boto3.
+#[must_use]
+pub fn python() -> PathBuf {
+    existing("IMDS_CLIENTS", "python/bin/python3")
+}
+
+fn existing(variable: &str, file: &str) -> PathBuf {
+    const HINT: &str = "run the tests by `cargo xtask test` and the demo by `cargo xtask demo`, which set it up";
+    let directory = env::var_os(variable).unwrap_or_else(|| panic!("{variable} is not set; {HINT}"));
+    let path = PathBuf::from(directory).join(file);
+    assert!(path.is_file(), "{} is not there; {HINT}", path.display());
+    path
+}
+
+/// Ends the test of somebody who can't make network namespaces.
+pub fn require_root() {
+    assert!(
+        rustix::process::geteuid().is_root(),
+        "these tests make network namespaces and load kernel programs: run `cargo xtask test` as root"
+    );
+}
