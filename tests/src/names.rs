@@ -30,6 +30,12 @@ pub fn number() -> u32 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
+/// The directory that everything of this process is in.
+#[must_use]
+pub fn root() -> &'static Path {
+    &ROOT
+}
+
 /// What every name of this process begins with.
 #[must_use]
 pub fn prefix() -> String {

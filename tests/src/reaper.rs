@@ -60,11 +60,11 @@ pub fn finish() {
 
 /// Leaves everything as it is. Returns the script that removes it.
 #[must_use]
-pub fn leave(root: &Path) -> PathBuf {
+pub fn leave() -> PathBuf {
     if let Some(mut child) = take() {
         let pipe = child.stdin.as_mut().expect("it was made with a pipe");
         writeln!(pipe, "stay").unwrap_or_else(|error| panic!("the helper that cleans up is gone: {error}"));
         let _ = process::wait(&mut child, CLEAN_UP);
     }
-    script(root)
+    script(names::root())
 }

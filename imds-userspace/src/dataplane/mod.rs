@@ -125,7 +125,8 @@ pub struct Dataplane {
 
 impl Dataplane {
     /// Makes the namespace and its link, loads the programs or takes over what an earlier daemon left, and pins all.
-    /// `slots` is how many slots there are, slot 0 among them. `Auto` and `Tc` are the same so far.
+    /// `slots` is how many slots there are to be, slot 0 among them; maps that are there already keep theirs (see
+    /// [`Dataplane::slots`]). `Auto` and `Tc` are the same so far.
     ///
     /// # Errors
     ///
@@ -135,6 +136,7 @@ impl Dataplane {
         residue::mount_bpf_fs().map_err(host(format!("mounting {BPF_FS}")))?;
         residue::refuse_other_layouts(names)?;
         residue::make_directories(names)?;
+        let slots = tables::pinned_slots(&names.layout()).unwrap_or(slots);
         let namespace = Namespace::open(names, &netlink).await?;
         let mut ebpf = object::load(&names.layout(), slots.into(), namespace.host_link)?;
         let tables = SharedTables::take(&mut ebpf, slots.into())?;

@@ -69,11 +69,17 @@ const _: () = assert!(KEYS == 2);
 
 /// A pinned map isn't what this build makes.
 #[derive(Debug, thiserror::Error)]
-#[error("the pinned map {} has {found}, but this imdsd makes {expected}; end the daemon and run `imdsd detach`, which drops enforcement, or go back to the build or the max-slots that made it", path.display())]
+#[error("the pinned map {} has {found}, but this imdsd makes {expected}; end the daemon and run `imdsd detach`, which drops enforcement, or go back to the build that made it", path.display())]
 pub struct ShapeError {
     path: PathBuf,
     found: String,
     expected: String,
+}
+
+/// How many slots the pinned maps have, if there are any: they keep the size they were made with.
+pub(super) fn pinned_slots(pins: &Path) -> Option<u16> {
+    let path = pins.join("IMDS_OPTIONS");
+    path.exists().then(|| MapInfo::from_pin(&path).ok()).flatten().and_then(|info| info.max_entries().try_into().ok())
 }
 
 /// Checks every pinned map under `pins` for type, sizes, entries and flags; aya takes what it finds.

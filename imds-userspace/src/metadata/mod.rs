@@ -1,6 +1,7 @@
 //! The tree of one instance: what it holds, rendered once, and found by a request's target.
 
 mod categories;
+pub mod date;
 pub mod instance;
 mod json;
 pub mod page;

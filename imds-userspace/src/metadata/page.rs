@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::Write as _;
 
-use crate::service::date::http_date;
+use super::date::http_date;
 
 /// A rendered answer: the fields of its head that never change, and its body.
 pub struct Page {

@@ -1,7 +1,7 @@
 //! Instances, their options, and the store behind them.
 //!
 //! What was asked for (a [`record`]) and what the kernel has (a [`SlotStatus`](crate::dataplane::SlotStatus)) are two
-//! types; [`plan`] gives the difference and the [`reconciler`] does it, at the start and every second.
+//! types; [`plan`] gives the difference and the reconciler does it, at the start and every second.
 //!
 //! The order of writes, so that a crash between two of them never leaves the kernel enforcing less than is recorded,
 //! and the next start repairs the rest:

@@ -55,7 +55,7 @@ pub enum Action {
         /// The slot as the kernel has it.
         status: SlotStatus,
     },
-    /// The interface isn't there: wait for it.
+    /// The interface isn't there, or is another's: wait for it.
     Absent {
         /// Whose it is.
         owner: Owner,
@@ -87,6 +87,7 @@ pub fn plan(
     }
     let mut owners = BTreeMap::new();
     let mut kept = BTreeSet::new();
+    let mut led = BTreeSet::new();
     let mut keeps = Vec::new();
     let mut absent = Vec::new();
     let mut homeless = Vec::new();
@@ -100,16 +101,17 @@ pub fn plan(
         if let Some(status) = status {
             owners.insert(status.slot, owner);
         }
-        match status {
-            Some(status) if index == Some(status.ifindex) => {
+        match (status, index) {
+            (Some(status), Some(index)) if index == status.ifindex => {
                 kept.insert(status.slot);
+                led.insert(index);
                 if status.options != *options {
                     keeps.push(Action::SetOptions { owner: owner.clone() });
                 }
                 keeps.push(Action::Keep { owner: owner.clone(), status: *status });
             }
-            _ if index.is_none() => absent.push(Action::Absent { owner: owner.clone() }),
-            _ => homeless.push(owner),
+            (_, None) => absent.push(Action::Absent { owner: owner.clone() }),
+            (_, Some(index)) => homeless.push((owner, index)),
         }
     }
     // A slot that is released now rests until the next plan at least.
@@ -119,7 +121,10 @@ pub fn plan(
         releases.push(Action::Release { slot, owner: owners.get(&slot).map(|&owner| owner.clone()) });
     }
     let mut given = taken;
-    let assigns = homeless.into_iter().map(|owner| {
+    // An alternative name may lead to an interface that somebody has already: nobody is put in the place of another.
+    let (homeless, late): (Vec<_>, Vec<_>) = homeless.into_iter().partition(|(_, index)| led.insert(*index));
+    absent.extend(late.into_iter().map(|(owner, _)| Action::Absent { owner: owner.clone() }));
+    let assigns = homeless.into_iter().map(|(owner, _)| {
         let slot = slots.take(&given);
         given.extend(slot);
         Action::Assign { owner: owner.clone(), slot }
@@ -232,15 +237,21 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_that_two_claim_goes_to_the_first() {
+    fn a_slot_and_an_interface_that_two_claim_go_to_the_first() {
         let a = given(1, 10, 7);
-        let actions = run(&[wanted("a", Some(a)), wanted("b", Some(a))], &[status(a)], &[("a", 10), ("b", 11)]);
+        let keep = Action::Keep { owner: owner("a"), status: status(a) };
+        let other = Wanted { name: "a".to_owned(), ..wanted("b", Some(a)) };
         assert_eq!(
-            actions,
-            [
-                Action::Keep { owner: owner("a"), status: status(a) },
-                Action::Assign { owner: owner("b"), slot: Some(2) }
-            ]
+            run(&[wanted("a", Some(a)), other], &[status(a)], &[("a", 10)]),
+            [keep.clone(), Action::Absent { owner: owner("b") }]
+        );
+        assert_eq!(
+            run(&[wanted("0", None), wanted("a", Some(a))], &[status(a)], &[("a", 10), ("0", 10)]),
+            [keep, Action::Absent { owner: owner("0") }]
+        );
+        assert_eq!(
+            run(&[wanted("a", None), wanted("b", None)], &[], &[("a", 10), ("b", 10)]),
+            [Action::Absent { owner: owner("b") }, Action::Assign { owner: owner("a"), slot: Some(1) }]
         );
     }
 

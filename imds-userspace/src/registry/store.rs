@@ -12,12 +12,14 @@
 //! | `user-data` | instance id | bytes |
 
 use std::fs::{File, OpenOptions, Permissions};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use redb::backends::FileBackend;
-use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition, TableError};
+use redb::{
+    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition, TableError,
+};
 use thiserror::Error;
 
 use super::record::Record;
@@ -125,6 +127,12 @@ impl Store {
         let database = match opened() {
             Ok(database) => database,
             Err(DatabaseError::DatabaseAlreadyOpen) => return Err(StoreError::InUse { path }),
+            // What isn't redb's at all, or is cut short, comes as an I/O error of these kinds.
+            Err(DatabaseError::Storage(StorageError::Io(source)))
+                if !matches!(source.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) =>
+            {
+                return Err(StoreError::Open { path, source });
+            }
             Err(error) => return Err(StoreError::Damaged { path, reason: error.to_string() }),
         };
         let store = Self { path, database };

@@ -6,7 +6,6 @@
 mod authority;
 mod clock;
 mod connection;
-pub mod date;
 mod exchange;
 mod inbox;
 mod response;

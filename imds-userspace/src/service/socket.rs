@@ -9,8 +9,8 @@ use imds_common::verdict::Refusal;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, sockopt};
 use tokio::net::TcpStream;
 
-use super::date;
 use super::response::Writer;
+use crate::metadata::date;
 
 /// A client that doesn't acknowledge for so long is gone: what it can't read must not pile up in the host's TCP memory.
 /// In milliseconds.

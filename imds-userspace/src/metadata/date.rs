@@ -32,12 +32,12 @@ pub fn http_date(unix_seconds: u64) -> [u8; DATE_LENGTH] {
 }
 
 /// The second that it is, counted from 1970.
-pub(super) fn unix_seconds() -> u64 {
+pub(crate) fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// [`http_date`], formatted once a second and thread.
-pub(super) fn cached_http_date(unix_seconds: u64) -> [u8; DATE_LENGTH] {
+pub(crate) fn cached_http_date(unix_seconds: u64) -> [u8; DATE_LENGTH] {
     thread_local! {
         static LAST: Cell<Option<(u64, [u8; DATE_LENGTH])>> = const { Cell::new(None) };
     }

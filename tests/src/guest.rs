@@ -1,0 +1,175 @@
+//! Guests: how a namespace hangs on the host.
+
+use std::fs;
+use std::ops::Deref;
+
+use crate::namespace::Namespace;
+use crate::{names, process};
+
+/// The guest's own end of its link.
+const GUEST_LINK: &str = "eth0";
+
+/// The router that a guest sends to: an address that stands nowhere, as the host's side needs none.
+const GATEWAY: &str = "169.254.1.1";
+
+/// An instance: a namespace at the end of a link of the host's. Removed with this value.
+#[derive(Debug)]
+pub struct Guest {
+    // First, so that it goes first: the link's end in it goes with it.
+    link: Link,
+    namespace: Namespace,
+}
+
+impl Guest {
+    /// A guest at a veth of its own, with an address such as `10.0.0.1`.
+    #[must_use]
+    pub fn on_veth(address: &str) -> Self {
+        Self::new(address, None)
+    }
+
+    /// A guest at a veth that is a port of `bridge`.
+    #[must_use]
+    pub fn on_bridge(bridge: &Bridge, address: &str) -> Self {
+        Self::new(address, Some(bridge))
+    }
+
+    fn new(address: &str, bridge: Option<&Bridge>) -> Self {
+        let namespace = Namespace::new();
+        let link = Link { name: names::link() };
+        let (host, inside) = (link.name.as_str(), namespace.name());
+        process::ip(["link", "add", host, "type", "veth", "peer", "name", GUEST_LINK, "netns", inside]);
+        if let Some(bridge) = bridge {
+            process::ip(["link", "set", host, "master", bridge.name()]);
+        }
+        process::ip(["link", "set", host, "up"]);
+        let gateway = bridge.map_or_else(|| mac_of(host), |bridge| mac_of(bridge.name()));
+        namespace.ip(["address", "add", &format!("{address}/24"), "dev", GUEST_LINK]);
+        namespace.ip(["link", "set", GUEST_LINK, "up"]);
+        namespace.ip(["neighbour", "add", GATEWAY, "lladdr", &gateway, "dev", GUEST_LINK, "nud", "permanent"]);
+        namespace.ip(["route", "add", "default", "via", GATEWAY, "dev", GUEST_LINK, "onlink"]);
+        Self { link, namespace }
+    }
+
+    /// The name of its interface on the host.
+    #[must_use]
+    pub fn interface(&self) -> &str {
+        &self.link.name
+    }
+
+    /// A further client behind this guest, which forwards for it: one hop more.
+    #[must_use]
+    pub fn client_behind(&self) -> Namespace {
+        let client = Namespace::new();
+        let link = "eth1";
+        self.ip(["link", "add", link, "type", "veth", "peer", "name", GUEST_LINK, "netns", client.name()]);
+        self.ip(["address", "add", "10.99.0.1/24", "dev", link]);
+        self.ip(["link", "set", link, "up"]);
+        let forwarding = self.run("sysctl", &["-q", "-w", "net.ipv4.ip_forward=1"]);
+        assert!(forwarding.success(), "the guest doesn't forward: {}", forwarding.stderr);
+        client.ip(["address", "add", "10.99.0.2/24", "dev", GUEST_LINK]);
+        client.ip(["link", "set", GUEST_LINK, "up"]);
+        client.ip(["route", "add", "default", "via", "10.99.0.1"]);
+        client
+    }
+
+    /// Gives the host's end an address, and the guest one beside it. Returns the host's.
+    #[must_use]
+    pub fn address_on_host(&self) -> String {
+        let (host, guest) = names::pair_of_addresses();
+        let text = |[a, b, c, d]: [u8; 4]| format!("{a}.{b}.{c}.{d}");
+        process::ip(["address", "add", &format!("{}/30", text(host)), "dev", self.interface()]);
+        self.ip(["address", "add", &format!("{}/30", text(guest)), "dev", GUEST_LINK]);
+        text(host)
+    }
+}
+
+impl Deref for Guest {
+    type Target = Namespace;
+
+    fn deref(&self) -> &Namespace {
+        &self.namespace
+    }
+}
+
+/// A bridge of the host's. Removed with this value.
+#[derive(Debug)]
+pub struct Bridge {
+    link: Link,
+}
+
+impl Bridge {
+    /// Makes a bridge.
+    #[must_use]
+    pub fn new() -> Self {
+        let link = Link::add(&["type", "bridge"]);
+        Self { link }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.link.name
+    }
+}
+
+impl Default for Bridge {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A link of the host's. Removed with this value.
+#[derive(Debug)]
+pub struct Link {
+    name: String,
+}
+
+impl Link {
+    /// Makes a link of what `ip link add NAME` takes after the name, and sets it up.
+    #[must_use]
+    pub fn add(kind: &[&str]) -> Self {
+        Self::try_add(kind).unwrap_or_else(|error| panic!("a link {kind:?} can't be made: {error}"))
+    }
+
+    /// The same, where the kernel may not know that kind.
+    ///
+    /// # Errors
+    ///
+    /// What `ip` says.
+    pub fn try_add(kind: &[&str]) -> Result<Self, String> {
+        let name = names::link();
+        let mut command = std::process::Command::new("ip");
+        let output = process::run(command.args(["link", "add", "name", &name]).args(kind));
+        if !output.success() {
+            return Err(output.stderr);
+        }
+        process::ip(["link", "set", &name, "up"]);
+        Ok(Self { name })
+    }
+
+    /// A link that is there already, to be removed with this value.
+    #[must_use]
+    pub fn adopt(name: String) -> Self {
+        Self { name }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        process::ip_remove(&["link", "delete", &self.name]);
+    }
+}
+
+/// The MAC of a link of the host's, as text.
+#[must_use]
+pub fn mac_of(link: &str) -> String {
+    let path = format!("/sys/class/net/{link}/address");
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path} can't be read: {error}"));
+    text.trim().to_owned()
+}

@@ -1,0 +1,237 @@
+//! A daemon on directories of its own, and its command line.
+
+use std::fs::{self, File};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::process::{self, Output};
+use crate::stats::{InstanceStats, Stats};
+use crate::{environment, names, wait};
+
+/// How long a daemon may take to end after SIGTERM: it drains for some seconds at most.
+const END: Duration = Duration::from_secs(20);
+
+/// A daemon, its directories and its log. Killed, detached and removed with this value.
+#[derive(Debug)]
+pub struct Host {
+    directory: PathBuf,
+    daemon: Option<Child>,
+}
+
+impl Host {
+    /// Starts a daemon with the default config.
+    #[must_use]
+    #[track_caller]
+    pub fn start() -> Self {
+        Self::with_config("")
+    }
+
+    /// Starts a daemon with a config.
+    #[must_use]
+    #[track_caller]
+    pub fn with_config(toml: &str) -> Self {
+        let mut host = Self::prepare();
+        names::write(&host.config(), toml.as_bytes(), 0o600);
+        host.launch();
+        host
+    }
+
+    /// The directories of a daemon that isn't started yet.
+    #[must_use]
+    pub fn prepare() -> Self {
+        let host = Self { directory: names::directory(), daemon: None };
+        names::write(&host.config(), b"", 0o600);
+        host
+    }
+
+    /// Starts the daemon on what is there, and waits until it answers.
+    #[track_caller]
+    pub fn launch(&mut self) {
+        assert!(self.daemon.is_none(), "it runs already");
+        let log = File::options().create(true).append(true).open(self.log_file());
+        let log = log.unwrap_or_else(|error| panic!("{} can't be written: {error}", self.log_file().display()));
+        let mut command = self.imdsd();
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        let child = command.spawn().unwrap_or_else(|error| panic!("{command:?} can't be started: {error}"));
+        self.daemon = Some(child);
+        let socket = self.socket();
+        wait::until("imdsd's socket", || (self.ended(), UnixStream::connect(&socket).is_ok()), |seen| {
+            assert!(seen.0.is_none(), "imdsd has ended: {:?}\n{}", seen.0, self.log());
+            seen.1
+        });
+    }
+
+    fn ended(&self) -> Option<String> {
+        let pid = self.daemon.as_ref()?.id();
+        let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // Field 3, after the name in brackets; Z is what ended and wasn't waited for.
+        let state = state.rsplit_once(") ").map_or("gone", |(_, rest)| rest);
+        (state == "gone" || state.starts_with('Z')).then(|| state.to_owned())
+    }
+
+    /// The command that starts this daemon.
+    #[must_use]
+    pub fn imdsd(&self) -> Command {
+        let mut command = Command::new(environment::imdsd());
+        command.args(self.arguments());
+        command
+    }
+
+    /// The daemon's arguments.
+    #[must_use]
+    pub fn arguments(&self) -> Vec<String> {
+        [("--config", self.config()), ("--run-dir", self.run_dir()), ("--state-dir", self.state_dir())]
+            .into_iter()
+            .flat_map(|(name, path)| [name.to_owned(), path.display().to_string()])
+            .collect()
+    }
+
+    /// The config file.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.directory.join("imdsd.toml")
+    }
+
+    /// The run directory.
+    #[must_use]
+    pub fn run_dir(&self) -> PathBuf {
+        self.directory.join("run")
+    }
+
+    /// The state directory.
+    #[must_use]
+    pub fn state_dir(&self) -> PathBuf {
+        self.directory.join("state")
+    }
+
+    /// The control socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.run_dir().join("imdsd.sock")
+    }
+
+    /// Where the daemon logs to.
+    #[must_use]
+    pub fn log_file(&self) -> PathBuf {
+        self.directory.join("imdsd.log")
+    }
+
+    /// What the daemon logged so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    /// The daemon's process.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.daemon.as_ref().map(Child::id)
+    }
+
+    /// Kills the daemon: it gets no chance to do anything.
+    pub fn kill(&mut self) {
+        if let Some(mut daemon) = self.daemon.take() {
+            let _ = daemon.kill();
+            let _ = daemon.wait();
+        }
+    }
+
+    /// Ends the daemon by SIGTERM.
+    #[track_caller]
+    pub fn terminate(&mut self) -> ExitStatus {
+        let mut daemon = self.daemon.take().expect("it runs");
+        let pid = i32::try_from(daemon.id()).ok().and_then(Pid::from_raw).expect("a process id");
+        kill_process(pid, Signal::TERM).unwrap_or_else(|error| panic!("imdsd can't be ended: {error}"));
+        process::wait(&mut daemon, END).unwrap_or_else(|| {
+            let _ = daemon.kill();
+            let _ = daemon.wait();
+            panic!("imdsd takes longer than {END:?} to end\n{}", self.log());
+        })
+    }
+
+    /// Removes everything that the daemon made in the kernel.
+    #[must_use]
+    pub fn detach(&self) -> Output {
+        process::run(Command::new(environment::imdsd()).args(["detach", "--run-dir"]).arg(self.run_dir()))
+    }
+
+    /// Runs `imdsctl`.
+    #[must_use]
+    #[track_caller]
+    pub fn ctl(&self, arguments: &[&str]) -> Output {
+        process::run(self.imdsctl().args(arguments))
+    }
+
+    /// The command that asks this daemon.
+    #[must_use]
+    pub fn imdsctl(&self) -> Command {
+        let mut command = Command::new(environment::imdsctl());
+        command.arg("--socket").arg(self.socket());
+        command
+    }
+
+    /// Runs `imdsctl`, which must succeed; its JSON.
+    #[track_caller]
+    pub fn ask(&self, arguments: &[&str]) -> Value {
+        let output = process::run(self.imdsctl().args(["--output", "json"]).args(arguments));
+        assert!(output.success(), "imdsctl {arguments:?}: {}", output.stderr);
+        serde_json::from_str(&output.stdout)
+            .unwrap_or_else(|error| panic!("imdsctl {arguments:?} printed no JSON ({error}): {}", output.stdout))
+    }
+
+    /// Creates an instance; its id.
+    #[track_caller]
+    pub fn create(&self, interface: &str, arguments: &[&str]) -> String {
+        let view = self.ask(&[&["instance", "create", "--interface", interface], arguments].concat());
+        view["instance_id"].as_str().unwrap_or_else(|| panic!("no id in {view}")).to_owned()
+    }
+
+    /// Changes options of an instance.
+    #[track_caller]
+    pub fn set(&self, instance: &str, arguments: &[&str]) {
+        self.ask(&[&["options", "set", instance], arguments].concat());
+    }
+
+    /// Deletes an instance.
+    #[track_caller]
+    pub fn delete(&self, instance: &str) {
+        self.ask(&["instance", "delete", instance]);
+    }
+
+    /// An instance's counters.
+    #[track_caller]
+    pub fn stats(&self, instance: &str) -> InstanceStats {
+        Stats::new(self.ask(&["stats", instance])).instance(instance)
+    }
+
+    /// One of the counters that belong to no instance.
+    #[track_caller]
+    pub fn host_counter(&self, name: &str) -> u64 {
+        Stats::new(self.ask(&["stats"])).host(name)
+    }
+
+    /// Where everything of it is.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.kill();
+        let detached = self.detach();
+        if thread::panicking() {
+            eprintln!("imdsd's log:\n{}", self.log());
+        } else {
+            assert!(detached.success(), "imdsd detach: {}", detached.stderr);
+        }
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}

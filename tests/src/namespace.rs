@@ -1,0 +1,109 @@
+//! A network namespace: a guest's own, or that of a client behind it.
+
+use std::fs::File;
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+use std::{io, thread};
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use crate::process::{self, Output};
+use crate::{environment, names};
+
+/// The service's address, as the daemon of every EC2 instance knows it.
+pub const SERVICE: &str = "169.254.169.254:80";
+
+/// How long a client waits for a connection, an answer, or a write.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A network namespace that is removed with this value.
+#[derive(Debug)]
+pub struct Namespace {
+    name: String,
+}
+
+impl Namespace {
+    /// Makes a namespace with its loopback interface up.
+    #[must_use]
+    pub fn new() -> Self {
+        environment::require_root();
+        let name = names::link();
+        process::ip(["netns", "add", &name]);
+        let namespace = Self { name };
+        namespace.ip(["link", "set", "lo", "up"]);
+        namespace
+    }
+
+    /// Its name, as `ip netns` knows it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Runs `ip` on what is in it.
+    #[track_caller]
+    pub fn ip<const N: usize>(&self, arguments: [&str; N]) {
+        process::ip(["-n", &self.name].into_iter().chain(arguments));
+    }
+
+    /// A command that runs in it.
+    #[must_use]
+    pub fn command(&self, program: impl AsRef<Path>) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.name]).arg(program.as_ref());
+        command
+    }
+
+    /// Runs a command in it to its end.
+    #[must_use]
+    #[track_caller]
+    pub fn run(&self, program: &str, arguments: &[&str]) -> Output {
+        process::run(self.command(program).args(arguments))
+    }
+
+    /// Does something on a thread that is in it: the sockets that it makes stay in it.
+    #[track_caller]
+    pub fn inside<T: Send>(&self, act: impl FnOnce() -> T + Send) -> T {
+        let path = PathBuf::from("/run/netns").join(&self.name);
+        let entered = || -> io::Result<T> {
+            let file = File::open(&path)?;
+            move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?;
+            Ok(act())
+        };
+        let result = thread::scope(|scope| scope.spawn(entered).join());
+        match result {
+            Ok(Ok(value)) => value,
+            Ok(Err(error)) => panic!("{} can't be entered: {error}", path.display()),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+
+    /// Connects to the service from inside.
+    ///
+    /// # Errors
+    ///
+    /// The client's.
+    pub fn connect(&self) -> io::Result<TcpStream> {
+        let service: SocketAddr = SERVICE.parse().expect("an address");
+        let stream = self.inside(|| TcpStream::connect_timeout(&service, PATIENCE))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+}
+
+impl Default for Namespace {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        process::ip_remove(&["netns", "delete", &self.name]);
+    }
+}

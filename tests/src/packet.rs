@@ -1,0 +1,66 @@
+//! Frames as they come, read by another implementation than the kernel's.
+
+use etherparse::{Ipv4HeaderSlice, NetSlice, SlicedPacket, TcpSlice, TransportSlice};
+
+/// The service's IPv4 address.
+pub const SERVICE: [u8; 4] = [169, 254, 169, 254];
+
+/// A TCP segment that the service sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// The IPv4 TTL.
+    pub ttl: u8,
+    /// Where it goes.
+    pub destination: [u8; 4],
+    /// To which port.
+    pub port: u16,
+    /// Sequence number.
+    pub seq: u32,
+    /// Acknowledgement number.
+    pub ack: u32,
+    /// SYN.
+    pub syn: bool,
+    /// FIN.
+    pub fin: bool,
+    /// RST.
+    pub rst: bool,
+    /// The payload.
+    pub payload: Vec<u8>,
+    /// Whether both checksums are right. At a packet socket they may not be filled in yet, at a tap they are.
+    pub checksums: bool,
+}
+
+impl Segment {
+    /// Reads a frame: none if it isn't the service's, or no TCP.
+    #[must_use]
+    pub fn of_service(frame: &[u8]) -> Option<Self> {
+        let packet = SlicedPacket::from_ethernet(frame).ok()?;
+        let (Some(NetSlice::Ipv4(ip)), Some(TransportSlice::Tcp(tcp))) = (&packet.net, &packet.transport) else {
+            return None;
+        };
+        let header = ip.header();
+        (header.source() == SERVICE).then(|| Self {
+            ttl: header.ttl(),
+            destination: header.destination(),
+            port: tcp.destination_port(),
+            seq: tcp.sequence_number(),
+            ack: tcp.acknowledgment_number(),
+            syn: tcp.syn(),
+            fin: tcp.fin(),
+            rst: tcp.rst(),
+            payload: tcp.payload().to_vec(),
+            checksums: checksums_are_right(&header, tcp),
+        })
+    }
+
+    /// Whether it carries data or ends the connection: what a hop limit is for.
+    #[must_use]
+    pub fn carries(&self) -> bool {
+        !self.payload.is_empty() || self.fin
+    }
+}
+
+fn checksums_are_right(header: &Ipv4HeaderSlice<'_>, tcp: &TcpSlice<'_>) -> bool {
+    let expected = tcp.calc_checksum_ipv4(header.source(), header.destination());
+    header.header_checksum() == header.to_header().calc_header_checksum() && expected == Ok(tcp.checksum())
+}

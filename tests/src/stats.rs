@@ -1,0 +1,88 @@
+//! Counters, as `imdsctl stats --output json` prints them.
+
+use serde_json::Value;
+
+/// The counters of some instances, and those that belong to none.
+#[derive(Clone, Debug)]
+pub struct Stats {
+    json: Value,
+}
+
+impl Stats {
+    /// Counters from `imdsctl`'s document.
+    #[must_use]
+    pub fn new(json: Value) -> Self {
+        Self { json }
+    }
+
+    /// The counters of one instance.
+    #[must_use]
+    #[track_caller]
+    pub fn instance(&self, id: &str) -> InstanceStats {
+        let instances = self.json["instances"].as_array().into_iter().flatten();
+        let found = instances.into_iter().find(|instance| instance["instance_id"] == id);
+        InstanceStats { json: found.unwrap_or_else(|| panic!("no {id} in {}", self.json)).clone() }
+    }
+
+    /// A counter that belongs to no instance.
+    #[must_use]
+    #[track_caller]
+    pub fn host(&self, name: &str) -> u64 {
+        number(&self.json["host"], name)
+    }
+}
+
+/// The counters of one instance.
+#[derive(Clone, Debug)]
+pub struct InstanceStats {
+    json: Value,
+}
+
+impl InstanceStats {
+    /// `MetadataNoToken`: reads without a token that were served.
+    #[must_use]
+    #[track_caller]
+    pub fn no_token(&self) -> u64 {
+        number(&self.json, "MetadataNoToken")
+    }
+
+    /// `MetadataNoTokenRejected`: reads without a token that were refused.
+    #[must_use]
+    #[track_caller]
+    pub fn no_token_rejected(&self) -> u64 {
+        number(&self.json, "MetadataNoTokenRejected")
+    }
+
+    /// Tokens issued.
+    #[must_use]
+    #[track_caller]
+    pub fn tokens_issued(&self) -> u64 {
+        number(&self.json, "tokens_issued")
+    }
+
+    /// Requests that the daemon answered.
+    #[must_use]
+    #[track_caller]
+    pub fn requests(&self) -> u64 {
+        number(&self.json, "requests")
+    }
+
+    /// What the kernel counted under a name.
+    #[must_use]
+    #[track_caller]
+    pub fn kernel(&self, name: &str) -> u64 {
+        number(&self.json["kernel"], name)
+    }
+
+    /// What the daemon refused under a name.
+    #[must_use]
+    #[track_caller]
+    pub fn daemon(&self, name: &str) -> u64 {
+        number(&self.json["daemon"], name)
+    }
+}
+
+#[track_caller]
+fn number(object: &Value, name: &str) -> u64 {
+    object[name].as_u64().unwrap_or_else(|| panic!("no counter {name} in {object}"))
+}
