@@ -53,9 +53,12 @@ fn scan(ctx: &TcContext, exchange: &Exchange) -> Option<Scan> {
     // The oldest verifier wants to see by itself that the length is 1 at least and no more than the buffer has.
     let bounded = ((length - 1) & (KERNEL_HEAD_MAX as u32 - 1)) + 1;
     packet::load_into(ctx, exchange.payload(), head.cast(), bounded).ok()?;
+    // SAFETY: a live reference; volatile, so that the compiler keeps the loop's constant bound as well: Linux 6.1's
+    // verifier forgets what it knew of a length that was on the stack meanwhile.
+    let end = unsafe { core::ptr::read_volatile(&raw const exchange.segment.length) } as usize;
     let mut scan = Scan::new();
     for position in 0..KERNEL_HEAD_MAX {
-        if position as u32 >= bounded {
+        if position >= end {
             break;
         }
         // SAFETY: the position is below the buffer's length.

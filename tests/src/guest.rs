@@ -24,18 +24,24 @@ impl Guest {
     /// A guest at a veth of its own, with an address such as `10.0.0.1`.
     #[must_use]
     pub fn on_veth(address: &str) -> Self {
-        Self::new(address, None)
+        Self::new(names::link(), address, None)
+    }
+
+    /// A guest at a veth of that name, for example of one that is gone.
+    #[must_use]
+    pub fn on_veth_named(name: &str, address: &str) -> Self {
+        Self::new(name.to_owned(), address, None)
     }
 
     /// A guest at a veth that is a port of `bridge`.
     #[must_use]
     pub fn on_bridge(bridge: &Bridge, address: &str) -> Self {
-        Self::new(address, Some(bridge))
+        Self::new(names::link(), address, Some(bridge))
     }
 
-    fn new(address: &str, bridge: Option<&Bridge>) -> Self {
+    fn new(name: String, address: &str, bridge: Option<&Bridge>) -> Self {
         let namespace = Namespace::new();
-        let link = Link { name: names::link() };
+        let link = Link { name };
         let (host, inside) = (link.name.as_str(), namespace.name());
         process::ip(["link", "add", host, "type", "veth", "peer", "name", GUEST_LINK, "netns", inside]);
         if let Some(bridge) = bridge {

@@ -10,12 +10,13 @@
 //! | [`names`], [`reaper`], [`process`], [`wait`] | names of our own, their removal, commands and waits with a bound |
 //! | [`host`], [`stats`] | a daemon on directories of its own, its command line, its counters |
 //! | [`namespace`], [`guest`] | network namespaces, and how they hang on the host |
-//! | [`http`], [`client`] | requests byte by byte; curl and Python |
+//! | [`http`], [`client`], [`credentials`] | requests byte by byte; curl, wget and boto3; what boto3 finds |
 //! | [`capture`], [`packet`], [`tap`], [`tap_connection`] | packets as they came, and such as no client sends |
 //! | [`demo`] | the demo's steps |
 
 pub mod capture;
 pub mod client;
+pub mod credentials;
 pub mod demo;
 pub mod environment;
 pub mod guest;

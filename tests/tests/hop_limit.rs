@@ -1,0 +1,149 @@
+//! `HttpPutResponseHopLimit`: how far a token travels, in the TTLs of the packets that carry it.
+
+use std::io::ErrorKind;
+
+use imds_tests::capture::Capture;
+use imds_tests::guest::Guest;
+use imds_tests::host::Host;
+use imds_tests::http::{Connection, TOKEN, TTL, request};
+use imds_tests::packet::Segment;
+use imds_tests::wait;
+
+const ADDRESS: &str = "10.0.0.1";
+const INSTANCE_ID: &str = "/latest/meta-data/instance-id";
+const NORMAL: u8 = 64;
+
+fn put() -> Vec<u8> {
+    request("PUT", "/latest/api/token", &[(TTL, "60")])
+}
+
+/// The TTLs of the handshake, and of what carries data or a FIN, each without repetition.
+fn ttls(segments: &[Segment]) -> (Vec<u8>, Vec<u8>) {
+    let of = |chosen: fn(&Segment) -> bool| {
+        let mut ttls: Vec<_> = segments.iter().filter(|segment| chosen(segment)).map(|segment| segment.ttl).collect();
+        ttls.sort_unstable();
+        ttls.dedup();
+        ttls
+    };
+    (of(|segment| !segment.carries()), of(Segment::carries))
+}
+
+fn fin_has_come(segments: &[Segment]) -> bool {
+    segments.iter().any(|segment| segment.fin)
+}
+
+#[test]
+fn a_token_has_the_limit_and_the_handshake_has_not() {
+    let host = Host::start();
+    let guest = Guest::on_veth(ADDRESS);
+    let id = host.create(guest.interface(), &[]);
+    for limit in [1_u8, 2, 64] {
+        host.set(&id, &["--http-put-response-hop-limit", &limit.to_string()]);
+        let capture = Capture::start(&guest);
+        let _ = guest.token();
+        let segments = capture.until("the token's FIN", fin_has_come);
+        assert_eq!(ttls(&segments), (vec![NORMAL], vec![limit]), "{segments:?}");
+    }
+    assert!(host.stats(&id).kernel("limited") >= 3);
+}
+
+#[test]
+fn a_token_asked_for_byte_by_byte_has_the_limit() {
+    let host = Host::start();
+    let guest = Guest::on_veth(ADDRESS);
+    let id = host.create(guest.interface(), &["--metadata-options", "HttpPutResponseHopLimit=3"]);
+    let capture = Capture::start(&guest);
+    let mut connection = Connection::open(&guest).expect("connects");
+    for byte in put() {
+        connection.send(&[byte]).expect("sent");
+    }
+    assert_eq!(connection.receive(false).expect("an answer").status, 200);
+    let segments = capture.until("the token's FIN", fin_has_come);
+    assert_eq!(ttls(&segments), (vec![NORMAL], vec![3]), "{segments:?}");
+    assert_eq!(host.stats(&id).tokens_issued(), 1);
+}
+
+#[test]
+fn a_token_after_reads_on_one_connection_has_the_limit() {
+    let host = Host::start();
+    let guest = Guest::on_veth(ADDRESS);
+    let _ = host.create(guest.interface(), &[]);
+    let capture = Capture::start(&guest);
+    let mut connection = Connection::open(&guest).expect("connects");
+    assert_eq!(connection.ask(&request("GET", INSTANCE_ID, &[])).expect("an answer").status, 200);
+    assert_eq!(connection.ask(&put()).expect("an answer").status, 200);
+    let segments = capture.until("the token's FIN", fin_has_come);
+    let data: Vec<_> = segments.iter().filter(|segment| segment.carries()).collect();
+    assert_eq!(data.first().map(|segment| segment.ttl), Some(NORMAL), "{segments:?}");
+    let token = data.iter().filter(|segment| segment.payload.windows(5).any(|window| window == b"Token"));
+    assert!(token.clone().count() > 0 && token.clone().all(|segment| segment.ttl == 1), "{segments:?}");
+    assert!(data.iter().filter(|segment| segment.fin).all(|segment| segment.ttl == 1), "{segments:?}");
+}
+
+#[test]
+fn a_pipelined_put_does_not_travel_with_a_read() {
+    let host = Host::start();
+    let guest = Guest::on_veth(ADDRESS);
+    let _ = host.create(guest.interface(), &[]);
+    for pipelined in [[put(), request("GET", INSTANCE_ID, &[])], [request("GET", INSTANCE_ID, &[]), put()]] {
+        let capture = Capture::start(&guest);
+        let mut connection = Connection::open(&guest).expect("connects");
+        connection.send(&pipelined.concat()).expect("sent");
+        let _ = connection.receive(false).expect("an answer");
+        let segments = capture.until("a FIN", fin_has_come);
+        assert_eq!(ttls(&segments), (vec![NORMAL], vec![1]), "{segments:?}");
+    }
+}
+
+#[test]
+fn reads_have_the_normal_ttl() {
+    let host = Host::start();
+    let guest = Guest::on_veth(ADDRESS);
+    let _ = host.create(guest.interface(), &[]);
+    let token = guest.token();
+    let capture = Capture::start(&guest);
+    let headers = [(TOKEN, token.as_str()), ("Connection", "close")];
+    assert_eq!(guest.exchange(&request("GET", INSTANCE_ID, &headers)).status, 200);
+    let segments = capture.until("the answer's FIN", fin_has_come);
+    assert_eq!(ttls(&segments), (vec![NORMAL], vec![NORMAL]), "{segments:?}");
+}
+
+#[test]
+fn the_kernels_refusals_have_the_normal_ttl_but_those_of_a_put() {
+    let host = Host::start();
+    let guest = Guest::on_veth(ADDRESS);
+    let id = host.create(guest.interface(), &["--metadata-options", "HttpTokens=required"]);
+    let forwarded = request("PUT", "/latest/api/token", &[(TTL, "60"), ("X-Forwarded-For", "10.0.0.9")]);
+    for (request, status, ttl) in [
+        (request("GET", INSTANCE_ID, &[]), 401, NORMAL),
+        (request("HEAD", INSTANCE_ID, &[(TOKEN, "x")]), 401, NORMAL),
+        (forwarded, 403, 1),
+    ] {
+        let capture = Capture::start(&guest);
+        assert_eq!(guest.exchange(&request).status, status);
+        let segments = capture.until("the refusal's FIN", fin_has_come);
+        assert_eq!(ttls(&segments).1, vec![ttl], "{segments:?}");
+    }
+    let stats = host.stats(&id);
+    assert_eq!(stats.requests(), 0, "the kernel refuses all of them");
+    assert_eq!((stats.kernel("refused-forwarded"), stats.kernel("refused-token-invalid")), (1, 1));
+}
+
+#[test]
+fn at_one_a_token_does_not_reach_a_client_behind() {
+    let host = Host::start();
+    let guest = Guest::on_veth(ADDRESS);
+    let id = host.create(guest.interface(), &[]);
+    let behind = guest.client_behind();
+
+    let mut connection = Connection::open(&behind).expect("connects: a handshake isn't limited");
+    let short = Some(std::time::Duration::from_secs(2));
+    connection.stream().set_read_timeout(short).expect("a time-out");
+    let nothing = connection.ask(&put()).expect_err("no answer arrives");
+    assert!(matches!(nothing.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{nothing}");
+    wait::until("the token to be issued", || host.stats(&id).tokens_issued(), |&issued| issued == 1);
+
+    assert_eq!(behind.get(INSTANCE_ID, Some(&guest.token())).status, 200, "a read isn't limited");
+    host.set(&id, &["--http-put-response-hop-limit", "2"]);
+    assert_eq!(behind.exchange(&put()).status, 200);
+}
