@@ -13,7 +13,10 @@ fn main() {
     let object = env::var_os(OBJECT_VARIABLE).map_or_else(Vec::new, |path| {
         println!("cargo::rerun-if-changed={}", PathBuf::from(&path).display());
         fs::read(&path).unwrap_or_else(|error| {
-            panic!("{OBJECT_VARIABLE}={} can't be read: {error}; run `cargo xtask build`", PathBuf::from(&path).display())
+            panic!(
+                "{OBJECT_VARIABLE}={} can't be read: {error}; run `cargo xtask build`",
+                PathBuf::from(&path).display()
+            )
         })
     });
     fs::write(&embedded, object).expect("OUT_DIR is writable");

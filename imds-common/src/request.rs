@@ -190,10 +190,10 @@ pub struct Parsed {
 #[must_use]
 pub fn request(scan: &Scan, head: &[u8]) -> Parsed {
     let mut request = scan.facts();
-    if scan.ttl_headers == 1 {
-        request.ttl = read_ttl(head.get(span(scan.ttl_start, scan.ttl_length)).unwrap_or_default());
-    } else if scan.ttl_headers > 1 {
-        request.ttl = TtlHeader::Invalid;
+    match scan.ttl_headers {
+        0 => {}
+        1 => request.ttl = read_ttl(head.get(span(scan.ttl_start, scan.ttl_length)).unwrap_or_default()),
+        _ => request.ttl = TtlHeader::Invalid,
     }
     let token = match request.token {
         TokenHeader::Absent => None,

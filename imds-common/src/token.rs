@@ -106,7 +106,7 @@ fn encode(raw: &[u8; TOKEN_LENGTH]) -> [u8; TOKEN_TEXT_LENGTH] {
         let bit = digit * 6;
         let high = u16::from(raw[bit / 8]);
         let low = raw.get(bit / 8 + 1).copied().map_or(0, u16::from);
-        let value = (high << 8 | low) >> (10 - bit % 8) & 0x3f;
+        let value = (high * 256 + low) >> (10 - bit % 8) & 0x3f;
         *character = ALPHABET[usize::from(value)];
     }
     text
@@ -311,6 +311,89 @@ mod tests {
     #[test]
     fn keys_stand_by_their_number() {
         assert_eq!([0, 1, 2, 3, 254, 255].map(Key::index_of), [0, 1, 0, 1, 0, 1]);
+    }
+
+    /// A token whose bytes are changed after it was signed, by what `change` does.
+    fn forged(key: &Key, change: impl Fn(&mut [u8; TOKEN_LENGTH])) -> [u8; TOKEN_TEXT_LENGTH] {
+        let mut token = read(&mint(key, GENERATION, 10_000, NONCE));
+        change(&mut token.raw);
+        encode(&token.raw)
+    }
+
+    /// Two faults that are the same number must not cancel each other.
+    #[test]
+    fn two_equal_faults_are_two_faults() {
+        let key = keys()[0];
+        let good = mint(&key, GENERATION, 10_000, [0; 12]);
+        let zeros: Vec<_> = (0..DIGITS).filter(|&position| good[position] == b'A').collect();
+        assert!(zeros.len() > 20);
+        for &first in &zeros {
+            for &second in &zeros {
+                let mut text = good;
+                text[first] = b'!';
+                text[second] = b'!';
+                assert_eq!(verify(&text, &keys(), GENERATION, 0), None, "{first} {second}");
+            }
+        }
+        for spare in 1..16u8 {
+            let mut text = good;
+            text[53] = ALPHABET[usize::from(VALUES[usize::from(text[53])] | spare)];
+            assert_eq!(verify(&text, &keys(), GENERATION, 0), None);
+            text[54] = b'=' ^ spare;
+            assert_eq!(verify(&text, &keys(), GENERATION, 0), None);
+            text[55] = b'=' ^ spare;
+            assert_eq!(verify(&text, &keys(), GENERATION, 0), None);
+            let mut text = forged(&key, |raw| raw[24] ^= spare);
+            text[53] = ALPHABET[usize::from(VALUES[usize::from(text[53])] | spare)];
+            assert_eq!(verify(&text, &keys(), GENERATION, 0), None, "a wrong MAC and a wrong spelling");
+        }
+        for bit in 0..64 {
+            let text = forged(&key, |raw| {
+                raw[24 + bit / 8] ^= 1 << (bit % 8);
+                raw[32 + bit / 8] ^= 1 << (bit % 8);
+            });
+            assert_eq!(verify(&text, &keys(), GENERATION, 0), None, "bit {bit} of both halves");
+        }
+        let renumbered = [Key { number: 4, ..key }, keys()[1]];
+        assert_eq!(verify(&forged(&key, |raw| raw[24] ^= 2 ^ 4), &renumbered, GENERATION, 0), None);
+        for (a, b) in [(0, 1), (0, 3), (1, 3)] {
+            let mut token = read(&good);
+            token.raw[a] ^= 5;
+            token.raw[b] ^= 5;
+            token.sign(&key, GENERATION);
+            assert_eq!(verify(&encode(&token.raw), &keys(), GENERATION, 0), None, "bytes {a} and {b}");
+        }
+        let mut token = read(&good);
+        token.raw[1] = 5;
+        token.sign(&key, GENERATION);
+        token.raw[24] ^= 5;
+        assert_eq!(verify(&encode(&token.raw), &keys(), GENERATION, 0), None, "a wrong MAC and a wrong form");
+    }
+
+    #[test]
+    fn a_token_of_the_empty_secret_is_refused() {
+        let secretless = Key { number: 1, ..Key::EMPTY };
+        let text = mint(&secretless, GENERATION, 10_000, NONCE);
+        assert_eq!(verify(&text, &[Key::EMPTY; KEYS], GENERATION, 0), None);
+    }
+
+    #[test]
+    fn the_newest_key_signs() {
+        let number = |number| Key { number, ..Key::EMPTY };
+        for (even, odd, newest) in [
+            (0, 1, 1),
+            (2, 0, 2),
+            (2, 1, 2),
+            (2, 3, 3),
+            (4, 3, 4),
+            (254, 255, 255),
+            (2, 255, 2),
+            (128, 127, 128),
+            (128, 129, 129),
+        ] {
+            assert_eq!(u64::from(Key::newest(&[number(even), number(odd)])), newest, "{even} {odd}");
+        }
+        assert_eq!(Key::newest(&[number(130), number(2)]), 2, "half way round counts as before");
     }
 
     proptest! {

@@ -123,6 +123,12 @@ fn what_is_not_http_is_malformed() {
 }
 
 #[test]
+fn a_head_has_16_kib() {
+    assert_eq!(HEAD_MAX, 16_384);
+    assert_eq!(KERNEL_HEAD_MAX, 1_024);
+}
+
+#[test]
 fn malformed_stays_malformed() {
     let scan = scan(b"GET / HTTP/1.1\n\r\n\r\nGET / HTTP/1.1\r\n\r\n");
     assert!(scan.is_malformed() && !scan.is_complete());
@@ -147,6 +153,7 @@ fn the_tokens_value_is_found_wherever_it_stands() {
                 let head = format!("GET / HTTP/1.1\r\nHost: a\r\n{name}:{before}VALUE=={after}\r\nA: b\r\n\r\n");
                 let (scan, Parsed { request, token }) = parsed(&head);
                 assert_eq!(request.token, TokenHeader::One);
+                assert_eq!(scan.facts().token, TokenHeader::One, "for the kernel, too");
                 let token = token.expect("there is one");
                 assert_eq!(&head[token.clone()], "VALUE==");
                 assert_eq!(scan.token_span(), (u32::try_from(token.start).expect("short"), 7));

@@ -9,7 +9,7 @@ pub struct Interface {
     pub name: String,
     /// Its index.
     pub index: u32,
-    /// Its own MAC, of the host's side.
+    /// The guest's MAC where the kernel tells it, as of a veth's other end; else its own, of the host's side.
     pub mac: [u8; 6],
 }
 
@@ -53,7 +53,10 @@ impl Interface {
         let link = link.ok_or_else(|| InterfaceError::Missing { name: name.to_owned() })?;
         match unsuitable(&link) {
             Some(what) => Err(InterfaceError::Unsuitable { name: name.to_owned(), what }),
-            None => Ok(Self { name: link.name, index: link.index, mac: link.mac }),
+            None => {
+                let mac = netlink::peer_mac(&handle, &link).await.unwrap_or(link.mac);
+                Ok(Self { name: link.name, index: link.index, mac })
+            }
         }
     }
 }
@@ -66,7 +69,7 @@ fn unsuitable(link: &Link) -> Option<&'static str> {
     if !link.ethernet {
         return Some("not an Ethernet interface");
     }
-    if link.local_peer.is_some() {
+    if matches!(link.peer, Some((_, None))) {
         return Some("a veth whose other end is on this host too (move the container's end into its namespace first)");
     }
     match link.kind.as_deref()? {
@@ -89,11 +92,12 @@ mod tests {
     #[test]
     fn only_what_carries_a_guest_will_do() {
         assert_eq!(unsuitable(&ethernet("veth")), None);
+        assert_eq!(unsuitable(&Link { peer: Some((3, Some(0))), ..ethernet("veth") }), None);
         assert_eq!(unsuitable(&ethernet("tun")), None);
         for kind in ["bridge", "macvtap", "macvlan", "ipvlan", "ipvtap"] {
             assert!(unsuitable(&ethernet(kind)).is_some(), "{kind}");
         }
-        assert!(unsuitable(&Link { local_peer: Some(3), ..ethernet("veth") }).is_some());
+        assert!(unsuitable(&Link { peer: Some((3, None)), ..ethernet("veth") }).is_some());
         assert!(unsuitable(&Link { ethernet: false, ..ethernet("tun") }).is_some());
         assert!(unsuitable(&Link { loopback: true, ..Link::default() }).is_some());
     }

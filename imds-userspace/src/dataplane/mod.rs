@@ -11,8 +11,10 @@
 //! | `links` | attaching, and staying attached |
 //! | `residue` | what a daemon made on the host, and its removal |
 //! | [`counters`] | the daemon's own counters |
+//! | `debug_lines` | the debug object's lines |
 
 pub mod counters;
+mod debug_lines;
 pub mod interface;
 mod links;
 mod mapping;
@@ -140,6 +142,7 @@ impl Dataplane {
         let namespace = Namespace::open(names, &netlink).await?;
         let mut ebpf = object::load(&names.layout(), slots.into(), namespace.host_link)?;
         let tables = SharedTables::take(&mut ebpf, slots.into())?;
+        debug_lines::forward(&mut ebpf).map_err(host("reading the programs' debug lines"))?;
         let dataplane = Self { names: names.clone(), slots, namespace, kernel: Mutex::new(Kernel { ebpf, tables }) };
         dataplane.pin_programs()?;
         dataplane.attach(object::REPLY, &names.host_link, dataplane.namespace.host_link)?;

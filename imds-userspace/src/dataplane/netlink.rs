@@ -14,8 +14,8 @@ pub(super) struct Link {
     pub(super) ethernet: bool,
     pub(super) loopback: bool,
     pub(super) kind: Option<String>,
-    /// A veth whose other end is in the same namespace: its index.
-    pub(super) local_peer: Option<u32>,
+    /// The other end of a veth: its index, and the id of its namespace, or none in the same one.
+    pub(super) peer: Option<(u32, Option<i32>)>,
 }
 
 /// Opens a connection in the calling thread's namespace.
@@ -49,7 +49,7 @@ fn read(message: &LinkMessage) -> Link {
         ..Link::default()
     };
     let mut peer = None;
-    let mut peer_elsewhere = false;
+    let mut peer_namespace = None;
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::IfName(name) => link.name.clone_from(name),
@@ -59,7 +59,7 @@ fn read(message: &LinkMessage) -> Link {
                 }
             }
             LinkAttribute::Link(index) => peer = Some(*index),
-            LinkAttribute::LinkNetNsId(_) => peer_elsewhere = true,
+            LinkAttribute::LinkNetNsId(id) => peer_namespace = Some(*id),
             LinkAttribute::LinkInfo(infos) => {
                 link.kind = infos.iter().find_map(|info| match info {
                     LinkInfo::Kind(kind) => Some(kind.to_string()),
@@ -70,8 +70,17 @@ fn read(message: &LinkMessage) -> Link {
         }
     }
     let veth = link.kind.as_deref() == Some(InfoKind::Veth.to_string().as_str());
-    link.local_peer = peer.filter(|_| veth && !peer_elsewhere);
+    link.peer = peer.filter(|_| veth).map(|index| (index, peer_namespace));
     link
+}
+
+/// The MAC of a veth's other end in another namespace, where the kernel tells it.
+pub(super) async fn peer_mac(handle: &Handle, link: &Link) -> Option<[u8; 6]> {
+    let (index, Some(namespace)) = link.peer? else { return None };
+    let mut request = handle.link().get().match_index(index);
+    request.message_mut().attributes.push(LinkAttribute::IfNetnsId(namespace));
+    let message = request.execute().try_next().await.ok().flatten()?;
+    Some(read(&message).mac)
 }
 
 /// Makes a veth pair, one end of it in the namespace behind `namespace`.

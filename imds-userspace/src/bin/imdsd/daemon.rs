@@ -16,6 +16,7 @@ use imds_userspace::registry::draft::Defaults;
 use imds_userspace::registry::store::Store;
 use imds_userspace::registry::{Registry, Settings};
 use imds_userspace::service::{self, ServiceSettings};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
@@ -34,6 +35,7 @@ const RECONCILE_PERIOD: Duration = Duration::from_secs(1);
 pub(crate) async fn run(arguments: &Arguments, config: &Config) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM can't be handled")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT can't be handled")?;
+    raise_file_limit();
     let run_dir = RunDir::take(&arguments.run_dir)?;
     let store = Store::open(&arguments.state_dir)?;
     let names = Names::new(run_dir.path());
@@ -98,6 +100,15 @@ pub(crate) async fn run(arguments: &Arguments, config: &Config) -> anyhow::Resul
         Some(Ok(Err(error))) => Err(error).context("imdsd can't go on"),
         Some(Err(error)) => Err(error).context("a part of imdsd failed"),
         Some(Ok(Ok(()))) => bail!("a part of imdsd ended by itself"),
+    }
+}
+
+/// Takes as many open files as the host gives: each connection of an instance is one.
+fn raise_file_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
     }
 }
 
