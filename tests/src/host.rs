@@ -61,10 +61,14 @@ impl Host {
         let child = command.spawn().unwrap_or_else(|error| panic!("{command:?} can't be started: {error}"));
         self.daemon = Some(child);
         let socket = self.socket();
-        wait::until("imdsd's socket", || (self.ended(), UnixStream::connect(&socket).is_ok()), |seen| {
-            assert!(seen.0.is_none(), "imdsd has ended: {:?}\n{}", seen.0, self.log());
-            seen.1
-        });
+        wait::until(
+            "imdsd's socket",
+            || (self.ended(), UnixStream::connect(&socket).is_ok()),
+            |seen| {
+                assert!(seen.0.is_none(), "imdsd has ended: {:?}\n{}", seen.0, self.log());
+                seen.1
+            },
+        );
     }
 
     fn ended(&self) -> Option<String> {

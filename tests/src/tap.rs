@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-use etherparse::{PacketBuilder, PacketBuilderStep, Ethernet2Header};
+use etherparse::{Ethernet2Header, PacketBuilder, PacketBuilderStep};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::ioctl::{Setter, ioctl, opcode};
 

@@ -9,6 +9,7 @@
 //! | `tables` | the shared maps, typed |
 //! | `mapping` | maps as memory |
 //! | `links` | attaching, and staying attached |
+//! | `owners` | giving slots to owners, and taking them back |
 //! | `residue` | what a daemon made on the host, and its removal |
 //! | [`counters`] | the daemon's own counters |
 //! | `debug_lines` | the debug object's lines |
@@ -22,24 +23,22 @@ pub mod names;
 mod namespace;
 mod netlink;
 mod object;
+mod owners;
 mod residue;
 mod tables;
 
 use std::io;
 use std::net::TcpListener;
-use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use aya::Ebpf;
 use imds_common::answer::{DATE_LENGTH, DATES, Date};
 use imds_common::counters::SlotCounters;
 use imds_common::options::OptionsWord;
-use imds_common::slot::{NOBODY, Slot};
 use imds_common::token::{KEYS, Key};
 use rustix::time::{ClockId, clock_gettime};
 
 use self::counters::SlotCounter;
-use self::interface::Interface;
 use self::links::Hook;
 use self::names::{BPF_FS, Names};
 use self::namespace::Namespace;
@@ -184,128 +183,6 @@ impl Dataplane {
         Ok(self.namespace.listener()?)
     }
 
-    /// What the kernel has now: every slot that an interface leads to.
-    ///
-    /// # Errors
-    ///
-    /// [`DataplaneError::Table`]
-    pub fn status(&self) -> Result<Vec<SlotStatus>, DataplaneError> {
-        let kernel = self.kernel();
-        let mut status = Vec::new();
-        for (ifindex, value) in kernel.tables.interfaces()? {
-            let slot = slot_of(value);
-            if slot != NOBODY {
-                let Slot { token_generation, generation, .. } = kernel.tables.slot(slot)?;
-                let options = self.options(&kernel, slot);
-                status.push(SlotStatus { slot, ifindex, generation, token_generation, options });
-            }
-        }
-        Ok(status)
-    }
-
-    fn options(&self, kernel: &Kernel, slot: u16) -> OptionsWord {
-        let word = kernel.tables.options.word(slot.into());
-        OptionsWord::from_bits(word.map_or(0, |word| word.load(Ordering::Acquire)))
-    }
-
-    /// Readies a slot that no interface leads to for a new owner: closes it, gives it fresh generations, and forgets
-    /// the old owner's clients, connections and counters. Returns the address generation and the token generation.
-    ///
-    /// # Errors
-    ///
-    /// [`DataplaneError::Table`], or no random numbers.
-    pub fn prepare(&self, slot: u16) -> Result<(u16, u64), DataplaneError> {
-        let mut kernel = self.kernel();
-        self.store_options(&kernel, slot, OptionsWord::CLOSED);
-        let old = kernel.tables.slot(slot)?;
-        let generation = old.generation.wrapping_add(1);
-        let token_generation = random()?;
-        kernel.tables.set_slot(slot, Slot { token_generation, ifindex: 0, generation, reserved: 0 })?;
-        kernel.tables.clear(slot)?;
-        Ok((generation, token_generation))
-    }
-
-    /// Attaches the program to `interface` and lets it lead to a slot that was prepared. Until then its packets to
-    /// the service are dropped; the first one after it is judged by `options`.
-    ///
-    /// # Errors
-    ///
-    /// [`DataplaneError`]; the interface is closed then, if the program hangs on it.
-    pub async fn assign(
-        &self,
-        slot: u16,
-        interface: &Interface,
-        options: OptionsWord,
-    ) -> Result<SlotStatus, DataplaneError> {
-        self.forget_vanished().await?;
-        let hook = self.attach(object::INGRESS, &interface.name, interface.index)?;
-        let mut kernel = self.kernel();
-        let Slot { token_generation, generation, .. } = kernel.tables.slot(slot)?;
-        kernel.tables.set_slot(slot, Slot { token_generation, ifindex: interface.index, generation, reserved: 0 })?;
-        self.store_options(&kernel, slot, options);
-        let before = kernel.tables.interfaces()?.into_iter().find(|(ifindex, _)| *ifindex == interface.index);
-        let made = before.map_or(0, |(_, value)| value & MADE_CLSACT) | made_flag(hook);
-        kernel.tables.set_interface(interface.index, u32::from(slot) | made)?;
-        Ok(SlotStatus { slot, ifindex: interface.index, generation, token_generation, options })
-    }
-
-    /// Sees to it that the program of this build is attached to the interface of a slot that has an owner already.
-    ///
-    /// # Errors
-    ///
-    /// [`DataplaneError::Link`], for example where the interface is gone.
-    pub async fn keep(&self, status: &SlotStatus) -> Result<(), DataplaneError> {
-        let name = links::name_of(status.ifindex)
-            .ok_or_else(|| links::LinkFailure::Vanished(format!("number {}", status.ifindex)))?;
-        self.attach(object::INGRESS, &name, status.ifindex)?;
-        Ok(())
-    }
-
-    /// Takes a slot from its owner: from the next packet on its tokens are dead, and its interface is closed until
-    /// another instance takes it.
-    ///
-    /// # Errors
-    ///
-    /// [`DataplaneError::Table`], or no random numbers.
-    pub fn release(&self, slot: u16) -> Result<(), DataplaneError> {
-        let mut kernel = self.kernel();
-        self.store_options(&kernel, slot, OptionsWord::CLOSED);
-        for (ifindex, value) in kernel.tables.interfaces()? {
-            if slot_of(value) == slot {
-                kernel.tables.set_interface(ifindex, u32::from(NOBODY) | value & MADE_CLSACT)?;
-            }
-        }
-        let old = kernel.tables.slot(slot)?;
-        let token_generation = random()?;
-        let generation = old.generation.wrapping_add(1);
-        kernel.tables.set_slot(slot, Slot { token_generation, ifindex: 0, generation, reserved: 0 })?;
-        Ok(())
-    }
-
-    /// Forgets interfaces that are gone; those that led to a slot are reported by [`Dataplane::status`] until the
-    /// slot is released.
-    async fn forget_vanished(&self) -> Result<(), DataplaneError> {
-        let interfaces = self.kernel().tables.interfaces()?;
-        for (ifindex, value) in interfaces {
-            if slot_of(value) == NOBODY && links::name_of(ifindex).is_none() {
-                links::detach(&self.names.layout(), ifindex, None);
-                self.kernel().tables.remove_interface(ifindex)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Replaces a slot's options: the next packet sees them.
-    pub fn set_options(&self, slot: u16, options: OptionsWord) {
-        self.store_options(&self.kernel(), slot, options);
-    }
-
-    fn store_options(&self, kernel: &Kernel, slot: u16, options: OptionsWord) {
-        if let Some(word) = kernel.tables.options.word(slot.into()) {
-            word.store(options.bits(), Ordering::Release);
-        }
-    }
-
     /// The kernel's counters of a slot, added up over CPUs; slot 0 counts what no instance owns.
     ///
     /// # Errors
@@ -385,14 +262,6 @@ impl Dataplane {
     pub fn check() -> Result<Vec<LoadReport>, DataplaneError> {
         Ok(object::check()?)
     }
-}
-
-fn slot_of(value: u32) -> u16 {
-    u16::try_from(value & SLOT_MASK).unwrap_or(NOBODY)
-}
-
-fn made_flag(hook: Hook) -> u32 {
-    if hook == Hook::Clsact(true) { MADE_CLSACT } else { 0 }
 }
 
 fn random() -> Result<u64, DataplaneError> {
