@@ -122,6 +122,59 @@ fn what_is_not_http_is_malformed() {
     }
 }
 
+/// What the automaton makes of a head, complete or not.
+fn made_of(head: &[u8]) -> (bool, bool, Request, bool, bool) {
+    let scan = scan(head);
+    (scan.is_complete(), scan.is_malformed(), scan.facts(), scan.has_body(), scan.wants_close())
+}
+
+/// Each byte of each word counts: with any other byte in its place, but for the case of a field's name, the head is
+/// not the same to anybody.
+#[test]
+fn no_other_byte_does_for_one_of_a_word() {
+    for (before, word, after, any_case) in [
+        ("", "GET", " / HTTP/1.1\r\n\r\n", false),
+        ("", "HEAD", " / HTTP/1.1\r\n\r\n", false),
+        ("", "PUT", " / HTTP/1.1\r\n\r\n", false),
+        ("", "OPTIONS", " / HTTP/1.1\r\n\r\n", false),
+        ("PUT ", "/latest/api/token", " HTTP/1.1\r\n\r\n", false),
+        ("PUT / ", "HTTP/1.0\r\n\r\n", "", false),
+        ("PUT / HTTP/1.1\r\n", "X-aws-ec2-metadata-token:", "\r\n\r\n", true),
+        ("PUT / HTTP/1.1\r\n", "X-aws-ec2-metadata-token-ttl-seconds:", "1\r\n\r\n", true),
+        ("PUT / HTTP/1.1\r\n", "X-Forwarded-For:", "\r\n\r\n", true),
+        ("PUT / HTTP/1.1\r\n", "Content-Length:", "\r\n\r\n", true),
+        ("PUT / HTTP/1.1\r\n", "Transfer-Encoding:", "\r\n\r\n", true),
+        ("PUT / HTTP/1.1\r\n", "Expect:", "\r\n\r\n", true),
+        ("PUT / HTTP/1.1\r\n", "Upgrade:", "\r\n\r\n", true),
+        ("PUT / HTTP/1.1\r\n", "Connection:", "close\r\n\r\n", true),
+        ("PUT / HTTP/1.1\r\nConnection:", "close", "\r\n\r\n", true),
+    ] {
+        let head = format!("{before}{word}{after}").into_bytes();
+        let expected = made_of(&head);
+        assert!(expected.0 && !expected.1, "{word}");
+        for position in before.len()..before.len() + word.len() {
+            for byte in 0..=u8::MAX {
+                let mut other = head.clone();
+                other[position] = byte;
+                let same = byte == head[position] || any_case && byte.eq_ignore_ascii_case(&head[position]);
+                assert_eq!(made_of(&other) == expected, same, "{word} with {byte:#x} at {position}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_target_is_any_visible_bytes() {
+    for byte in 0x21..=0x7eu8 {
+        for target in [vec![byte], vec![b'/', byte], vec![byte, byte]] {
+            let head = [b"GET ", &target[..], b" HTTP/1.1\r\n\r\n"].concat();
+            let scan = scan(&head);
+            assert!(scan.is_complete() && !scan.is_malformed(), "{byte:#x}");
+            assert_eq!(head[scan.target()], target);
+        }
+    }
+}
+
 #[test]
 fn a_head_has_16_kib() {
     assert_eq!(HEAD_MAX, 16_384);
