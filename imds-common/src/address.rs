@@ -7,6 +7,11 @@ pub const SERVICE_V6: [u8; 16] = [0xfd, 0, 0x0e, 0xc2, 0, 0, 0, 0, 0, 0, 0, 0, 0
 /// The service's port.
 pub const SERVICE_PORT: u16 = 80;
 
+/// The MAC of the service link's end in the namespace: a frame to any other is not taken there.
+pub const SERVICE_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
+/// The MAC that every client has inside the namespace.
+pub const ROUTER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
+
 /// The first 48 bits of every identity: `fd00:ec2:1::/48`, which holds no address of the service.
 pub const IDENTITY_PREFIX: [u8; 6] = [0xfd, 0, 0x0e, 0xc2, 0, 1];
 /// The prefix's length in bits.

@@ -2,7 +2,7 @@
 
 use aya_ebpf::helpers::generated::{bpf_redirect_peer, bpf_skb_change_proto, bpf_skb_change_type};
 use aya_ebpf::programs::TcContext;
-use imds_common::address::{Identity, SERVICE_V4, SERVICE_V6};
+use imds_common::address::{Identity, ROUTER_MAC, SERVICE_MAC, SERVICE_V4, SERVICE_V6};
 use imds_common::counters::Counter;
 
 use crate::exchange::Exchange;
@@ -13,15 +13,13 @@ use crate::packet::{self, ETH, ETHERTYPE_IPV6, HelperError, IPV6};
 /// `PACKET_HOST` (include/uapi/linux/if_packet.h).
 const PACKET_HOST: u32 = 0;
 
-/// The Ethernet header inside the namespace: nobody reads its addresses.
-const ETHERNET: [u8; ETH as usize] =
-    [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, (ETHERTYPE_IPV6 >> 8) as u8, ETHERTYPE_IPV6 as u8];
-
 /// Ethernet and IPv6 headers of a packet to the service with so many bytes after them.
 #[inline(always)]
 pub fn headers(identity: &Identity, payload: u16) -> [u8; (ETH + IPV6) as usize] {
     let mut bytes = [0; (ETH + IPV6) as usize];
-    bytes[..14].copy_from_slice(&ETHERNET);
+    bytes[..6].copy_from_slice(&SERVICE_MAC);
+    bytes[6..12].copy_from_slice(&ROUTER_MAC);
+    bytes[12..14].copy_from_slice(&ETHERTYPE_IPV6.to_be_bytes());
     bytes[14..22].copy_from_slice(&packet::ipv6_header(payload));
     bytes[22..38].copy_from_slice(&identity.to_address());
     bytes[38..54].copy_from_slice(&SERVICE_V6);

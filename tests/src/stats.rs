@@ -74,6 +74,13 @@ impl InstanceStats {
         number(&self.json["kernel"], name)
     }
 
+    /// The sum of what the kernel counted under names that begin so.
+    #[must_use]
+    pub fn kernel_sum(&self, prefix: &str) -> u64 {
+        let counters = self.json["kernel"].as_object().into_iter().flatten();
+        counters.filter(|(name, _)| name.starts_with(prefix)).filter_map(|(_, count)| count.as_u64()).sum()
+    }
+
     /// What the daemon refused under a name.
     #[must_use]
     #[track_caller]

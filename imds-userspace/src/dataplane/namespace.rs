@@ -6,7 +6,7 @@ use std::net::{Ipv6Addr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
-use imds_common::address::{IDENTITY_PREFIX, IDENTITY_PREFIX_BITS, SERVICE_PORT, SERVICE_V6};
+use imds_common::address::{IDENTITY_PREFIX, IDENTITY_PREFIX_BITS, ROUTER_MAC, SERVICE_MAC, SERVICE_PORT, SERVICE_V6};
 use rtnetlink::packet_route::neighbour::NeighbourState;
 use rtnetlink::packet_route::route::{RouteAttribute, RouteMetric};
 use rtnetlink::{Handle, LinkUnspec, RouteMessageBuilder};
@@ -19,7 +19,6 @@ use super::netlink;
 
 /// The router of every client inside the namespace: one permanent neighbour instead of one for each client.
 const ROUTER: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
-const ROUTER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 /// No path is narrower for IPv6, so no path MTU message is ever needed.
 const ROUTE_MTU: u32 = 1280;
 /// Connections that wait to be accepted, over all instances.
@@ -211,7 +210,11 @@ fn set_up(link: &str) -> Result<(), (&'static str, io::Error)> {
 async fn configure(name: &str) -> Result<(), rtnetlink::Error> {
     let handle = netlink::connect()?;
     let link = netlink::link(&handle, name).await?.ok_or(rtnetlink::Error::RequestFailed)?;
-    handle.link().set(LinkUnspec::new_with_index(link.index).up().build()).execute().await?;
+    handle
+        .link()
+        .set(LinkUnspec::new_with_index(link.index).address(SERVICE_MAC.to_vec()).up().build())
+        .execute()
+        .await?;
     let address = Ipv6Addr::from(SERVICE_V6).into();
     handle.address().add(link.index, address, 128).replace().execute().await?;
     handle

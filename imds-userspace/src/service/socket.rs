@@ -1,7 +1,7 @@
 //! The options of the service's sockets, and the two short ways to end one.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 use imds_common::options::OptionsWord;
@@ -16,6 +16,11 @@ use crate::metadata::date;
 /// In milliseconds.
 const USER_TIMEOUT_MS: u32 = 5_000;
 
+/// A connection without bytes is accepted all the same after so long, so that its time-outs begin. In seconds.
+static DEFER_SECONDS: libc::c_int = 3;
+#[expect(clippy::cast_possible_truncation, reason = "four")]
+const DEFER_SIZE: libc::socklen_t = size_of::<libc::c_int>() as libc::socklen_t;
+
 /// Sets what connections inherit from the listening socket, as they do on Linux, before their first byte arrives.
 pub(super) fn prepare(listener: impl AsFd) -> io::Result<()> {
     let listener = listener.as_fd();
@@ -23,7 +28,23 @@ pub(super) fn prepare(listener: impl AsFd) -> io::Result<()> {
     sockopt::set_tcp_nodelay(listener, true)?;
     // The kernel programs see urgent bytes where they stand, so the daemon must as well.
     sockopt::set_socket_oobinline(listener, true)?;
-    Ok(())
+    defer_accept(listener)
+}
+
+/// Leaves a connection to the kernel until its first bytes are there: one whose first request the kernel programs
+/// refuse and reset never becomes a socket.
+fn defer_accept(listener: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: the option's value is an int that lives over the call, and its size is given.
+    let result = unsafe {
+        libc::setsockopt(
+            listener.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_DEFER_ACCEPT,
+            (&raw const DEFER_SECONDS).cast(),
+            DEFER_SIZE,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Ends a connection with a RST.

@@ -1,0 +1,84 @@
+//! Interfaces that can't carry an instance: each refused by name, with a way out, and nothing half done.
+
+use imds_tests::guest::{Bridge, Guest, Link};
+use imds_tests::host::Host;
+use imds_tests::names;
+
+const ADDRESS: &str = "10.0.0.1";
+
+/// Tries to create an instance: refused with `code`, by words that name the interface and `words`; the list of
+/// instances stays as it is.
+#[track_caller]
+fn assert_refused(host: &Host, arguments: &[&str], code: i32, words: &[&str]) {
+    let before = host.ask(&["instance", "list"]);
+    let refused = host.ctl(&[&["instance", "create"], arguments].concat());
+    assert_eq!(refused.code, Some(code), "{arguments:?}: {}{}", refused.stdout, refused.stderr);
+    for word in words {
+        assert!(refused.stderr.contains(word), "{arguments:?}: {word} is not in: {}", refused.stderr);
+    }
+    assert_eq!(host.ask(&["instance", "list"]), before, "{arguments:?}");
+}
+
+#[test]
+fn of_a_kind_that_carries_no_guest() {
+    let host = Host::start();
+    let bridge = Bridge::new();
+    let peer = names::link();
+    let veth = Link::add(&["type", "veth", "peer", "name", &peer]);
+    let way_out = "give the host-side veth or tap";
+    assert_refused(&host, &["--interface", "lo"], 5, &["\"lo\"", "loopback", way_out]);
+    assert_refused(&host, &["--interface", bridge.name()], 5, &[bridge.name(), "a bridge", way_out]);
+    assert_refused(&host, &["--interface", veth.name()], 5, &[veth.name(), "other end is on this host", way_out]);
+    assert_refused(&host, &["--interface", &peer], 5, &[&peer, "other end is on this host", way_out]);
+    for kind in ["macvtap", "macvlan"] {
+        let made = Link::try_add(&["link", veth.name(), "type", kind, "mode", "bridge"]);
+        match made {
+            Ok(link) => assert_refused(&host, &["--interface", link.name()], 5, &[link.name(), "macvtap", way_out]),
+            Err(error) => println!("this kernel makes no {kind}, so it isn't tried: {error}"),
+        }
+    }
+    let tun = names::link();
+    imds_tests::process::ip(["tuntap", "add", "dev", &tun, "mode", "tun"]);
+    let tun = Link::adopt(tun);
+    assert_refused(&host, &["--interface", tun.name()], 5, &[tun.name(), "not an Ethernet interface", way_out]);
+}
+
+#[test]
+fn that_are_not_there() {
+    let host = Host::start();
+    let missing = names::link();
+    assert_refused(&host, &["--interface", &missing], 5, &[&missing, "does not exist", "ip link"]);
+    let guest = Guest::on_veth(ADDRESS);
+    let name = guest.interface().to_owned();
+    drop(guest);
+    assert_refused(&host, &["--interface", &name], 5, &[&name, "does not exist"]);
+    assert_refused(&host, &["--interface", "a/b"], 2, &["a/b"]);
+    assert_refused(&host, &["--interface", ""], 2, &["interface"]);
+    assert_refused(&host, &[], 2, &["--interface"]);
+}
+
+#[test]
+fn that_are_taken() {
+    let host = Host::start();
+    let (first, second) = (Guest::on_veth(ADDRESS), Guest::on_veth(ADDRESS));
+    let id = host.create(first.interface(), &[]);
+    let name = first.interface();
+    assert_refused(&host, &["--interface", name], 4, &[name, &id, "delete that first"]);
+    assert_refused(&host, &["--interface", second.interface(), "--interface", name], 4, &[name, &id]);
+    assert_refused(&host, &["--interface", second.interface(), "--interface", second.interface()], 2, &["twice"]);
+    // Nothing of what was refused is left: the second one is free, and passes what nobody owns.
+    let id = host.create(second.interface(), &[]);
+    assert_eq!(second.get("/latest/meta-data/instance-id", None).text(), id);
+}
+
+#[test]
+fn one_of_several_spoils_the_whole_instance() {
+    let host = Host::start();
+    let guest = Guest::on_veth(ADDRESS);
+    let missing = names::link();
+    assert_refused(&host, &["--interface", guest.interface(), "--interface", &missing], 5, &[&missing]);
+    let before = host.host_counter("dropped-unowned");
+    let probe = guest.curl(&["--max-time", "1"], "/latest/meta-data/");
+    assert_eq!(probe.status, 0);
+    assert_eq!(host.host_counter("dropped-unowned"), before, "the program was never attached");
+}
