@@ -20,7 +20,7 @@ const WAIT: &str = r#"read -r line && exit 0; exec sh "$1""#;
 static REAPER: OnceLock<Mutex<Option<Child>>> = OnceLock::new();
 
 /// The script that removes everything of this process.
-fn script(root: &Path) -> PathBuf {
+pub(crate) fn script(root: &Path) -> PathBuf {
     root.join("clean-up")
 }
 
@@ -58,13 +58,11 @@ pub fn finish() {
     assert!(process::wait(&mut child, CLEAN_UP).is_some(), "cleaning up takes longer than {CLEAN_UP:?}");
 }
 
-/// Leaves everything as it is. Returns the script that removes it.
-#[must_use]
-pub fn leave() -> PathBuf {
+/// Leaves everything as it is when this process ends. The script that removes it stays.
+pub fn leave() {
     if let Some(mut child) = take() {
         let pipe = child.stdin.as_mut().expect("it was made with a pipe");
         writeln!(pipe, "stay").unwrap_or_else(|error| panic!("the helper that cleans up is gone: {error}"));
         let _ = process::wait(&mut child, CLEAN_UP);
     }
-    script(names::root())
 }

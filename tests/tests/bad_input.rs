@@ -48,7 +48,8 @@ fn of_an_instance() {
     ] {
         assert_refused(&host, &with(more), INVALID, words);
     }
-    for command in [&["instance", "show", ID][..], &["instance", "delete", ID], &["stats", ID], &["options", "show", ID]]
+    for command in
+        [&["instance", "show", ID][..], &["instance", "delete", ID], &["stats", ID], &["options", "show", ID]]
     {
         assert_refused(&host, command, NOT_FOUND, &[ID, "does not exist", "imdsctl instance list"]);
     }

@@ -260,10 +260,8 @@ fn secrets_stay_out_of_logs_and_lists() {
     let user_data = names::file("user-data", b"a secret of the user", 0o600);
     let file = credentials::file();
     let secret_files = ["--user-data-file", user_data.to_str().expect("UTF-8"), "--credentials-file"];
-    let id = host.create(
-        guest.interface(),
-        &[&secret_files[..], &[file.to_str().expect("UTF-8"), "--iam-role", ROLE]].concat(),
-    );
+    let id = host
+        .create(guest.interface(), &[&secret_files[..], &[file.to_str().expect("UTF-8"), "--iam-role", ROLE]].concat());
     let token = guest.token();
     assert_eq!(guest.get(INSTANCE_ID, Some(&token)).status, 200);
     let role = guest.get(&format!("/latest/meta-data/iam/security-credentials/{ROLE}"), Some(&token));

@@ -157,6 +157,50 @@ fn two_equal_faults_are_two_faults() {
 }
 
 #[test]
+fn equal_faults_of_two_kinds_are_two_faults() {
+    let key = keys()[0];
+    let refused = |text: &[u8; TOKEN_TEXT_LENGTH], keys: &[Key; KEYS], what: &str| {
+        assert_eq!(verify(text, keys, GENERATION, 0), None, "{what}");
+    };
+    // A token whose last byte is zero, so that its last two digits are, too.
+    let good = (0..=u32::MAX)
+        .map(|number| {
+            let mut nonce = [0; 12];
+            nonce[..4].copy_from_slice(&number.to_le_bytes());
+            mint(&key, GENERATION, 10_000, nonce)
+        })
+        .find(|text| text[52..54] == *b"AA")
+        .expect("one of 256 has it");
+    assert!(verify(&good, &keys(), GENERATION, 0).is_some());
+    assert_eq!(good[5], b'A', "of the expiry's zeros");
+    for (first, second) in [(52, 53), (5, 52), (5, 53)] {
+        let mut text = good;
+        text[first] = b'!';
+        text[second] = b'!';
+        refused(&text, &keys(), "two bytes that are no digits");
+    }
+    for fault in 1..=u8::MAX {
+        let mut text = good;
+        text[54] ^= fault;
+        text[55] ^= fault;
+        refused(&text, &keys(), "the same fault in both characters of the padding");
+    }
+    let mut text = good;
+    text[5] = b'!';
+    text[54] ^= INVALID;
+    refused(&text, &keys(), "no digit, and no padding");
+
+    let mut token = read(&good);
+    token.raw[1] = 6;
+    token.sign(&key, GENERATION);
+    refused(&encode(&token.raw), &[Key { number: 4, ..key }, keys()[1]], "a wrong key and a wrong form");
+    let mut text = encode(&token.raw);
+    let digit = VALUES[usize::from(text[53])] | 6;
+    text[53] = ALPHABET[usize::from(digit)];
+    refused(&text, &keys(), "a wrong form and a wrong spelling");
+}
+
+#[test]
 fn a_token_of_the_empty_secret_is_refused() {
     let secretless = Key { number: 1, ..Key::EMPTY };
     let text = mint(&secretless, GENERATION, 10_000, NONCE);
