@@ -39,7 +39,7 @@ macro_rules! counters {
 counters! {
     /// Segments that the kernel delivered to the daemon.
     Delivered = 0 "delivered",
-    /// Segments that the kernel sent back to a client for the daemon.
+    /// Segments that the kernel sent to a client: the daemon's, and its own.
     Answered = 1 "answered",
     /// Segments among them whose TTL was limited.
     Limited = 2 "limited",

@@ -92,24 +92,31 @@ pub struct Flow {
     pub acked: u32,
     /// Where the daemon's next byte goes. Of a refused flow: the end of the kernel's answer, its FIN included.
     pub sent: u32,
-    /// Of a refused flow: where the kernel's answer begins.
+    /// Of a refused flow: where the kernel's answer begins. Before: `sent` as it was when the last read was delivered,
+    /// so that a request which comes before that read's answer is known as pipelined.
     pub answer: u32,
     /// 1 once anything but complete reads was seen; stays over the close.
     pub limited: u32,
-    /// Bit 0: the client has sent its FIN; bit 1: the daemon has.
-    pub closing: u32,
+    /// [`CLIENT_CLOSED`], [`DAEMON_CLOSED`], [`CLIENT_FIN`], [`PIPELINED`].
+    pub marks: u32,
     /// Of a refused flow: which answer, as [`Flow::refuse`] was told.
     pub refusal: u32,
-    /// Always zero.
-    pub reserved: u32,
+    /// With [`CLIENT_FIN`]: where the client's FIN ends.
+    pub fin: u32,
 }
 
 const _: () = assert!(size_of::<Flow>() == 48);
 // SAFETY: repr(C), a u64 and ten u32, which leaves no padding; every bit pattern is valid.
 unsafe impl crate::Shared for Flow {}
 
-const CLIENT_CLOSING: u32 = 1;
-const DAEMON_CLOSING: u32 = 2;
+/// In `marks`: the daemon has acknowledged the client's FIN.
+pub const CLIENT_CLOSED: u32 = 1;
+/// In `marks`: the daemon has sent its FIN.
+pub const DAEMON_CLOSED: u32 = 2;
+/// In `marks`: the client has sent a FIN.
+pub const CLIENT_FIN: u32 = 4;
+/// In `marks`: a read came before the answer of the one before it; from then on the kernel refuses nothing.
+pub const PIPELINED: u32 = 8;
 
 /// The key of a connection: its place and the client's port. Never 0.
 #[inline(always)]
@@ -183,7 +190,8 @@ impl Flow {
         self.sent = 0;
         self.answer = 0;
         self.limited = 0;
-        self.closing = 0;
+        self.marks = 0;
+        self.fin = 0;
         self.refusal = 0;
     }
 
@@ -191,7 +199,7 @@ impl Flow {
     /// another connection on top of a live one makes it [`MIXED`], as nobody but the daemon knows which it takes.
     #[inline(always)]
     pub const fn client_syn(&mut self, key: u64, syn: Segment, now_ms: u32) {
-        if self.key != key {
+        if self.key != key || self.is_free(now_ms) {
             self.open(key, syn, now_ms);
             return;
         }
@@ -216,17 +224,22 @@ impl Flow {
             return self.client_after_refusal(segment);
         }
         if segment.has(RST) {
-            self.phase = CLOSED;
+            // One anywhere else the daemon doesn't take (RFC 5961, section 3.2).
+            if segment.seq == self.acked || segment.seq == self.boundary {
+                self.phase = CLOSED;
+            }
             return Client::Deliver;
         }
         if segment.has(FIN) {
-            self.close(CLIENT_CLOSING);
+            self.marks |= CLIENT_FIN;
+            self.fin = segment.end();
         }
         if segment.length == 0 {
             return Client::Deliver;
         }
         if self.phase == READS && segment.seq == self.boundary && !segment.has(URG) {
-            return Client::Judge { at_rest: self.acked == self.boundary && segment.ack == self.sent };
+            let answered = self.sent != self.answer && self.marks & PIPELINED == 0;
+            return Client::Judge { at_rest: answered && self.acked == self.boundary && segment.ack == self.sent };
         }
         // What the daemon has already can't change anything; anything else may be a part of a PUT.
         let known = at_or_before(segment.seq.wrapping_add(segment.length), self.acked);
@@ -238,7 +251,11 @@ impl Flow {
 
     /// The judged segment was exactly one whole read, and is delivered.
     #[inline(always)]
-    pub const fn read(&mut self, segment: Segment) {
+    pub const fn read(&mut self, segment: Segment, at_rest: bool) {
+        if !at_rest {
+            self.marks |= PIPELINED;
+        }
+        self.answer = self.sent;
         self.boundary = segment.seq.wrapping_add(segment.length);
     }
 
@@ -294,11 +311,16 @@ impl Flow {
         }
         if segment.has(SYN) {
             if self.phase == HALF_OPEN && segment.ack == self.boundary {
+                // Only now is it sure that no earlier connection of this key lives in the daemon's kernel.
                 self.phase = READS;
                 self.acked = segment.ack;
                 self.sent = segment.end();
+                self.answer = segment.seq;
             }
             return Daemon::Normal;
+        }
+        if self.phase == HALF_OPEN {
+            return limit(segment);
         }
         if at_or_before(self.acked, segment.ack) {
             self.acked = segment.ack;
@@ -306,18 +328,16 @@ impl Flow {
         if at_or_before(self.sent, segment.end()) {
             self.sent = segment.end();
         }
-        if segment.has(FIN) {
-            self.close(DAEMON_CLOSING);
+        if self.marks & CLIENT_FIN != 0 && self.acked == self.fin {
+            self.marks |= CLIENT_CLOSED;
         }
-        if self.limited != 0 { limit(segment) } else { Daemon::Normal }
-    }
-
-    #[inline(always)]
-    const fn close(&mut self, side: u32) {
-        self.closing |= side;
-        if self.closing == CLIENT_CLOSING | DAEMON_CLOSING {
+        if segment.has(FIN) {
+            self.marks |= DAEMON_CLOSED;
+        }
+        if self.marks & (CLIENT_CLOSED | DAEMON_CLOSED) == CLIENT_CLOSED | DAEMON_CLOSED {
             self.phase = CLOSED;
         }
+        if self.limited != 0 { limit(segment) } else { Daemon::Normal }
     }
 }
 

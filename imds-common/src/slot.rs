@@ -6,6 +6,11 @@ use crate::place::{PLACES, Place};
 /// The slot that belongs to nobody: counts what no instance owns.
 pub const NOBODY: u16 = 0;
 
+/// In a value of the interfaces' map: the slot that the interface leads to.
+pub const SLOT_MASK: u32 = 0xffff;
+/// In a value of the interfaces' map: the daemon made the interface's clsact qdisc, and removes it again.
+pub const MADE_CLSACT: u32 = 1 << 16;
+
 /// Whose a slot is now. It is written only while no interface leads to the slot; the options, which change under
 /// traffic, stand in a map of their own, a word each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

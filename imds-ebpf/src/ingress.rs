@@ -6,7 +6,7 @@ use imds_common::address::{Identity, SERVICE_V4, SERVICE_V6};
 use imds_common::counters::Counter;
 use imds_common::flow::{self, ACK, Flow, SYN};
 use imds_common::options::OptionsWord;
-use imds_common::slot::NOBODY;
+use imds_common::slot::{NOBODY, SLOT_MASK};
 
 use crate::deliver::deliver;
 use crate::exchange::Exchange;
@@ -47,7 +47,7 @@ pub fn handle(ctx: &TcContext) -> i32 {
 fn owner(ctx: &TcContext) -> (u32, OptionsWord) {
     // SAFETY: the context is the program's own; the value is a u32, copied out.
     let slot = unsafe { IMDS_INTERFACES.get((*ctx.skb.skb).ifindex).copied() };
-    let Some(slot) = slot else { return (NOBODY as u32, OptionsWord::CLOSED) };
+    let Some(slot) = slot.map(|value| value & SLOT_MASK) else { return (NOBODY as u32, OptionsWord::CLOSED) };
     match IMDS_OPTIONS.get(slot) {
         Some(word) => (slot, OptionsWord::from_bits(*word)),
         None => (NOBODY as u32, OptionsWord::CLOSED),
@@ -143,6 +143,6 @@ fn judge(ctx: &TcContext, flow: *mut Flow, exchange: &Exchange, at_rest: bool) -
         return refuse::refuse(ctx, exchange, flow, refusal, !judged.is_read);
     }
     // SAFETY: a live map value; only this program writes what a client's segment changes.
-    unsafe { if judged.is_read { (*flow).read(exchange.segment) } else { (*flow).mix() } }
+    unsafe { if judged.is_read { (*flow).read(exchange.segment, at_rest) } else { (*flow).mix() } }
     deliver(ctx, exchange)
 }

@@ -38,9 +38,6 @@ struct Ours {
 #[inline(always)]
 pub fn refuse(ctx: &TcContext, exchange: &Exchange, flow: *mut Flow, refusal: Refusal, limited: bool) -> i32 {
     exit::count(exchange.slot(), refusal.counter());
-    if exchange.word.refuses_silently() {
-        return exit::drop(exchange.slot(), Counter::DroppedSilently);
-    }
     let answer = kernel_answer_index(kernel_status(refusal), date().is_some());
     let length = KERNEL_ANSWERS[answer & (KERNEL_ANSWERS.len() - 1)].length;
     // SAFETY: a live map value; from here on the daemon's segments on this flow are dropped.
@@ -51,9 +48,12 @@ pub fn refuse(ctx: &TcContext, exchange: &Exchange, flow: *mut Flow, refusal: Re
     repeat(ctx, exchange, flow)
 }
 
-/// Sends the answer that the flow was refused with.
+/// Sends the answer that the flow was refused with, or nothing where refusals are silent.
 #[inline(always)]
 pub fn repeat(ctx: &TcContext, exchange: &Exchange, flow: *mut Flow) -> i32 {
+    if exchange.word.refuses_silently() {
+        return exit::drop(exchange.slot(), Counter::DroppedSilently);
+    }
     // SAFETY: a live map value, copied out.
     let flow = unsafe { &*flow };
     let ours = Ours {
@@ -69,6 +69,9 @@ pub fn repeat(ctx: &TcContext, exchange: &Exchange, flow: *mut Flow) -> i32 {
 /// Acknowledges what came on a refused flow.
 #[inline(always)]
 pub fn acknowledge(ctx: &TcContext, exchange: &Exchange, flow: *mut Flow) -> i32 {
+    if exchange.word.refuses_silently() {
+        return exit::drop(exchange.slot(), Counter::DroppedSilently);
+    }
     // SAFETY: a live map value, copied out.
     let (seq, ack) = unsafe { ((*flow).sent, (*flow).boundary) };
     send(ctx, exchange, &Ours { seq, ack, flags: ACK, limited: false, answer: None })
@@ -108,6 +111,9 @@ fn send(ctx: &TcContext, exchange: &Exchange, ours: &Ours) -> i32 {
     match rewrite(ctx, exchange, ours) {
         Ok(()) => {
             exit::count(exchange.slot(), Counter::Answered);
+            if ours.limited {
+                exit::count(exchange.slot(), Counter::Limited);
+            }
             // SAFETY: the helper only marks the packet to be moved.
             unsafe { bpf_redirect(exchange.ifindex, 0) as i32 }
         }

@@ -73,6 +73,11 @@ fn answer(ctx: &TcContext, reply: &Reply) -> i32 {
     let Some(client) = tables::client_at(tables, reply.identity.place as u32) else {
         return exit::drop(number, Counter::DroppedReplyPlace);
     };
+    // The place has another client by now.
+    let [c0, c1, c2, c3, ..] = client.address;
+    if u32::from_ne_bytes([c0, c1, c2, c3]) != u32::from_ne_bytes(reply.identity.client) {
+        return exit::drop(number, Counter::DroppedReplyPlace);
+    }
     let segment = reply.tcp.segment(reply.length as u32 - reply.tcp.length);
     let key = flow::key(reply.identity.place as u32, reply.tcp.destination);
     let class = match tables::flow(tables, key) {

@@ -29,10 +29,11 @@ fn existing(variable: &str, file: &str) -> PathBuf {
     path
 }
 
-/// Ends the test of somebody who can't make network namespaces.
-pub fn require_root() {
+/// Ends the test, with the reason, where it can't be played: without root, or without what `cargo xtask` sets up.
+pub fn require() {
     assert!(
         rustix::process::geteuid().is_root(),
         "these tests make network namespaces and load kernel programs: run `cargo xtask test` as root"
     );
+    let _ = (imdsd(), imdsctl(), python());
 }

@@ -55,7 +55,7 @@ pub fn link() -> String {
 /// A new directory, 0700.
 #[must_use]
 pub fn directory() -> PathBuf {
-    environment::require_root();
+    environment::require();
     let path = ROOT.join(number().to_string());
     fs::DirBuilder::new()
         .mode(0o700)

@@ -29,7 +29,7 @@ impl Namespace {
     /// Makes a namespace with its loopback interface up.
     #[must_use]
     pub fn new() -> Self {
-        environment::require_root();
+        environment::require();
         let name = names::link();
         process::ip(["netns", "add", &name]);
         let namespace = Self { name };

@@ -1,12 +1,14 @@
 //! Frames as they come, read by another implementation than the kernel's.
 
+use std::fmt;
+
 use etherparse::{Ipv4HeaderSlice, NetSlice, SlicedPacket, TcpSlice, TransportSlice};
 
 /// The service's IPv4 address.
 pub const SERVICE: [u8; 4] = [169, 254, 169, 254];
 
 /// A TCP segment that the service sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Segment {
     /// The IPv4 TTL.
     pub ttl: u8,
@@ -57,6 +59,16 @@ impl Segment {
     #[must_use]
     pub fn carries(&self) -> bool {
         !self.payload.is_empty() || self.fin
+    }
+}
+
+impl fmt::Debug for Segment {
+    /// On one line, with the payload as text.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { ttl, seq, ack, payload, .. } = self;
+        let marks = [(self.syn, "SYN "), (self.fin, "FIN "), (self.rst, "RST ")];
+        let marks: String = marks.iter().filter(|(set, _)| *set).map(|(_, name)| *name).collect();
+        write!(f, "{marks}ttl {ttl} seq {seq} ack {ack} {:?}", String::from_utf8_lossy(payload))
     }
 }
 

@@ -43,7 +43,7 @@ impl Tap {
     /// Makes a tap and sets it up.
     #[must_use]
     pub fn new() -> Self {
-        environment::require_root();
+        environment::require();
         let name = names::link();
         let file = File::options().read(true).write(true).open("/dev/net/tun");
         let file = file.unwrap_or_else(|error| panic!("/dev/net/tun can't be opened: {error}"));

@@ -17,9 +17,9 @@ fn empty() -> Flow {
         sent: 0,
         answer: 0,
         limited: 0,
-        closing: 0,
+        marks: 0,
         refusal: 0,
-        reserved: 0,
+        fin: 0,
     }
 }
 
@@ -54,7 +54,7 @@ fn reads_on_one_connection_are_judged_at_rest_and_not_limited() {
         let (asked, answered) = (1 + round * 100, 1 + round * 300);
         let request = client_at(asked, answered, ACK | PSH, 100);
         assert_eq!(flow.client(request, NOW), AT_REST);
-        flow.read(request);
+        flow.read(request, true);
         assert_eq!(flow.daemon(daemon_at(answered, asked + 100, ACK, 300), NOW), Daemon::Normal);
     }
     assert_eq!(flow.limited, 0);
@@ -66,11 +66,11 @@ fn a_request_is_in_motion_until_both_sides_have_everything() {
     let mut flow = open();
     let first = client_at(1, 1, ACK, 100);
     assert_eq!(flow.client(first, NOW), AT_REST);
-    flow.read(first);
+    flow.read(first, true);
     assert_eq!(flow.client(client_at(101, 1, ACK, 50), NOW), IN_MOTION, "the daemon hasn't acknowledged the first");
     let mut flow = open();
     assert_eq!(flow.client(first, NOW), AT_REST);
-    flow.read(first);
+    flow.read(first, true);
     flow.daemon(daemon_at(1, 101, ACK, 300), NOW);
     assert_eq!(flow.client(client_at(101, 200, ACK, 50), NOW), IN_MOTION, "the client hasn't acknowledged the answer");
 }
@@ -86,6 +86,8 @@ fn anything_but_reads_limits_all_that_follows() {
     assert_eq!(flow.daemon(daemon_at(1, 101, ACK | PSH, 200), NOW), Daemon::Limited, "nor is its repetition normal");
     assert_eq!(flow.daemon(daemon_at(201, 101, ACK | FIN, 0), NOW), Daemon::Limited);
     assert_eq!(flow.client(client_at(101, 202, ACK | FIN, 0), NOW), Client::Deliver);
+    assert_eq!(flow.phase, MIXED, "the daemon hasn't acknowledged that FIN");
+    assert_eq!(flow.daemon(daemon_at(202, 102, ACK, 0), NOW), Daemon::Normal);
     assert_eq!(flow.phase, CLOSED);
     assert_eq!(flow.daemon(daemon_at(201, 101, ACK | FIN, 0), NOW), Daemon::Limited, "after the close too");
     assert_eq!(flow.daemon(daemon_at(202, 102, RST, 0), NOW), Daemon::Normal);
@@ -107,7 +109,7 @@ fn what_the_daemon_has_already_changes_nothing() {
     let mut flow = open();
     let first = client_at(1, 1, ACK, 100);
     flow.client(first, NOW);
-    flow.read(first);
+    flow.read(first, true);
     flow.daemon(daemon_at(1, 101, ACK, 300), NOW);
     assert_eq!(flow.client(first, NOW), Client::Deliver);
     assert_eq!(flow.client(client_at(100, 1, ACK, 1), NOW), Client::Deliver);
@@ -122,7 +124,7 @@ fn a_repetition_that_the_daemon_never_had_is_not_trusted() {
     let mut flow = open();
     let first = client_at(1, 1, ACK, 100);
     flow.client(first, NOW);
-    flow.read(first);
+    flow.read(first, true);
     assert_eq!(flow.client(first, NOW), Client::Deliver);
     assert_eq!(flow.phase, MIXED);
 }
@@ -177,9 +179,9 @@ fn an_entry_of_another_key_begins_anew() {
     flow.client_syn(key(4, 40_000), segment(9, 0, SYN, 0), NOW);
     assert_eq!((flow.key, flow.phase, flow.limited, flow.boundary), (key(4, 40_000), HALF_OPEN, 0, 10));
     for phase in [CLOSED, REFUSED, REFUSED_DONE] {
-        let mut flow = Flow { phase, limited: 1, closing: 3, ..open() };
+        let mut flow = Flow { phase, limited: 1, marks: 3, ..open() };
         flow.client_syn(KEY, segment(9, 0, SYN, 0), NOW);
-        assert_eq!((flow.phase, flow.limited, flow.closing), (HALF_OPEN, 0, 0), "a port is used again");
+        assert_eq!((flow.phase, flow.limited, flow.marks), (HALF_OPEN, 0, 0), "a port is used again");
     }
 }
 
@@ -257,11 +259,73 @@ fn a_connection_is_closed_when_both_sides_are_or_one_resets() {
     let mut flow = open();
     assert_eq!(flow.client(client_at(1, 1, RST, 0), NOW), Client::Deliver);
     assert_eq!(flow.phase, CLOSED);
+    for elsewhere in [0, 2, 1_000, u32::MAX / 2] {
+        let mut flow = open();
+        assert_eq!(flow.client(client_at(elsewhere, 1, RST, 0), NOW), Client::Deliver);
+        assert_eq!(flow.phase, READS, "the daemon doesn't take that RST");
+    }
+    let mut flow = open();
+    assert_eq!(flow.client(client_at(500, 1, FIN | ACK, 0), NOW), Client::Deliver);
+    flow.daemon(daemon_at(1, 1, FIN | ACK, 0), NOW);
+    assert_eq!(flow.phase, READS, "nor that FIN");
     let mut flow = open();
     assert_eq!(flow.daemon(daemon_at(1, 1, RST, 0), NOW), Daemon::Normal);
     assert_eq!(flow.phase, CLOSED);
     assert_eq!(flow.client(client_at(1, 1, ACK, 10), NOW), Client::Deliver);
     assert_eq!((flow.phase, flow.limited), (CLOSED, 1), "nothing after the end is trusted");
+}
+
+/// A connection whose token answer the client doesn't acknowledge, and then a SYN of the same port.
+#[test]
+fn a_syn_on_top_of_a_token_answer_frees_nothing() {
+    for end in [RST, FIN | ACK] {
+        let mut flow = open();
+        let put = client_at(1, 1, ACK | PSH, 100);
+        flow.client(put, NOW);
+        flow.mix();
+        assert_eq!(flow.daemon(daemon_at(1, 101, ACK | PSH | FIN, 200), NOW), Daemon::Limited);
+        flow.client(client_at(101, 1, end, 0), NOW);
+        flow.daemon(daemon_at(202, 102, ACK, 0), NOW);
+        flow.client_syn(KEY, segment(77, 0, SYN, 0), NOW);
+        assert_eq!(flow.daemon(daemon_at(1, 101, ACK | PSH | FIN, 200), NOW), Daemon::Limited, "the old answer again");
+        flow.daemon(segment(9_000, 78, SYN | ACK, 0), NOW);
+        assert_eq!(flow.phase == READS, flow.limited == 0);
+    }
+}
+
+#[test]
+fn a_half_open_flow_limits_whatever_carries_bytes() {
+    let mut flow = empty();
+    flow.client_syn(KEY, segment(ISN, 0, SYN, 0), NOW);
+    assert_eq!(flow.daemon(daemon_at(1, 1, ACK, 10), NOW), Daemon::Limited);
+    assert_eq!(flow.daemon(daemon_at(1, 1, ACK | FIN, 0), NOW), Daemon::Limited);
+    assert_eq!(flow.daemon(daemon_at(1, 1, ACK, 0), NOW), Daemon::Normal);
+    assert_eq!(flow.phase, HALF_OPEN);
+}
+
+/// The kernel's answer must not stand where the daemon's answer to the request before it belongs.
+#[test]
+fn a_pipelined_request_is_never_refused_by_the_kernel() {
+    let mut flow = open();
+    let first = client_at(1, 1, ACK | PSH, 100);
+    assert_eq!(flow.client(first, NOW), AT_REST);
+    flow.read(first, true);
+    flow.daemon(daemon_at(1, 101, ACK, 0), NOW);
+    let second = client_at(101, 1, ACK | PSH, 100);
+    assert_eq!(flow.client(second, NOW), IN_MOTION, "the daemon has the first, but hasn't answered it");
+    flow.read(second, false);
+    flow.daemon(daemon_at(1, 201, ACK, 300), NOW);
+    let third = client_at(201, 301, ACK | PSH, 100);
+    assert_eq!(flow.client(third, NOW), IN_MOTION, "whose answer that was, nobody knows");
+    flow.read(third, false);
+    assert_eq!(flow.limited, 0, "they are reads all the same");
+}
+
+#[test]
+fn an_idle_connection_gives_way_to_a_new_one_of_its_port() {
+    let mut flow = Flow { limited: 1, phase: MIXED, ..open() };
+    flow.client_syn(KEY, segment(77, 0, SYN, 0), NOW + IDLE_MS + 1);
+    assert_eq!((flow.phase, flow.limited, flow.boundary), (HALF_OPEN, 0, 78));
 }
 
 #[test]
@@ -319,7 +383,7 @@ proptest! {
                 let flags = flags & !(SYN | RST) | ACK;
                 let segment = client_at(seq, ack, flags, length);
                 match flow.client(segment, NOW) {
-                    Client::Judge { .. } if whole_read => flow.read(segment),
+                    Client::Judge { at_rest } if whole_read => flow.read(segment, at_rest),
                     Client::Judge { .. } => {
                         flow.mix();
                         tainted = true;

@@ -1,6 +1,47 @@
 //! Host-side interfaces: which ones can carry an instance.
 
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
+
+use rustix::io::Errno;
+use rustix::net::netdevice::{index_to_name, name_to_index};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+
 use super::netlink::{self, Link};
+
+/// The index that a name means now: `None` only where there surely is no such interface.
+///
+/// # Errors
+///
+/// The kernel's, for example a lack of file descriptors, which says nothing about the interface.
+pub fn index_of(name: &str) -> io::Result<Option<u32>> {
+    known(name_to_index(questions()?, name))
+}
+
+/// The name of an index: `None` only where there surely is no such interface.
+pub(super) fn name_of(index: u32) -> io::Result<Option<String>> {
+    known(index_to_name(questions()?, index))
+}
+
+/// The socket that takes questions about names, open as long as the process lives so that none ever lacks it.
+fn questions() -> io::Result<&'static OwnedFd> {
+    static SOCKET: OnceLock<OwnedFd> = OnceLock::new();
+    if let Some(socket) = SOCKET.get() {
+        return Ok(socket);
+    }
+    let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+    Ok(SOCKET.get_or_init(|| socket))
+}
+
+fn known<T>(answer: Result<T, Errno>) -> io::Result<Option<T>> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        // No such name; no such index; a name that no interface can have.
+        Err(Errno::NODEV | Errno::NXIO | Errno::INVAL | Errno::NAMETOOLONG) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
 
 /// A host-side interface that can carry an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +113,11 @@ fn unsuitable(link: &Link) -> Option<&'static str> {
     if matches!(link.peer, Some((_, None))) {
         return Some("a veth whose other end is on this host too (move the container's end into its namespace first)");
     }
-    match link.kind.as_deref()? {
+    let Some(kind) = link.kind.as_deref() else {
+        return Some("a network card of this host");
+    };
+    match kind {
+        "vlan" | "vxlan" | "bond" | "team" | "vrf" | "geneve" => Some("a link of this host to others"),
         "bridge" => Some("a bridge, whose ports tell the instances apart"),
         "macvtap" | "macvlan" | "ipvlan" | "ipvtap" => {
             Some("a macvtap, macvlan or ipvlan: its guest's packets never enter the host through it")
@@ -90,11 +135,23 @@ mod tests {
     }
 
     #[test]
+    fn names_and_indices_are_known_or_surely_absent() {
+        let index = index_of("lo").expect("the kernel answers").expect("every namespace has it");
+        assert_eq!(name_of(index).expect("the kernel answers").as_deref(), Some("lo"));
+        assert_eq!(index_of("no-such-link").expect("the kernel answers"), None);
+        assert_eq!(index_of("a-name-longer-than-any-link-has").expect("the kernel answers"), None);
+        assert_eq!(name_of(u32::MAX >> 1).expect("the kernel answers"), None);
+    }
+
+    #[test]
     fn only_what_carries_a_guest_will_do() {
         assert_eq!(unsuitable(&ethernet("veth")), None);
         assert_eq!(unsuitable(&Link { peer: Some((3, Some(0))), ..ethernet("veth") }), None);
         assert_eq!(unsuitable(&ethernet("tun")), None);
-        for kind in ["bridge", "macvtap", "macvlan", "ipvlan", "ipvtap"] {
+        assert!(unsuitable(&Link { kind: None, ..ethernet("") }).is_some(), "a card has no kind");
+        for kind in
+            ["vlan", "vxlan", "bond", "team", "vrf", "geneve", "bridge", "macvtap", "macvlan", "ipvlan", "ipvtap"]
+        {
             assert!(unsuitable(&ethernet(kind)).is_some(), "{kind}");
         }
         assert!(unsuitable(&Link { peer: Some((3, None)), ..ethernet("veth") }).is_some());

@@ -6,14 +6,22 @@ use std::path::{Path, PathBuf};
 
 use aya::pin::PinError;
 use aya::programs::links::{FdLink, LinkError, PinnedLink};
-use aya::programs::tc::{NlOptions, SchedClassifierLink, TcAttachOptions, TcError, TcHandle, qdisc_add_clsact};
+use aya::programs::tc::{
+    NlOptions, SchedClassifierLink, SchedClassifierLinkId, TcAttachOptions, TcError, TcHandle, qdisc_add_clsact,
+};
 use aya::programs::{LinkOrder, ProgramError, SchedClassifier, TcAttachType};
 use rustix::io::Errno;
+
+use super::interface::index_of;
+use super::object::{INGRESS, REPLY};
 
 /// Of our clsact filters: before what an operator adds without a number of their own.
 const PRIORITY: u16 = 1;
 /// Of our clsact filters: fixed, so that a new daemon replaces the old one's and leaves no second.
 const HANDLE: TcHandle = TcHandle::new(0, 0x1_3d5);
+
+/// `EEXIST`
+const EXISTS: i32 = Errno::EXIST.raw_os_error();
 
 /// Why a program can't be attached.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +29,11 @@ pub enum LinkFailure {
     /// The interface is gone, or its name means another one by now.
     #[error("interface {0} vanished while the program was attached to it")]
     Vanished(String),
+    /// Another imdsd's program hangs on it already, or it is an imdsd's own service link.
+    #[error(
+        "interface {0} belongs to another imdsd already, or is one's own link; delete its instance there, or run `imdsd detach` with that daemon's --run-dir"
+    )]
+    Occupied(String),
     /// The kernel says no.
     #[error("attaching to interface {interface}: {source}")]
     Attach {
@@ -66,46 +79,45 @@ fn pin_of(pins: &Path, ifindex: u32) -> PathBuf {
     directory(pins).join(ifindex.to_string())
 }
 
-/// The index that a name means now.
-pub(super) fn index_of(name: &str) -> Option<u32> {
-    let socket = rustix::net::socket(rustix::net::AddressFamily::UNIX, rustix::net::SocketType::DGRAM, None).ok()?;
-    rustix::net::netdevice::name_to_index(&socket, name).ok()
-}
-
-/// The name of an index, or nothing once the interface is gone.
-pub(super) fn name_of(ifindex: u32) -> Option<String> {
-    let socket = rustix::net::socket(rustix::net::AddressFamily::UNIX, rustix::net::SocketType::DGRAM, None).ok()?;
-    rustix::net::netdevice::index_to_name(&socket, ifindex).ok()
-}
-
-/// Attaches `program` to the ingress of an interface, in place of an earlier build's if one is there.
+/// Attaches `program` to the ingress of an interface, in place of an earlier build's if one is there. `ours` says
+/// that this daemon's program may be there already; another daemon's is never replaced or joined.
 pub(super) fn attach(
     program: &mut SchedClassifier,
     pins: &Path,
     interface: &str,
     ifindex: u32,
+    ours: bool,
 ) -> Result<Hook, LinkFailure> {
     let failed = |source| LinkFailure::Attach { interface: interface.to_owned(), source };
     let pin = pin_of(pins, ifindex);
-    let hook = if replace_pinned(program, &pin).map_err(failed)? {
-        Hook::Tcx
-    } else {
-        match attach_tcx(program, interface) {
-            Ok(link) => {
-                link.pin(&pin).map_err(|source| failed(source.into()))?;
-                Hook::Tcx
-            }
-            Err(error) if lacks_tcx(&error) => Hook::Clsact(attach_clsact(program, interface).map_err(failed)?),
-            Err(error) => return Err(failed(error)),
+    // A link belongs to its device, whatever that is called by now.
+    if ours && replace_pinned(program, &pin).map_err(failed)? {
+        return Ok(Hook::Tcx);
+    }
+    if is_occupied(interface) {
+        return Err(LinkFailure::Occupied(interface.to_owned()));
+    }
+    let hook = match attach_tcx(program, interface) {
+        Ok(link) => {
+            link.pin(&pin).map_err(|source| failed(source.into()))?;
+            Hook::Tcx
         }
+        Err(error) if lacks_tcx(&error) => attach_clsact(program, interface, ours)?,
+        Err(error) => return Err(failed(error)),
     };
     // aya attaches by name: were it renamed meanwhile, the program would hang on another interface.
-    if index_of(interface) == Some(ifindex) {
+    if index_of(interface).is_ok_and(|index| index == Some(ifindex)) {
         Ok(hook)
     } else {
         detach(pins, ifindex, Some(interface));
         Err(LinkFailure::Vanished(interface.to_owned()))
     }
+}
+
+/// Whether a tcx program of an imdsd hangs on the interface; where the kernel has no tcx, none does.
+fn is_occupied(interface: &str) -> bool {
+    let Ok((_, programs)) = SchedClassifier::query_tcx(interface, TcAttachType::Ingress) else { return false };
+    programs.iter().any(|program| matches!(program.name_as_str(), Some(INGRESS | REPLY)))
 }
 
 /// Puts `program` into a pinned link. False if there is none, or only that of an interface that is gone.
@@ -149,24 +161,42 @@ fn errno(error: &ProgramError) -> Option<Errno> {
     }
 }
 
-/// Attaches by clsact; true if the qdisc wasn't there.
-fn attach_clsact(program: &mut SchedClassifier, interface: &str) -> Result<bool, HookError> {
+/// Attaches by clsact, in place of our own filter if one may be there.
+fn attach_clsact(program: &mut SchedClassifier, interface: &str, ours: bool) -> Result<Hook, LinkFailure> {
+    let failed = |source: HookError| LinkFailure::Attach { interface: interface.to_owned(), source };
     let made = match qdisc_add_clsact(interface) {
         Ok(()) => true,
         Err(TcError::AlreadyAttached) => false,
-        Err(error) => return Err(error.into()),
+        // aya 0.14 hands the kernel's own error on.
+        Err(TcError::NetlinkError(error)) if error.raw_os_error() == Some(EXISTS) => false,
+        Err(error) => return Err(failed(error.into())),
     };
-    let existing = SchedClassifierLink::attached(interface, TcAttachType::Ingress, PRIORITY, HANDLE, None);
-    let id = match program.attach_to_link(existing.map_err(TcError::IoError)?) {
-        Ok(id) => id,
-        Err(_) => {
+    let replaced = if ours { replace_filter(program, interface) } else { None };
+    let id = match replaced {
+        Some(id) => id,
+        None => {
             let options = NlOptions { priority: PRIORITY, handle: HANDLE, classid: None };
-            program.attach_with_options(interface, TcAttachType::Ingress, TcAttachOptions::Netlink(options))?
+            let options = TcAttachOptions::Netlink(options);
+            program.attach_with_options(interface, TcAttachType::Ingress, options).map_err(|error| {
+                // The filter is made anew or not at all: one of the same number is another daemon's.
+                if is_exists(&error) { LinkFailure::Occupied(interface.to_owned()) } else { failed(error.into()) }
+            })?
         }
     };
     // The filter stays when the daemon ends.
-    std::mem::forget(program.take_link(id)?);
-    Ok(made)
+    std::mem::forget(program.take_link(id).map_err(|error| failed(error.into()))?);
+    Ok(Hook::Clsact(made))
+}
+
+/// Puts `program` into our filter, if there is one.
+fn replace_filter(program: &mut SchedClassifier, interface: &str) -> Option<SchedClassifierLinkId> {
+    let filter = SchedClassifierLink::attached(interface, TcAttachType::Ingress, PRIORITY, HANDLE, None).ok()?;
+    program.attach_to_link(filter).ok()
+}
+
+/// Whether the kernel's answer over netlink is `EEXIST`.
+fn is_exists(error: &ProgramError) -> bool {
+    matches!(error, ProgramError::TcError(TcError::NetlinkError(error)) if error.raw_os_error() == Some(EXISTS))
 }
 
 /// Takes our program off an interface: unpins its link, or deletes its filter where the interface still has a name.

@@ -13,9 +13,11 @@
 //! | `residue` | what a daemon made on the host, and its removal |
 //! | [`counters`] | the daemon's own counters |
 //! | `debug_lines` | the debug object's lines |
+//! | `departures` | interfaces that go away |
 
 pub mod counters;
 mod debug_lines;
+mod departures;
 pub mod interface;
 mod links;
 mod mapping;
@@ -29,7 +31,7 @@ mod tables;
 
 use std::io;
 use std::net::TcpListener;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aya::Ebpf;
 use imds_common::answer::{DATE_LENGTH, DATES, Date};
@@ -44,11 +46,6 @@ use self::names::{BPF_FS, Names};
 use self::namespace::Namespace;
 pub use self::object::LoadReport;
 use self::tables::SharedTables;
-
-/// In a value of the interfaces' map: the slot.
-const SLOT_MASK: u32 = 0xffff;
-/// In a value of the interfaces' map: the clsact qdisc was made for us.
-const MADE_CLSACT: u32 = 1 << 16;
 
 /// How programs are attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,9 +141,18 @@ impl Dataplane {
         debug_lines::forward(&mut ebpf).map_err(host("reading the programs' debug lines"))?;
         let dataplane = Self { names: names.clone(), slots, namespace, kernel: Mutex::new(Kernel { ebpf, tables }) };
         dataplane.pin_programs()?;
-        dataplane.attach(object::REPLY, &names.host_link, dataplane.namespace.host_link)?;
-        dataplane.forget_vanished().await?;
+        dataplane.attach(object::REPLY, &names.host_link, dataplane.namespace.host_link, true)?;
+        dataplane.forget_vanished()?;
         Ok(dataplane)
+    }
+
+    /// Closes slots as their interfaces go away, as long as the data plane lives.
+    ///
+    /// # Errors
+    ///
+    /// [`DataplaneError::Host`] if the kernel doesn't tell of links.
+    pub fn watch(self: &Arc<Self>) -> Result<(), DataplaneError> {
+        departures::watch(self)
     }
 
     fn kernel(&self) -> MutexGuard<'_, Kernel> {
@@ -168,10 +174,10 @@ impl Dataplane {
         Ok(())
     }
 
-    fn attach(&self, program: &'static str, interface: &str, ifindex: u32) -> Result<Hook, DataplaneError> {
+    fn attach(&self, program: &'static str, interface: &str, ifindex: u32, ours: bool) -> Result<Hook, DataplaneError> {
         let mut kernel = self.kernel();
         let program = object::classifier(&mut kernel.ebpf, program).ok_or(object::ObjectError::Missing)?;
-        Ok(links::attach(program, &self.names.layout(), interface, ifindex)?)
+        Ok(links::attach(program, &self.names.layout(), interface, ifindex, ours)?)
     }
 
     /// A listening socket on `[fd00:ec2::254]:80` inside the namespace, not blocking.
@@ -230,14 +236,15 @@ impl Dataplane {
         let seconds = |clock| u64::try_from(clock_gettime(clock).tv_sec).unwrap_or(0);
         let (boot, wall) = (seconds(ClockId::Boottime), seconds(ClockId::Realtime));
         let mut kernel = self.kernel();
-        // One entry is always left alone: that of the second that just ended.
+        // One entry is always left alone: that of the second that just ended. This second's is not touched under its
+        // readers either, unless it isn't there yet.
         for ahead in 0..u64::from(DATES) - 1 {
             let second = boot + ahead;
             let mut text = [0; 32];
             text[..DATE_LENGTH].copy_from_slice(&http_date(wall + ahead));
             let index = u32::try_from(second % u64::from(DATES)).unwrap_or(0);
             let entry = kernel.tables.date(index)?;
-            if entry.second != second || entry.text != text {
+            if entry.second != second || ahead > 0 && entry.text != text {
                 kernel.tables.set_date(index, Date { second, text })?;
             }
         }

@@ -4,6 +4,7 @@ use futures_util::TryStreamExt;
 use rtnetlink::packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage};
 use rtnetlink::packet_route::tc::TcHandle;
 use rtnetlink::{Handle, LinkUnspec, LinkVeth};
+use rustix::io::Errno;
 
 /// What is asked of a link.
 #[derive(Clone, Debug, Default)]
@@ -31,14 +32,15 @@ pub(super) async fn link(handle: &Handle, name: &str) -> Result<Option<Link>, rt
     let mut links = handle.link().get().match_name(name.to_owned()).execute();
     match links.try_next().await {
         Ok(message) => Ok(message.as_ref().map(read)),
-        Err(rtnetlink::Error::NetlinkError(error)) if is_missing(error.raw_code()) => Ok(None),
+        Err(rtnetlink::Error::NetlinkError(error)) if is_one_of(error.raw_code(), &[Errno::NODEV, Errno::INVAL]) => {
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
 }
 
-/// `ENODEV`, and `EINVAL` for a name that no link can have.
-fn is_missing(code: i32) -> bool {
-    [rustix::io::Errno::NODEV, rustix::io::Errno::INVAL].iter().any(|errno| errno.raw_os_error() == -code)
+fn is_one_of(code: i32, errors: &[Errno]) -> bool {
+    errors.iter().any(|errno| errno.raw_os_error() == -code)
 }
 
 fn read(message: &LinkMessage) -> Link {
@@ -121,5 +123,11 @@ pub(super) async fn delete_idle_clsact(handle: &Handle, index: u32) -> Result<()
     let message = request.message_mut();
     message.header.parent = TcHandle::CLSACT;
     message.header.handle = TcHandle { major: 0xffff, minor: 0 };
-    request.execute().await
+    match request.execute().await {
+        // It is gone already.
+        Err(rtnetlink::Error::NetlinkError(error)) if is_one_of(error.raw_code(), &[Errno::NOENT, Errno::INVAL]) => {
+            Ok(())
+        }
+        result => result,
+    }
 }

@@ -61,7 +61,7 @@ pub(super) fn load(pins: &Path, slots: u32, host_link: u32) -> Result<Ebpf, Obje
     for table in tables::PINNED {
         loader.map_pin_path(table.name, pins.join(table.name));
         if table.by_slot {
-            loader.map_max_entries(table.name, slots);
+            loader.map_max_entries(table.name, table.entries(slots));
         }
     }
     loader.override_global("IMDS_HOST_LINK", &host_link, true);

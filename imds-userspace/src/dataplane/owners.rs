@@ -5,11 +5,11 @@
 use std::sync::atomic::Ordering;
 
 use imds_common::options::OptionsWord;
-use imds_common::slot::{NOBODY, Slot};
+use imds_common::slot::{MADE_CLSACT, NOBODY, SLOT_MASK, Slot};
 
-use super::interface::Interface;
+use super::interface::{Interface, name_of};
 use super::links::{self, Hook};
-use super::{Dataplane, DataplaneError, Kernel, MADE_CLSACT, SLOT_MASK, SlotStatus, object, random};
+use super::{Dataplane, DataplaneError, Kernel, SlotStatus, host, object, random};
 
 impl Dataplane {
     /// What the kernel has now: every slot that an interface leads to.
@@ -65,16 +65,35 @@ impl Dataplane {
         interface: &Interface,
         options: OptionsWord,
     ) -> Result<SlotStatus, DataplaneError> {
-        self.forget_vanished().await?;
-        let hook = self.attach(object::INGRESS, &interface.name, interface.index)?;
+        self.forget_vanished()?;
+        let before = self.hang(&interface.name, interface.index)?;
         let mut kernel = self.kernel();
         let Slot { token_generation, generation, .. } = kernel.tables.slot(slot)?;
         kernel.tables.set_slot(slot, Slot { token_generation, ifindex: interface.index, generation, reserved: 0 })?;
         self.store_options(&kernel, slot, options);
-        let before = kernel.tables.interfaces()?.into_iter().find(|(ifindex, _)| *ifindex == interface.index);
-        let made = before.map_or(0, |(_, value)| value & MADE_CLSACT) | made_flag(hook);
-        kernel.tables.set_interface(interface.index, u32::from(slot) | made)?;
+        kernel.tables.set_interface(interface.index, u32::from(slot) | before & MADE_CLSACT)?;
         Ok(SlotStatus { slot, ifindex: interface.index, generation, token_generation, options })
+    }
+
+    /// Hangs the program on an interface, which is on record first, so that whatever happens between two steps
+    /// [`Dataplane::detach`] finds it. Returns what the map holds for it then: of a new one, a closed entry.
+    fn hang(&self, name: &str, ifindex: u32) -> Result<u32, DataplaneError> {
+        let known = self.kernel().tables.interfaces()?.into_iter().find(|(index, _)| *index == ifindex);
+        let before = known.map_or(u32::from(NOBODY), |(_, value)| value);
+        self.kernel().tables.set_interface(ifindex, before)?;
+        match self.attach(object::INGRESS, name, ifindex, known.is_some()) {
+            Ok(hook) => {
+                let value = before | made_flag(hook);
+                self.kernel().tables.set_interface(ifindex, value)?;
+                Ok(value)
+            }
+            Err(error) => {
+                if known.is_none() {
+                    self.kernel().tables.remove_interface(ifindex)?;
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Sees to it that the program of this build is attached to the interface of a slot that has an owner already.
@@ -83,9 +102,9 @@ impl Dataplane {
     ///
     /// [`DataplaneError::Link`], for example where the interface is gone.
     pub async fn keep(&self, status: &SlotStatus) -> Result<(), DataplaneError> {
-        let name = links::name_of(status.ifindex)
-            .ok_or_else(|| links::LinkFailure::Vanished(format!("number {}", status.ifindex)))?;
-        self.attach(object::INGRESS, &name, status.ifindex)?;
+        let name = name_of(status.ifindex).map_err(host(format!("asking for interface {}", status.ifindex)))?;
+        let name = name.ok_or_else(|| links::LinkFailure::Vanished(format!("number {}", status.ifindex)))?;
+        self.hang(&name, status.ifindex)?;
         Ok(())
     }
 
@@ -112,13 +131,26 @@ impl Dataplane {
 
     /// Forgets interfaces that are gone; those that led to a slot are reported by [`Dataplane::status`] until the
     /// slot is released.
-    pub(super) async fn forget_vanished(&self) -> Result<(), DataplaneError> {
+    pub(super) fn forget_vanished(&self) -> Result<(), DataplaneError> {
         let interfaces = self.kernel().tables.interfaces()?;
         for (ifindex, value) in interfaces {
-            if slot_of(value) == NOBODY && links::name_of(ifindex).is_none() {
+            // A question that the kernel doesn't answer says nothing about the interface.
+            if slot_of(value) == NOBODY && matches!(name_of(ifindex), Ok(None)) {
                 links::detach(&self.names.layout(), ifindex, None);
                 self.kernel().tables.remove_interface(ifindex)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Closes the slot behind an interface that is gone, at once: another may get its index.
+    pub(super) fn close_vanished(&self, ifindex: u32) -> Result<(), DataplaneError> {
+        let kernel = self.kernel();
+        let gone = kernel.tables.interfaces()?.into_iter().find(|(index, _)| *index == ifindex);
+        if let Some((_, value)) = gone
+            && slot_of(value) != NOBODY
+        {
+            self.store_options(&kernel, slot_of(value), OptionsWord::CLOSED);
         }
         Ok(())
     }

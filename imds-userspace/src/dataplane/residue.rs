@@ -6,10 +6,12 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 
 use aya::maps::{HashMap, Map, MapData};
+use imds_common::slot::MADE_CLSACT;
 use rustix::mount::{MountFlags, mount};
 
+use super::interface::name_of;
 use super::names::{BPF_FS, Names};
-use super::{DataplaneError, MADE_CLSACT, host, links, namespace, netlink};
+use super::{DataplaneError, host, links, namespace, netlink};
 
 /// Mounts the BPF file system where no distribution has.
 pub(super) fn mount_bpf_fs() -> io::Result<()> {
@@ -54,7 +56,7 @@ pub(super) async fn remove(names: &Names) -> Result<Vec<String>, DataplaneError>
     let mut failure = None;
     for layout in layouts(names) {
         for (ifindex, value) in interfaces(&layout) {
-            let name = links::name_of(ifindex);
+            let name = name_of(ifindex).ok().flatten();
             links::detach(&layout, ifindex, name.as_deref());
             if value & MADE_CLSACT != 0 && name.is_some() {
                 failure = failure.or(netlink::delete_idle_clsact(&netlink, ifindex).await.err().map(Into::into));

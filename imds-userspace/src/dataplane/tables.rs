@@ -42,6 +42,20 @@ pub(super) struct Table {
     flags: u32,
 }
 
+/// Interfaces on record for each slot: one that leads to it, and closed ones whose instance was deleted.
+const INTERFACES_PER_SLOT: u32 = 4;
+
+impl Table {
+    /// How many entries it has where there are so many slots.
+    pub(super) fn entries(&self, slots: u32) -> u32 {
+        match (self.by_slot, self.kind) {
+            (true, TYPE_HASH) => slots * INTERFACES_PER_SLOT,
+            (true, _) => slots,
+            (false, _) => self.entries,
+        }
+    }
+}
+
 const fn by_slot(name: &'static str, kind: u32, value_size: usize, flags: u32) -> Table {
     Table { name, kind, value_size, entries: 0, by_slot: true, flags }
 }
@@ -89,8 +103,7 @@ pub(super) fn check_pins(pins: &Path, slots: u32) -> Result<(), ShapeError> {
         if !path.exists() {
             continue;
         }
-        let entries = if table.by_slot { slots } else { table.entries };
-        let expected = shape(table.kind, 4, table.value_size, entries, table.flags);
+        let expected = shape(table.kind, 4, table.value_size, table.entries(slots), table.flags);
         let found = match MapInfo::from_pin(&path) {
             Ok(info) => shape(
                 info.map_type().map_or(0, |kind| kind as u32),

@@ -15,7 +15,7 @@ use crate::registry::directory::Directory;
 
 /// How much of what a client still sends is read after the last answer: unread bytes would turn the close into a reset
 /// that kills the answer on its way. In bytes.
-const LINGER_MAX: usize = 64 * 1024;
+const LINGER_MAX: usize = 1024 * 1024;
 
 /// How much room an answer's head takes, in bytes; a redirect may need more.
 const HEAD_SIZE: usize = 512;

@@ -15,7 +15,7 @@ use stage::Stage;
 /// Plays every step and prints a line for each. Fails if one does; leaves nothing behind unless it is to `keep` all.
 #[must_use]
 pub fn run(keep: bool) -> ExitCode {
-    environment::require_root();
+    environment::require();
     println!("Setting up a daemon and three guests:");
     let mut stage = Stage::set_up();
     stage.describe();

@@ -40,6 +40,7 @@ pub(crate) async fn run(arguments: &Arguments, config: &Config) -> anyhow::Resul
     let store = Store::open(&arguments.state_dir)?;
     let names = Names::new(run_dir.path());
     let dataplane = Arc::new(Dataplane::start(&names, arguments.attach.into(), config.max_slots.get()).await?);
+    dataplane.watch()?;
     dataplane.refresh_dates(date::http_date)?;
     let (keys, current) = dataplane.keys()?;
     let slots = dataplane.slots();

@@ -1,0 +1,33 @@
+//! Interfaces that go away: their slots are closed at once, since another interface may get the same index.
+
+use std::sync::{Arc, Weak};
+
+use futures_util::StreamExt;
+use rtnetlink::packet_core::NetlinkPayload;
+use rtnetlink::packet_route::RouteNetlinkMessage;
+use rtnetlink::{MulticastGroup, new_multicast_connection};
+
+use super::{Dataplane, DataplaneError, host};
+
+/// Watches as long as `dataplane` lives.
+///
+/// # Errors
+///
+/// [`DataplaneError::Host`] if the kernel doesn't tell of links.
+pub(super) fn watch(dataplane: &Arc<Dataplane>) -> Result<(), DataplaneError> {
+    let (connection, _, mut messages) =
+        new_multicast_connection(&[MulticastGroup::Link]).map_err(host("listening for links"))?;
+    tokio::spawn(connection);
+    let dataplane: Weak<Dataplane> = Arc::downgrade(dataplane);
+    tokio::spawn(async move {
+        while let Some((message, _)) = messages.next().await {
+            let Some(dataplane) = dataplane.upgrade() else { return };
+            if let NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelLink(link)) = message.payload
+                && let Err(error) = dataplane.close_vanished(link.header.index)
+            {
+                tracing::error!(%error, index = link.header.index, "the slot of a vanished interface isn't closed");
+            }
+        }
+    });
+    Ok(())
+}
