@@ -51,7 +51,7 @@ table! {
 table! {
     /// What instances get that are created without a value of their own.
     DefaultsTable {
-        /// Availability zone; the region is this without its last letter.
+        /// Availability zone; the region is this without the letters at its end.
         availability_zone: AvailabilityZone = AvailabilityZone::default(),
         /// Account: twelve digits.
         account_id: AccountId = AccountId::default(),

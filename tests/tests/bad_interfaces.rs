@@ -71,6 +71,27 @@ fn that_are_taken() {
     assert_eq!(second.get("/latest/meta-data/instance-id", None).text(), id);
 }
 
+/// Two daemons on one interface would be two judges: the later one would open what the first one requires.
+#[test]
+fn that_belong_to_another_daemon() {
+    let (first, second) = (Host::start(), Host::start());
+    let guest = Guest::on_veth(ADDRESS);
+    let id = first.create(guest.interface(), &["--metadata-options", "HttpTokens=required"]);
+    let words = [guest.interface(), "another imdsd", "imdsd detach"];
+    assert_refused(&second, &["--interface", guest.interface()], 5, &words);
+    assert_eq!(guest.get("/latest/meta-data/instance-id", None).status, 401);
+    // The daemons' own service links, and those of other tests' daemons.
+    let links = std::fs::read_dir("/sys/class/net").expect("sysfs is there").flatten();
+    let own: Vec<_> = links.filter_map(|link| link.file_name().into_string().ok()).collect();
+    let own: Vec<_> = own.iter().filter(|name| name.starts_with("imds")).collect();
+    assert!(own.len() >= 2, "{own:?}");
+    for link in own {
+        assert_refused(&second, &["--interface", link], 5, &[link]);
+    }
+    let token = guest.token();
+    assert_eq!(guest.get("/latest/meta-data/instance-id", Some(&token)).text(), id, "the first one serves on");
+}
+
 #[test]
 fn one_of_several_spoils_the_whole_instance() {
     let host = Host::start();

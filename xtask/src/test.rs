@@ -22,7 +22,7 @@ pub(crate) fn run(workspace: &Workspace, core: Core, in_virtual_machines: bool) 
     let objects = build::run(workspace, core, &[Profile::Debug, Profile::Release])?;
     let object = objects.first().context("no object was built")?;
 
-    let mut suites = vec![("unit", unit(workspace, object)), ("black-box", black_box(workspace, object))];
+    let mut suites = vec![("unit", unit(workspace, object)), ("black-box", black_box(workspace))];
     if in_virtual_machines {
         suites.push(("virtual machines", vm_test::run(workspace, core, &[Series::V6_1, Series::V6_12])));
     }
@@ -70,7 +70,7 @@ fn unit(workspace: &Workspace, object: &Path) -> Result<usize> {
     run_counted(&mut cargo)
 }
 
-fn black_box(workspace: &Workspace, object: &Path) -> Result<usize> {
+fn black_box(workspace: &Workspace) -> Result<usize> {
     let mut cargo = workspace.cargo();
     cargo
         .args([
@@ -83,7 +83,6 @@ fn black_box(workspace: &Workspace, object: &Path) -> Result<usize> {
             "--test-threads",
             BLACK_BOX_THREADS,
         ])
-        .env(build::OBJECT_VARIABLE, object)
         .envs(black_box_environment(workspace));
     run_counted(&mut cargo)
 }

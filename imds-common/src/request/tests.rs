@@ -315,6 +315,7 @@ fn close_is_an_element_of_the_connection_field() {
         ("Close", true),
         (" close ", true),
         ("close\t", true),
+        ("close  ", true),
         ("keep-alive, close", true),
         ("close,keep-alive", true),
         ("close , keep-alive", true),

@@ -67,7 +67,8 @@ Examples:
 
 /// Below `options show`.
 pub(super) const OPTIONS_SHOW: &str = "\
-State is `applied` when every interface of the instance has the options, `pending` until then.
+State is `applied` while every interface of the instance that is there has the options, else `pending`.
+One that comes back has them before its first packet.
 
 Examples:
   imdsctl options show i-0123456789abcdef0";
@@ -75,6 +76,7 @@ Examples:
 /// Below `options set`.
 pub(super) const OPTIONS_SET: &str = "\
 It returns when the kernel has the options; one that is left out keeps its value.
+What needs HttpEndpoint is refused for an instance that has it disabled; --all sets it there too.
 
 Examples:
   imdsctl options set i-0123456789abcdef0 --http-tokens required --http-put-response-hop-limit 2

@@ -9,7 +9,7 @@ use super::arguments::{Arguments, CreateArguments, InstanceCommand, OptionsComma
 use super::error::Error;
 use super::output::Format;
 use super::{credentials, metadata_options, tags, user_data};
-use crate::control::protocol::{Command, CreateInstance};
+use crate::control::protocol::{Command, CreateInstance, EncodedUserData};
 
 /// One run of `imdsctl`.
 #[derive(Debug)]
@@ -116,7 +116,7 @@ fn creation(
         iam_role: arguments.iam_role,
         credentials,
         tags,
-        user_data,
+        user_data: user_data.map(EncodedUserData),
         metadata_options: metadata_options.unwrap_or_default(),
     })
 }

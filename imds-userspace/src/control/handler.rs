@@ -33,6 +33,9 @@ fn kind(error: &RegistryError) -> FailureKind {
         RegistryError::NoSlot(_) | RegistryError::Interface(_) | RegistryError::Dataplane(_) => {
             FailureKind::Unsupported
         }
-        RegistryError::Store(_) | RegistryError::NotReleased { .. } | RegistryError::Random(_) => FailureKind::Internal,
+        RegistryError::Lookup { .. }
+        | RegistryError::Store(_)
+        | RegistryError::NotReleased { .. }
+        | RegistryError::Random(_) => FailureKind::Internal,
     }
 }

@@ -4,6 +4,7 @@
 //! also what `imdsctl --output json` prints, so fields are only ever added.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,7 @@ pub const USER_DATA_MAX: usize = 16 * 1024;
 
 /// A request.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Request {
     /// [`VERSION`] of the sender.
     pub version: u32,
@@ -116,6 +118,7 @@ pub enum Payload {
 
 /// What an instance is created from. What is left out gets a default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct CreateInstance {
     /// Host-side interfaces, the first one being the primary. At least one.
     pub interfaces: Vec<String>,
@@ -139,10 +142,21 @@ pub struct CreateInstance {
     pub credentials: Option<Credentials>,
     /// Tags by key.
     pub tags: BTreeMap<String, String>,
-    /// User data in base64.
-    pub user_data: Option<String>,
+    /// User data, if any.
+    pub user_data: Option<EncodedUserData>,
     /// Options that differ from EC2's defaults.
     pub metadata_options: OptionChanges,
+}
+
+/// User data in base64: a secret.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EncodedUserData(pub String);
+
+impl fmt::Debug for EncodedUserData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EncodedUserData").finish_non_exhaustive()
+    }
 }
 
 /// Options to change, under EC2's names; what is left out keeps its value (or has its default, at create).
@@ -226,9 +240,9 @@ pub struct InterfaceView {
     pub name: String,
     /// Its index, or nothing while it isn't there.
     pub ifindex: Option<u32>,
-    /// Its slot in the kernel's tables.
+    /// Its slot in the kernel's tables; 0 while it is absent.
     pub slot: u16,
-    /// Whether the kernel enforces on it now: `enforced`, or `absent` while the interface isn't there.
+    /// Whether the kernel enforces on it now: `enforced`, or `absent` while the interface isn't there or is refused.
     pub status: String,
 }
 
@@ -236,7 +250,7 @@ pub struct InterfaceView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct OptionsView {
-    /// `pending` until every interface has them, then `applied`.
+    /// `applied` while every interface that is there has them, else `pending`.
     pub state: String,
     /// `optional` or `required`
     pub http_tokens: String,
@@ -280,3 +294,6 @@ pub struct InstanceStats {
     /// What the daemon itself refused, by name: `refused-…`. Every name is there.
     pub daemon: BTreeMap<String, u64>,
 }
+
+#[cfg(test)]
+mod tests;

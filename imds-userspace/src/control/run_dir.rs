@@ -55,6 +55,14 @@ pub enum RunDirError {
 pub struct RunDir {
     path: PathBuf,
     lock: File,
+    /// What was missing before it was taken.
+    made: Made,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Made {
+    directory: bool,
+    lock: bool,
 }
 
 impl RunDir {
@@ -64,11 +72,13 @@ impl RunDir {
     ///
     /// [`RunDirError`], [`RunDirError::InUse`] while a daemon has it.
     pub fn take(path: &Path) -> Result<Self, RunDirError> {
+        let directory = !path.exists();
         let path = private_directory::ensure(path)?;
         if path.as_os_str().len() + 1 + SOCKET.len() > SOCKET_PATH_MAX {
             return Err(RunDirError::TooLong { path });
         }
         let file = path.join(LOCK);
+        let made = Made { directory, lock: !file.exists() };
         let failed = |source| RunDirError::File { path: file.clone(), source };
         loop {
             let mut lock = open_lock(&file).map_err(failed)?;
@@ -82,7 +92,7 @@ impl RunDir {
                 continue;
             }
             write_owner(&mut lock).map_err(failed)?;
-            return Ok(Self { path, lock });
+            return Ok(Self { path, lock, made });
         }
     }
 
@@ -124,17 +134,35 @@ impl RunDir {
     ///
     /// [`RunDirError::File`]
     pub fn remove(self) -> Result<(), RunDirError> {
-        let Self { path, lock } = &self;
+        let Self { path, lock, made: _ } = &self;
         self.remove_socket()?;
         let file = path.join(LOCK);
         remove(&file).map_err(|source| RunDirError::File { path: file, source })?;
         let _ = lock;
-        match fs::remove_dir(path) {
-            Err(source) if source.kind() != io::ErrorKind::DirectoryNotEmpty => {
-                Err(RunDirError::File { path: path.clone(), source })
-            }
-            _ => Ok(()),
+        remove_empty(path)
+    }
+
+    /// Removes what [`RunDir::take`] made, for a start that comes to nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`RunDirError::File`]
+    pub fn abandon(self) -> Result<(), RunDirError> {
+        let file = self.path.join(LOCK);
+        if self.made.lock {
+            remove(&file).map_err(|source| RunDirError::File { path: file, source })?;
         }
+        if self.made.directory { remove_empty(&self.path) } else { Ok(()) }
+    }
+}
+
+/// Removes a directory, unless something is in it.
+fn remove_empty(path: &Path) -> Result<(), RunDirError> {
+    match fs::remove_dir(path) {
+        Err(source) if source.kind() != io::ErrorKind::DirectoryNotEmpty => {
+            Err(RunDirError::File { path: path.to_owned(), source })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -223,6 +251,20 @@ mod tests {
         fs::write(path.join("other"), "").expect("scratch");
         run_dir.remove().expect("removed");
         assert_eq!(fs::read_dir(&path).expect("kept").count(), 1);
+    }
+
+    #[test]
+    fn a_start_that_comes_to_nothing_leaves_what_was_there() {
+        let scratch = tempfile::tempdir().expect("scratch directory");
+        let path = scratch.path().join("run");
+        RunDir::take(&path).expect("free").abandon().expect("removed");
+        assert!(!path.exists());
+        fs::create_dir(&path).expect("scratch");
+        RunDir::take(&path).expect("free").abandon().expect("removed");
+        assert_eq!(fs::read_dir(&path).expect("kept").count(), 0);
+        drop(RunDir::take(&path).expect("free"));
+        RunDir::take(&path).expect("free").abandon().expect("nothing is new");
+        assert!(path.join(LOCK).exists());
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub struct Instance {
     pub image_id: String,
     /// For example `t3.micro`.
     pub instance_type: String,
-    /// For example `us-east-1a`; the region is this without its last letter.
+    /// For example `us-east-1a`; the region is this without the letters at its end.
     pub availability_zone: String,
     /// The instance's own address.
     pub private_ip: Ipv4Addr,

@@ -26,22 +26,26 @@ impl<K: Kernel> Registry<K> {
         let draft = Draft::new(request, &self.settings.defaults)?;
         let mut state = self.state.lock().await;
         if let Some(record) = state.records.get(&draft.instance.instance_id) {
-            let same = draft.made(record, self.user_data(record).await?.as_deref());
+            let same = draft.made(request, record, self.user_data(record).await?.as_deref());
             return if same { self.view(record) } else { Err(RegistryError::OtherContent(draft.instance.instance_id)) };
         }
         let interfaces = self.find_all(&state, &draft.interfaces).await?;
-        let slots = self.choose_slots(&mut state, interfaces.len())?;
+        let slots = self.choose_slots(&state, interfaces.len())?;
         let user_data = draft.user_data.clone();
         let mut record = record(draft, &interfaces[0])?;
         self.occupy_all(&mut record, &interfaces, &slots, user_data.as_deref()).await?;
-        let (written, next_slot) = (record.clone(), state.slots.next());
+        let after = slots.iter().fold(state.slots.clone(), |free, &slot| free.after(slot));
+        let (written, next_slot) = (record.clone(), after.next());
         if let Err(error) = self.write(move |store| store.insert(&written, user_data.as_deref(), next_slot)).await {
             record.slots().for_each(|slot| self.vacate_after(slot, &error));
             return Err(error.into());
         }
+        state.slots = after;
         let id = record.instance.instance_id.clone();
-        tracing::info!(instance = id, slots = ?slots, "created");
-        self.view(state.records.entry(id).or_insert(record))
+        // Known before it is logged: nothing of a log keeps what is stored from being served.
+        let record = state.records.entry(id).or_insert(record);
+        tracing::info!(instance = record.instance.instance_id, ?slots, "created");
+        self.view(record)
     }
 
     /// Looks all interfaces up; none is another instance's, by name or by index.
@@ -69,14 +73,16 @@ impl<K: Kernel> Registry<K> {
         Ok(found)
     }
 
-    fn choose_slots(&self, state: &mut State, count: usize) -> Result<Vec<u16>, RegistryError> {
+    fn choose_slots(&self, state: &State, count: usize) -> Result<Vec<u16>, RegistryError> {
         let recorded = state.records.values().flat_map(Record::slots);
         let in_kernel = self.kernel.status()?.into_iter().map(|status| status.slot);
         let mut taken: BTreeSet<u16> = recorded.chain(in_kernel).collect();
+        let mut free = state.slots.clone();
         let mut slots = Vec::with_capacity(count);
         for _ in 0..count {
-            let slot = state.slots.take(&taken).ok_or(RegistryError::NoSlot(state.slots.capacity()))?;
+            let slot = free.free(&taken).ok_or(RegistryError::NoSlot(free.capacity()))?;
             taken.insert(slot);
+            free = free.after(slot);
             slots.push(slot);
         }
         Ok(slots)

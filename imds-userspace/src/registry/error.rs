@@ -1,5 +1,7 @@
 //! Why the registry refuses or fails.
 
+use std::io;
+
 use thiserror::Error;
 
 use super::draft::DraftError;
@@ -54,6 +56,16 @@ pub enum RegistryError {
     /// An interface can't carry an instance.
     #[error(transparent)]
     Interface(#[from] InterfaceError),
+    /// The kernel doesn't say whether an interface is there.
+    #[error(
+        "interface \"{interface}\" can't be looked up ({source}); nothing is known of it until a later try succeeds"
+    )]
+    Lookup {
+        /// The interface.
+        interface: String,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// The kernel's side.
     #[error(transparent)]
     Dataplane(Box<DataplaneError>),

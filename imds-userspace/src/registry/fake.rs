@@ -1,7 +1,8 @@
 //! A kernel's side in memory, for tests of everything above it.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use imds_common::counters::{COUNTERS, Counter, SlotCounters};
@@ -40,6 +41,8 @@ pub(crate) struct FakeKernel {
     prepared: Mutex<BTreeMap<u16, (u16, u64)>>,
     kernel_counters: Mutex<BTreeMap<u16, SlotCounters>>,
     service_counters: Mutex<BTreeMap<u16, SlotCounter>>,
+    /// Whether lookups fail, as without file descriptors.
+    pub(crate) unsure: AtomicBool,
     /// The name of an interface that `assign` and `keep` refuse.
     pub(crate) broken: Mutex<Option<String>>,
     /// What was done, a word each.
@@ -99,12 +102,16 @@ impl FakeKernel {
 }
 
 impl Kernel for FakeKernel {
-    fn index_of(&self, name: &str) -> Option<u32> {
-        self.links.lock().expect("not poisoned").get(name).copied()
+    fn index_of(&self, name: &str) -> io::Result<Option<u32>> {
+        if self.unsure.load(Ordering::Relaxed) {
+            return Err(rustix::io::Errno::MFILE.into());
+        }
+        Ok(self.links.lock().expect("not poisoned").get(name).copied())
     }
 
     async fn find(&self, name: &str) -> Result<Interface, InterfaceError> {
-        let index = self.index_of(name).ok_or_else(|| InterfaceError::Missing { name: name.to_owned() })?;
+        let index = self.links.lock().expect("not poisoned").get(name).copied();
+        let index = index.ok_or_else(|| InterfaceError::Missing { name: name.to_owned() })?;
         if name == "lo" {
             return Err(InterfaceError::Unsuitable { name: name.to_owned(), what: "the loopback interface" });
         }

@@ -1,20 +1,24 @@
 //! What the registry needs of the kernel's side.
 
 use std::future::Future;
+use std::io;
 
 use imds_common::counters::SlotCounters;
 use imds_common::options::OptionsWord;
-use rustix::net::netdevice::name_to_index;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
 use crate::dataplane::counters::SlotCounter;
-use crate::dataplane::interface::{Interface, InterfaceError};
+use crate::dataplane::interface::{self, Interface, InterfaceError};
 use crate::dataplane::{Dataplane, DataplaneError, SlotStatus};
 
 /// The kernel's side, as [`Dataplane`] is it.
 pub trait Kernel: Send + Sync + 'static {
-    /// The index of an interface of this name, whatever its kind; cheap enough to be asked every second.
-    fn index_of(&self, name: &str) -> Option<u32>;
+    /// The index of an interface of this name, whatever its kind, `None` only where there surely is none; cheap enough
+    /// to be asked every second.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's, which say nothing of the interface.
+    fn index_of(&self, name: &str) -> io::Result<Option<u32>>;
 
     /// Looks an interface up and checks that its ingress carries a guest's packets.
     fn find(&self, name: &str) -> impl Future<Output = Result<Interface, InterfaceError>> + Send;
@@ -66,10 +70,8 @@ pub trait Kernel: Send + Sync + 'static {
 }
 
 impl Kernel for Dataplane {
-    fn index_of(&self, name: &str) -> Option<u32> {
-        // Any socket of this network namespace takes the question.
-        let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None).ok()?;
-        name_to_index(socket, name).ok()
+    fn index_of(&self, name: &str) -> io::Result<Option<u32>> {
+        interface::index_of(name)
     }
 
     async fn find(&self, name: &str) -> Result<Interface, InterfaceError> {

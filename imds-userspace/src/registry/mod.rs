@@ -43,7 +43,7 @@ use self::directory::Directory;
 use self::draft::Defaults;
 use self::error::RegistryError;
 use self::kernel::Kernel;
-use self::options::Changes;
+use self::options::{Changes, Scope};
 use self::plan::Owner;
 use self::record::Record;
 use self::slots::Slots;
@@ -166,30 +166,31 @@ impl<K: Kernel> Registry<K> {
         let changes = Changes::parse(changes).map_err(draft::DraftError::from)?;
         let mut state = self.state.lock().await;
         let state = &mut *state;
-        let current: Vec<&Record> = match instance_id {
-            Some(id) => vec![state.record(id)?],
-            None => state.records.values().collect(),
+        let (scope, current): (_, Vec<&Record>) = match instance_id {
+            Some(id) => (Scope::One, vec![state.record(id)?]),
+            None => (Scope::All, state.records.values().collect()),
         };
         let mut transitions = Vec::with_capacity(current.len());
         for record in current {
             let refused = |source| RegistryError::Options { instance_id: record.instance.instance_id.clone(), source };
-            let options = changes.apply(&record.options, &record.instance.tags).map_err(refused)?;
+            let options = changes.apply(&record.options, &record.instance.tags, scope).map_err(refused)?;
             let rendered = options.instance_metadata_tags != record.options.instance_metadata_tags;
             let user_data = if rendered { self.user_data(record).await? } else { None };
             transitions.push(Transition { user_data, old: record.options, new: Record { options, ..record.clone() } });
         }
         for Transition { user_data, old, new } in &transitions {
-            self.enforce(new, user_data.as_deref(), &options::strictest(old, &new.options));
+            self.enforce(new.slots(), new, user_data.as_deref(), &options::strictest(old, &new.options));
         }
         let (records, next_slot) = (transitions.iter().map(|t| t.new.clone()).collect::<Vec<_>>(), state.slots.next());
         let written = self.write(move |store| store.update(&records, next_slot)).await;
         for Transition { user_data, old, new } in &transitions {
-            self.enforce(new, user_data.as_deref(), if written.is_ok() { &new.options } else { old });
+            let options = if written.is_ok() { &new.options } else { old };
+            self.enforce(new.slots(), new, user_data.as_deref(), options);
         }
         written?;
         let ids: Vec<_> = transitions.iter().map(|change| change.new.instance.instance_id.clone()).collect();
-        tracing::info!(instances = ?ids, "options set");
         state.records.extend(transitions.into_iter().map(|t| (t.new.instance.instance_id.clone(), t.new)));
+        tracing::info!(instances = ?ids, "options set");
         self.views(ids.iter().filter_map(|id| state.records.get(id)))
     }
 
@@ -213,6 +214,12 @@ impl<K: Kernel> Registry<K> {
             totals.add(&self.kernel.kernel_counters(slot)?, &self.kernel.service_counters(slot).read());
         }
         Ok(totals.stats(&record.instance.instance_id))
+    }
+
+    /// The index of an interface, `None` only where there surely is none.
+    fn index_of(&self, interface: &str) -> Result<Option<u32>, RegistryError> {
+        let unknown = |source| RegistryError::Lookup { interface: interface.to_owned(), source };
+        self.kernel.index_of(interface).map_err(unknown)
     }
 
     /// The word that a slot with these options has.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use imds_common::options::{HopLimit, HttpTokens, MetadataOptions, OptionsWord, Switch};
+use imds_common::options::{HopLimit, HttpTokens, MetadataOptions, Switch};
 use thiserror::Error;
 
 use crate::control::protocol::{OptionChanges, OptionsView};
@@ -57,6 +57,15 @@ pub struct Changes {
     tags: Option<Switch>,
 }
 
+/// Whose options a request names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// One instance's.
+    One,
+    /// Those of all instances, whatever they are: one without its endpoint keeps no other from being changed.
+    All,
+}
+
 impl Changes {
     /// Reads each value.
     ///
@@ -95,15 +104,17 @@ impl Changes {
     ///
     /// # Errors
     ///
-    /// [`OptionsError::EndpointDisabled`] when the result has no endpoint but an option that needs one was set;
-    /// [`OptionsError::TagKey`] when the result shows tags and one of `tags` can't be shown.
+    /// [`OptionsError::EndpointDisabled`] when the result has no endpoint but an option that needs one was set, if that
+    /// was asked for one instance, or the same changes disable the endpoint; [`OptionsError::TagKey`] when the result
+    /// shows tags and one of `tags` can't be shown.
     pub fn apply(
         &self,
         current: &MetadataOptions,
         tags: &BTreeMap<String, String>,
+        scope: Scope,
     ) -> Result<MetadataOptions, OptionsError> {
         let next = self.replace(current);
-        if !next.http_endpoint.is_enabled() {
+        if !next.http_endpoint.is_enabled() && (scope == Scope::One || self.endpoint.is_some()) {
             let needy = [
                 ("HttpTokens", self.tokens.is_some()),
                 ("HttpPutResponseHopLimit", self.hop_limit.is_some()),
@@ -120,7 +131,9 @@ impl Changes {
         }
     }
 
-    fn replace(&self, current: &MetadataOptions) -> MetadataOptions {
+    /// The options after the changes, whatever they are together.
+    #[must_use]
+    pub fn replace(&self, current: &MetadataOptions) -> MetadataOptions {
         MetadataOptions {
             http_tokens: self.tokens.unwrap_or(current.http_tokens),
             http_put_response_hop_limit: self.hop_limit.unwrap_or(current.http_put_response_hop_limit),
@@ -166,16 +179,11 @@ pub fn strictest(a: &MetadataOptions, b: &MetadataOptions) -> MetadataOptions {
     }
 }
 
-/// Options as replies show them; `in_kernel` are the words of the instance's slots, `word` what each should be.
+/// Options as replies show them; `applied` says whether every interface that is there has them.
 #[must_use]
-pub fn view(
-    options: &MetadataOptions,
-    word: OptionsWord,
-    mut in_kernel: impl Iterator<Item = OptionsWord>,
-) -> OptionsView {
-    let state = if in_kernel.all(|there| there == word) { "applied" } else { "pending" };
+pub fn view(options: &MetadataOptions, applied: bool) -> OptionsView {
     OptionsView {
-        state: state.to_owned(),
+        state: if applied { "applied" } else { "pending" }.to_owned(),
         http_tokens: options.http_tokens.as_str().to_owned(),
         http_put_response_hop_limit: options.http_put_response_hop_limit.get(),
         http_endpoint: options.http_endpoint.as_str().to_owned(),

@@ -47,6 +47,8 @@ pub enum Action {
     SetOptions {
         /// Whose it is.
         owner: Owner,
+        /// The slot.
+        slot: u16,
     },
     /// Go on with a slot.
     Keep {
@@ -74,12 +76,7 @@ pub enum Action {
 /// `statuses` is what the kernel has, `present` the index of each interface that is there, `slots` where the next free
 /// slot is looked for.
 #[must_use]
-pub fn plan(
-    wanted: &[Wanted],
-    statuses: &[SlotStatus],
-    present: &BTreeMap<String, u32>,
-    slots: &mut Slots,
-) -> Vec<Action> {
+pub fn plan(wanted: &[Wanted], statuses: &[SlotStatus], present: &BTreeMap<String, u32>, slots: &Slots) -> Vec<Action> {
     // A second interface that leads to the same slot proves that nobody owns it.
     let mut found: BTreeMap<u16, Option<&SlotStatus>> = BTreeMap::new();
     for status in statuses {
@@ -106,7 +103,7 @@ pub fn plan(
                 kept.insert(status.slot);
                 led.insert(index);
                 if status.options != *options {
-                    keeps.push(Action::SetOptions { owner: owner.clone() });
+                    keeps.push(Action::SetOptions { owner: owner.clone(), slot: status.slot });
                 }
                 keeps.push(Action::Keep { owner: owner.clone(), status: *status });
             }
@@ -125,7 +122,7 @@ pub fn plan(
     let (homeless, late): (Vec<_>, Vec<_>) = homeless.into_iter().partition(|(_, index)| led.insert(*index));
     absent.extend(late.into_iter().map(|(owner, _)| Action::Absent { owner: owner.clone() }));
     let assigns = homeless.into_iter().map(|(owner, _)| {
-        let slot = slots.take(&given);
+        let slot = slots.free(&given);
         given.extend(slot);
         Action::Assign { owner: owner.clone(), slot }
     });
@@ -162,7 +159,7 @@ mod tests {
 
     fn run(wanted: &[Wanted], statuses: &[SlotStatus], present: &[(&str, u32)]) -> Vec<Action> {
         let present = present.iter().map(|&(name, index)| (name.to_owned(), index)).collect();
-        plan(wanted, statuses, &present, &mut Slots::new(4, 1))
+        plan(wanted, statuses, &present, &Slots::new(4, 1))
     }
 
     #[test]
@@ -178,7 +175,7 @@ mod tests {
         let wanted = Wanted { options: word(HttpTokens::Required), ..wanted("a", Some(a)) };
         assert_eq!(
             run(&[wanted], &[status(a)], &[("a", 10)]),
-            [Action::SetOptions { owner: owner("a") }, Action::Keep { owner: owner("a"), status: status(a) }]
+            [Action::SetOptions { owner: owner("a"), slot: 1 }, Action::Keep { owner: owner("a"), status: status(a) }]
         );
     }
 

@@ -15,19 +15,20 @@ impl<K: Kernel> Registry<K> {
     ///
     /// # Errors
     ///
-    /// The kernel's when it doesn't tell its state; then nothing was done.
+    /// The kernel's when it doesn't tell its state or whether an interface is there; then nothing was done.
     pub async fn reconcile(&self) -> Result<(), RegistryError> {
         let mut state = self.state.lock().await;
         let statuses = self.kernel.status()?;
         let wanted: Vec<Wanted> = state.records.values().flat_map(|record| self.wanted(record)).collect();
-        let present =
-            wanted.iter().filter_map(|wanted| Some((wanted.name.clone(), self.kernel.index_of(&wanted.name)?)));
-        let present: BTreeMap<String, u32> = present.collect();
-        for action in plan(&wanted, &statuses, &present, &mut state.slots) {
+        let mut present = BTreeMap::new();
+        for Wanted { name, .. } in &wanted {
+            present.extend(self.index_of(name)?.map(|index| (name.clone(), index)));
+        }
+        for action in plan(&wanted, &statuses, &present, &state.slots) {
             match action {
                 Action::Release { slot, owner } => self.reclaim(&mut state, slot, owner).await,
-                Action::SetOptions { owner } => {
-                    if let Err(error) = self.mend_options(&state, &owner).await {
+                Action::SetOptions { owner, slot } => {
+                    if let Err(error) = self.mend_options(&state, &owner, slot).await {
                         tracing::error!(instance = owner.instance_id, %error, "options not set; trying again every second");
                     }
                 }
@@ -79,10 +80,10 @@ impl<K: Kernel> Registry<K> {
         Ok(self.write(move |store| store.update([&record], next_slot)).await?)
     }
 
-    async fn mend_options(&self, state: &State, owner: &Owner) -> Result<(), RegistryError> {
+    async fn mend_options(&self, state: &State, owner: &Owner, slot: u16) -> Result<(), RegistryError> {
         let record = state.record(&owner.instance_id)?;
         let user_data = self.user_data(record).await?;
-        self.enforce(record, user_data.as_deref(), &record.options);
+        self.enforce([slot], record, user_data.as_deref(), &record.options);
         Ok(())
     }
 
@@ -107,12 +108,14 @@ impl<K: Kernel> Registry<K> {
         let tree = Self::tree(record, self.user_data(record).await?.as_deref(), &record.options);
         let assignment = self.occupy(slot, &interface, record, tree).await?;
         state.set_assignment(owner, Some(assignment));
-        let (record, next_slot) = (state.record(&owner.instance_id)?.clone(), state.slots.next());
+        let slots = state.slots.after(slot);
+        let (record, next_slot) = (state.record(&owner.instance_id)?.clone(), slots.next());
         if let Err(error) = self.write(move |store| store.update([&record], next_slot)).await {
             state.set_assignment(owner, None);
             self.vacate_after(slot, &error);
             return Err(error.into());
         }
+        state.slots = slots;
         Ok(())
     }
 }

@@ -29,11 +29,17 @@ impl Slots {
     }
 
     /// The next slot that isn't `taken`, or `None` when all are.
-    pub fn take(&mut self, taken: &BTreeSet<u16>) -> Option<u16> {
+    #[must_use]
+    pub fn free(&self, taken: &BTreeSet<u16>) -> Option<u16> {
         let (low, high) = (1..self.next.min(self.count), self.next.max(1)..self.count);
-        let slot = high.chain(low).find(|slot| !taken.contains(slot))?;
-        self.next = slot + 1;
-        Some(slot)
+        high.chain(low).find(|slot| !taken.contains(slot))
+    }
+
+    /// The slots once `slot` was given: the search begins behind it. Not for one that nobody moved into, so that
+    /// failures use no slots up.
+    #[must_use]
+    pub const fn after(&self, slot: u16) -> Self {
+        Self { count: self.count, next: slot.saturating_add(1) }
     }
 }
 
@@ -46,24 +52,26 @@ mod tests {
         let mut slots = Slots::new(4, 1);
         assert_eq!(slots.capacity(), 3);
         let nobody = BTreeSet::new();
-        let given: Vec<_> = (0..5).filter_map(|_| slots.take(&nobody)).collect();
-        assert_eq!(given, [1, 2, 3, 1, 2]);
+        for expected in [1, 2, 3, 1, 2] {
+            assert_eq!(slots.free(&nobody), Some(expected));
+            assert_eq!(slots.free(&nobody), Some(expected), "not given, so not used up");
+            slots = slots.after(expected);
+        }
         assert_eq!(slots.next(), 3);
     }
 
     #[test]
     fn a_taken_slot_is_never_given_nor_is_slot_0() {
-        let mut slots = Slots::new(4, 0);
-        assert_eq!(slots.take(&BTreeSet::from([1, 3])), Some(2));
-        assert_eq!(slots.take(&BTreeSet::from([2, 3])), Some(1));
-        assert_eq!(slots.take(&BTreeSet::from([1, 2, 3])), None);
-        assert_eq!(slots.next(), 2);
+        let slots = Slots::new(4, 0);
+        assert_eq!(slots.free(&BTreeSet::from([1, 3])), Some(2));
+        assert_eq!(slots.after(2).free(&BTreeSet::from([2, 3])), Some(1));
+        assert_eq!(slots.free(&BTreeSet::from([1, 2, 3])), None);
     }
 
     #[test]
     fn a_place_from_a_larger_table_is_no_harm() {
-        assert_eq!(Slots::new(3, 900).take(&BTreeSet::from([1])), Some(2));
-        assert_eq!(Slots::new(1, 1).take(&BTreeSet::new()), None);
+        assert_eq!(Slots::new(3, 900).free(&BTreeSet::from([1])), Some(2));
+        assert_eq!(Slots::new(1, 1).free(&BTreeSet::new()), None);
         assert_eq!(Slots::new(0, 0).capacity(), 0);
     }
 }

@@ -68,12 +68,18 @@ impl<K: Kernel> Registry<K> {
         }
     }
 
-    /// Puts options in force on every slot of an instance. What gets stricter is in the daemon before it is in the
+    /// Puts options in force on `slots` of an instance. What gets stricter is in the daemon before it is in the
     /// kernel; anything else, in the kernel first. `user_data` is needed where the tags come or go.
-    pub(super) fn enforce(&self, record: &Record, user_data: Option<&[u8]>, options: &MetadataOptions) {
+    pub(super) fn enforce(
+        &self,
+        slots: impl IntoIterator<Item = u16>,
+        record: &Record,
+        user_data: Option<&[u8]>,
+        options: &MetadataOptions,
+    ) {
         let word = self.word(options);
         let mut tree = None;
-        for slot in record.slots() {
+        for slot in slots {
             let Some(served) = self.directory.get(slot) else {
                 self.kernel.set_options(slot, word);
                 continue;

@@ -1,4 +1,5 @@
 mod options;
+mod reconciler;
 
 use std::collections::BTreeMap;
 

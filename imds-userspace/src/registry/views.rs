@@ -13,7 +13,7 @@ use crate::dataplane::SlotStatus;
 
 impl<K: Kernel> Registry<K> {
     pub(super) fn view(&self, record: &Record) -> Result<InstanceView, RegistryError> {
-        Ok(self.view_of(record, &self.by_slot()?))
+        self.view_of(record, &self.by_slot()?)
     }
 
     pub(super) fn views<'a>(
@@ -21,29 +21,30 @@ impl<K: Kernel> Registry<K> {
         records: impl Iterator<Item = &'a Record>,
     ) -> Result<Vec<InstanceView>, RegistryError> {
         let statuses = self.by_slot()?;
-        Ok(records.map(|record| self.view_of(record, &statuses)).collect())
+        records.map(|record| self.view_of(record, &statuses)).collect()
     }
 
     fn by_slot(&self) -> Result<BTreeMap<u16, SlotStatus>, RegistryError> {
         Ok(self.kernel.status()?.into_iter().map(|status| (status.slot, status)).collect())
     }
 
-    fn view_of(&self, record: &Record, statuses: &BTreeMap<u16, SlotStatus>) -> InstanceView {
+    fn view_of(&self, record: &Record, statuses: &BTreeMap<u16, SlotStatus>) -> Result<InstanceView, RegistryError> {
         let status_of = |given: Assignment| statuses.get(&given.slot).filter(|status| given.owns(status));
-        let interfaces = record.interfaces.iter().map(|interface| {
-            let ifindex = self.kernel.index_of(&interface.name);
+        let word = self.word(&record.options);
+        let mut applied = true;
+        let mut interfaces = Vec::with_capacity(record.interfaces.len());
+        for interface in &record.interfaces {
+            let ifindex = self.index_of(&interface.name)?;
             let status = interface.assignment.and_then(status_of).filter(|status| Some(status.ifindex) == ifindex);
-            InterfaceView {
+            applied &= ifindex.is_none() || status.is_some_and(|status| status.options == word);
+            interfaces.push(InterfaceView {
                 name: interface.name.clone(),
                 ifindex,
-                slot: interface.assignment.map_or(NOBODY, |assignment| assignment.slot),
+                slot: status.map_or(NOBODY, |status| status.slot),
                 status: if status.is_some() { "enforced" } else { "absent" }.to_owned(),
-            }
-        });
-        let interfaces = interfaces.collect();
-        let in_kernel = record.interfaces.iter().filter_map(|interface| interface.assignment.and_then(status_of));
-        let words = in_kernel.map(|status| status.options);
-        let options = options::view(&record.options, self.word(&record.options), words);
-        InstanceView::new(&record.instance, record.user_data_bytes, interfaces, options)
+            });
+        }
+        let options = options::view(&record.options, applied);
+        Ok(InstanceView::new(&record.instance, record.user_data_bytes, interfaces, options))
     }
 }

@@ -14,10 +14,12 @@ const BOTO3_VERSION: &str = "1.44.5";
 /// Debian's own, since its package python3-venv serves no other.
 const PYTHON: &str = "/usr/bin/python3";
 
-/// Installs curl, ip, and boto3 in a virtual environment of its own; returns that environment's folder.
+/// Installs curl, wget, sysctl, ip, and boto3 in a virtual environment of its own; returns that environment's folder.
 pub(crate) fn ensure(workspace: &Workspace) -> Result<PathBuf> {
     for (program, package, why) in [
         ("curl", "curl", "the tests' first client"),
+        ("wget", "wget", "the tests' second client"),
+        ("sysctl", "procps", "the tests set up a guest that forwards with it"),
         ("ip", "iproute2", "the tests make network namespaces and links with it"),
     ] {
         if process::find(program).is_none() {

@@ -11,12 +11,12 @@ use imds_userspace::control::run_dir::RunDir;
 use imds_userspace::dataplane::Dataplane;
 use imds_userspace::dataplane::names::Names;
 use imds_userspace::metadata::date;
-use imds_userspace::registry::directory::{Directory, KeyRing};
+use imds_userspace::registry::directory::{self, Directory, KeyRing};
 use imds_userspace::registry::draft::Defaults;
 use imds_userspace::registry::store::Store;
 use imds_userspace::registry::{Registry, Settings};
 use imds_userspace::service::{self, ServiceSettings};
-use rustix::process::{Resource, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
@@ -35,9 +35,17 @@ const RECONCILE_PERIOD: Duration = Duration::from_secs(1);
 pub(crate) async fn run(arguments: &Arguments, config: &Config) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM can't be handled")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT can't be handled")?;
-    raise_file_limit();
+    raise_file_limit(config.max_slots.get());
     let run_dir = RunDir::take(&arguments.run_dir)?;
-    let store = Store::open(&arguments.state_dir)?;
+    let store = match Store::open(&arguments.state_dir) {
+        Ok(store) => store,
+        Err(error) => {
+            if let Err(error) = run_dir.abandon() {
+                tracing::warn!(%error, "the run directory of a failed start is left behind");
+            }
+            return Err(error.into());
+        }
+    };
     let names = Names::new(run_dir.path());
     let dataplane = Arc::new(Dataplane::start(&names, arguments.attach.into(), config.max_slots.get()).await?);
     dataplane.watch()?;
@@ -104,13 +112,23 @@ pub(crate) async fn run(arguments: &Arguments, config: &Config) -> anyhow::Resul
     }
 }
 
-/// Takes as many open files as the host gives: each connection of an instance is one.
-fn raise_file_limit() {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        tracing::warn!(%error, "the limit of open files stays as it is");
+/// Open files that are no connection of an instance: maps, links, the store, sockets of the daemon's own.
+const OTHER_FILES: u64 = 1_024;
+
+/// Raises the limit of open files to what every connection of every slot takes, or as far as the host lets it, so
+/// that no instance's connections leave another without.
+fn raise_file_limit(slots: u16) {
+    let wanted = u64::from(slots) * directory::CONNECTIONS as u64 + OTHER_FILES;
+    let given = getrlimit(Resource::Nofile);
+    if given.current.is_none_or(|current| current >= wanted) {
+        return;
     }
+    if setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: Some(wanted) }).is_ok() {
+        return;
+    }
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: given.maximum, maximum: given.maximum });
+    let limit = getrlimit(Resource::Nofile).current;
+    tracing::warn!(wanted, ?limit, ?raised, "fewer open files than {slots} slots can have connections");
 }
 
 /// Does something again and again; a failure is logged when it begins, and tried again.

@@ -14,7 +14,8 @@ pub(crate) fn start(config: &LogTable) {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     };
-    let log = tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(level);
+    // A line that can't be written is lost: complaining of it on the same dead stream would panic.
+    let log = tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(level).log_internal_errors(false);
     match config.format {
         LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).with_target(false).init(),
         LogFormat::Json => log.json().flatten_event(true).init(),

@@ -4,6 +4,7 @@ mod arguments;
 mod daemon;
 mod log;
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail, ensure};
@@ -25,7 +26,8 @@ fn main() -> ExitCode {
     match run(&Arguments::parse()) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("imdsd: {}", describe(&error));
+            // That it can't be written has nowhere to be said.
+            let _ = writeln!(io::stderr(), "imdsd: {}", describe(&error));
             ExitCode::FAILURE
         }
     }
@@ -43,7 +45,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             require_root()?;
             detach(arguments)?;
         }
-        Some(Command::Config { command: ConfigCommand::Default }) => print!("{}", Config::default_file()),
+        Some(Command::Config { command: ConfigCommand::Default }) => print(&Config::default_file())?,
         Some(Command::Check) => {
             require_root()?;
             check()?;
@@ -66,10 +68,9 @@ fn detach(arguments: &Arguments) -> anyhow::Result<()> {
     let path = run_dir::real_path(&arguments.run_dir);
     // Held to the end, so that no daemon starts on what is being removed.
     let taken = if path.exists() { Some(RunDir::take(&path)?) } else { None };
-    for line in runtime()?.block_on(Dataplane::detach(&Names::new(&path)))? {
-        println!("{line}");
-    }
-    Ok(taken.map_or(Ok(()), RunDir::remove)?)
+    let removed = runtime()?.block_on(Dataplane::detach(&Names::new(&path)))?;
+    taken.map_or(Ok(()), RunDir::remove)?;
+    removed.iter().try_for_each(|line| print(&format!("{line}\n")))
 }
 
 fn check() -> anyhow::Result<()> {
@@ -80,9 +81,20 @@ fn check() -> anyhow::Result<()> {
     for report in reports {
         let instructions = report.verified_instructions.map_or_else(|| "?".to_owned(), |count| count.to_string());
         let milliseconds = report.duration.as_secs_f64() * 1000.0;
-        println!("{}: {instructions} instructions verified, loaded in {milliseconds:.1} ms", report.program);
+        print(&format!("{}: {instructions} instructions verified, loaded in {milliseconds:.1} ms\n", report.program))?;
     }
     Ok(())
+}
+
+/// Writes to standard output. A reader who has gone away is no failure.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut output = io::stdout().lock();
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("standard output can't be written")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// An error with its causes, but for those that it names itself.

@@ -110,7 +110,7 @@ fn an_instance_is_created_from_everything_that_is_given() {
         iam_role: Some("web".into()),
         credentials: create.credentials.clone(),
         tags: BTreeMap::from([("Name".into(), "web".into()), ("q".into(), "a=b".into())]),
-        user_data: Some("ZGF0YQ==".into()),
+        user_data: Some(EncodedUserData("ZGF0YQ==".into())),
         metadata_options: OptionChanges {
             http_tokens: Some("required".into()),
             http_put_response_hop_limit: Some(2),

@@ -37,15 +37,19 @@ async fn options_of_all_are_set_or_of_none() {
     let host = Host::new(&[("tap1", 11), ("tap2", 12)]);
     let daemon = host.daemon().await;
     daemon.create(A, &["tap1"]).await.expect("created");
-    daemon.create(B, &["tap2"]).await.expect("created");
-    daemon.registry.set_options(Some(B), &changes(r#"{"HttpEndpoint":"disabled"}"#)).await.expect("set");
-    let required = changes(r#"{"HttpTokens":"required"}"#);
-    let refused = daemon.registry.set_options(None, &required).await.expect_err("B has no endpoint");
+    let mut tagged = request(B, &["tap2"]);
+    tagged.tags.insert("a b".to_owned(), "c".to_owned());
+    daemon.registry.create(&tagged).await.expect("created");
+    let both = changes(r#"{"HttpTokens":"required","InstanceMetadataTags":"enabled"}"#);
+    let refused = daemon.registry.set_options(None, &both).await.expect_err("B's tag can't be shown");
     assert!(matches!(&refused, RegistryError::Options { instance_id, .. } if instance_id == B), "{refused}");
     assert_eq!(daemon.registry.show(A).await.expect("there").metadata_options.http_tokens, "optional");
     assert!(!host.kernel.options(1).expect("owned").tokens_required());
 
-    daemon.registry.set_options(None, &changes(r#"{"HttpEndpoint":"enabled"}"#)).await.expect("set");
+    // An endpoint that is disabled is in nobody's way but its own.
+    let required = changes(r#"{"HttpTokens":"required"}"#);
+    daemon.registry.set_options(Some(B), &changes(r#"{"HttpEndpoint":"disabled"}"#)).await.expect("set");
+    daemon.registry.set_options(Some(B), &required).await.expect_err("B has no endpoint");
     let views = daemon.registry.set_options(None, &required).await.expect("set");
     assert_eq!(views.len(), 2);
     assert!(views.iter().all(|view| view.metadata_options.http_tokens == "required"));

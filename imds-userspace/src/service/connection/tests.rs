@@ -150,10 +150,10 @@ async fn a_connection_idles_only_so_long() {
 async fn what_a_client_still_sends_is_read_within_bounds() {
     let settings = ServiceSettings { linger_timeout: Duration::from_millis(200), ..ServiceSettings::default() };
     let client = async |mut client: DuplexStream| {
-        let head = b"PUT / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n";
+        let head = b"PUT / HTTP/1.1\r\nContent-Length: 9000000\r\n\r\n";
         client.write_all(head).await.expect("a pipe");
-        client.write_all(&[0; 60 * 1024]).await.expect("read though it is not wanted");
-        let too_much = client.write_all(&[0; 100 * 1024]).await;
+        client.write_all(&[0; 1000 * 1024]).await.expect("read though it is not wanted");
+        let too_much = client.write_all(&[0; 200 * 1024]).await;
         assert!(too_much.is_err(), "not read for ever");
         read_to_end(&mut client).await
     };
