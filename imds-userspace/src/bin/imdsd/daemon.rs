@@ -126,9 +126,11 @@ fn raise_file_limit(slots: u16) {
     if setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: Some(wanted) }).is_ok() {
         return;
     }
-    let raised = setrlimit(Resource::Nofile, Rlimit { current: given.maximum, maximum: given.maximum });
-    let limit = getrlimit(Resource::Nofile).current;
-    tracing::warn!(wanted, ?limit, ?raised, "fewer open files than {slots} slots can have connections");
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: given.maximum, ..given }) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    tracing::warn!(limit, wanted, "fewer open files than {slots} slots can have connections");
 }
 
 /// Does something again and again; a failure is logged when it begins, and tried again.
