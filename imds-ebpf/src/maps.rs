@@ -6,7 +6,7 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray};
 use imds_common::answer::{DATES, Date, KERNEL_ANSWER_MAX};
 use imds_common::counters::SlotCounters;
-use imds_common::request::KERNEL_HEAD_MAX;
+use imds_common::request::{KERNEL_HEAD_MAX, Scan};
 use imds_common::slot::{Slot, Tables};
 use imds_common::token::{KEYS, Key, Presented, TOKEN_TEXT_LENGTH};
 
@@ -59,6 +59,8 @@ pub static IMDS_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1,
 pub struct Scratch {
     /// The beginning of the payload.
     pub head: [u8; KERNEL_HEAD_MAX],
+    /// What a scan found.
+    pub scan: Scan,
     /// A token's spelling.
     pub token: [u8; TOKEN_TEXT_LENGTH],
     /// Its bytes.
