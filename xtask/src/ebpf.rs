@@ -60,7 +60,7 @@ impl<'a> Toolchain<'a> {
     fn arguments(&self, profile: Profile) -> Vec<&'static str> {
         let mut arguments = vec!["--package", "imds-ebpf", "--locked", "--target", TARGET];
         match profile {
-            Profile::Debug => arguments.extend(["--features", "trace"]),
+            Profile::Debug => {}
             Profile::Release => arguments.push("--release"),
         }
         if self.compiler.toolchain.is_some() {
@@ -82,6 +82,9 @@ impl<'a> Toolchain<'a> {
             .env("CARGO_ENCODED_RUSTFLAGS", "")
             // The verifier must find the debug object's dependencies optimised and free of panics too.
             .env("CARGO_PROFILE_DEV_OPT_LEVEL", "3")
+            .env("CARGO_PROFILE_DEV_CODEGEN_UNITS", "16")
+            .env("CARGO_PROFILE_DEV_DEBUG", "false")
+            .env("CARGO_INCREMENTAL", "0")
             .env("CARGO_PROFILE_DEV_DEBUG_ASSERTIONS", "false")
             .env("CARGO_PROFILE_DEV_OVERFLOW_CHECKS", "false")
             .env("LD_LIBRARY_PATH", &self.llvm)
