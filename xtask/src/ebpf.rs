@@ -60,7 +60,7 @@ impl<'a> Toolchain<'a> {
     fn arguments(&self, profile: Profile) -> Vec<&'static str> {
         let mut arguments = vec!["--package", "imds-ebpf", "--locked", "--target", TARGET];
         match profile {
-            Profile::Debug => {}
+            Profile::Debug => arguments.extend(["--features", "trace"]),
             Profile::Release => arguments.push("--release"),
         }
         if self.compiler.toolchain.is_some() {
