@@ -12,6 +12,8 @@
 //! | [`namespace`], [`guest`] | network namespaces, and how they hang on the host |
 //! | [`http`], [`client`], [`credentials`] | requests byte by byte; curl, wget and boto3; what boto3 finds |
 //! | [`capture`], [`packet`], [`tap`], [`tap_connection`] | packets as they came, and such as no client sends |
+//! | [`script`], [`volley`] | connections segment by segment, many side by side |
+//! | [`verdicts`] | requests, and what each mode answers them |
 //! | [`demo`] | the demo's steps |
 
 pub mod capture;
@@ -27,7 +29,10 @@ pub mod namespace;
 pub mod packet;
 pub mod process;
 pub mod reaper;
+pub mod script;
 pub mod stats;
 pub mod tap;
 pub mod tap_connection;
+pub mod verdicts;
+pub mod volley;
 pub mod wait;
