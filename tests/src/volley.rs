@@ -190,7 +190,10 @@ impl<'a> Client<'a> {
     fn take(&mut self, segment: Segment, out: &mut Out<'_>) {
         self.talk.segments.push(segment.clone());
         if segment.rst {
-            self.talk.ended = Ended::Reset;
+            // One that stands elsewhere only says that a flawed segment made no sense.
+            if self.ack.is_none_or(|ack| segment.seq == ack) {
+                self.talk.ended = Ended::Reset;
+            }
             return;
         }
         let Some(ack) = self.ack else {

@@ -1,6 +1,6 @@
 //! An instance on a tap, and connections to it whose answers are compared with what they should be.
 
-use super::{Hops, Mode, Row, assert_well_formed};
+use super::{Hops, Mode, Row, assert_well_formed, rows};
 use crate::host::Host;
 use crate::http::{TTL, request};
 use crate::packet::Segment;
@@ -48,6 +48,19 @@ impl Case {
     #[must_use]
     pub fn travelling(self, hops: Hops) -> Self {
         Self { hops, ..self }
+    }
+}
+
+/// Plays, in each mode, what `cases` makes of each row.
+#[track_caller]
+pub fn play_rows(cases: impl Fn(&Row, Mode) -> Vec<Case>) {
+    let mut arena = Arena::new();
+    let token = arena.token(21_600);
+    let rows = rows(&token);
+    for mode in Mode::ALL {
+        let cases: Vec<_> = rows.iter().flat_map(|row| cases(row, mode)).collect();
+        assert!(!cases.is_empty());
+        arena.play(mode, &cases);
     }
 }
 

@@ -8,7 +8,7 @@ mod pipelines;
 mod puts;
 mod reads;
 
-pub use arena::{Arena, Case};
+pub use arena::{Arena, Case, play_rows};
 
 use crate::http::{Answer, request};
 use crate::script::Script;
