@@ -85,12 +85,14 @@ impl Row {
     }
 
     /// A row of one GET or HEAD of the tree, well formed and without a body.
-    fn read(name: &str, bytes: impl Into<Vec<u8>>, statuses: [u16; 2]) -> Self {
+    #[must_use]
+    pub fn read(name: &str, bytes: impl Into<Vec<u8>>, statuses: [u16; 2]) -> Self {
         Self::new(name, bytes, true, statuses)
     }
 
     /// A row of one request of any other kind, with what follows it.
-    fn other(name: &str, bytes: impl Into<Vec<u8>>, statuses: [u16; 2]) -> Self {
+    #[must_use]
+    pub fn other(name: &str, bytes: impl Into<Vec<u8>>, statuses: [u16; 2]) -> Self {
         Self::new(name, bytes, false, statuses)
     }
 
