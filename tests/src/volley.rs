@@ -75,6 +75,12 @@ impl Volley {
         Self { tap, source, next_port: FIRST_PORT }
     }
 
+    /// The tap again.
+    #[must_use]
+    pub fn into_tap(self) -> Tap {
+        self.tap
+    }
+
     /// Plays the scripts, some at once, each to the end of its connection. What came, in their order.
     #[must_use]
     #[track_caller]
