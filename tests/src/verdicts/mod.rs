@@ -174,6 +174,7 @@ pub fn assert_well_formed(name: &str, answer: &Answer) {
     let date = answer.header("Date").unwrap_or_else(|| panic!("{name}: no date: {head}"));
     assert!(date.len() == 29 && date.ends_with(" GMT"), "{name}: {date}");
     assert!(answer.header("Content-Type").is_some() || answer.status == 301, "{name}: {head}");
+    assert!(answer.header("Content-Length").is_some(), "{name}: {head}");
     let refused = answer.status >= 400 && answer.status != 404;
     if refused {
         assert_eq!(answer.header("Content-Length"), Some("0"), "{name}: {head}");
