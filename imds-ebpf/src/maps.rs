@@ -54,11 +54,14 @@ pub static IMDS_DATES: Array<Date> = Array::with_max_entries(DATES, 0);
 #[map]
 pub static IMDS_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 
+/// A head is scanned by so many bytes at once. A power of two.
+pub const CHUNK: usize = 32;
+
 /// Room for one packet's work.
 #[repr(C, align(8))]
 pub struct Scratch {
-    /// The beginning of the payload.
-    pub head: [u8; KERNEL_HEAD_MAX],
+    /// The beginning of the payload, and zeros after it.
+    pub head: [u8; KERNEL_HEAD_MAX + CHUNK],
     /// What a scan found.
     pub scan: Scan,
     /// A token's spelling.
