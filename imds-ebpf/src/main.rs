@@ -7,6 +7,7 @@
 //! | `request` | reading a request's head and token |
 //! | `deliver` | IPv4 to IPv6 with the identity as source, into the namespace |
 //! | `refuse` | the kernel's own answers, and the reset of the daemon's half |
+//! | `neighbour` | ARP and neighbour discovery for the service's addresses |
 //! | `reply` | the way back: IPv6 to IPv4, the TTL by the hop limit |
 //! | `tables` | places and flows of a slot |
 //! | `packet` | reading and writing headers |
@@ -27,6 +28,7 @@ mod exchange;
 mod exit;
 mod ingress;
 mod maps;
+mod neighbour;
 mod packet;
 mod refuse;
 mod reply;
