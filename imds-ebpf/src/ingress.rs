@@ -6,12 +6,13 @@ use imds_common::address::Identity;
 use imds_common::counters::Counter;
 use imds_common::flow::{self, ACK, Flow, SYN};
 use imds_common::options::OptionsWord;
-use imds_common::slot::{NOBODY, SLOT_MASK};
+use imds_common::slot::NOBODY;
 
 use crate::deliver::deliver;
 use crate::exchange::Exchange;
 use crate::exit::{self, PASS};
-use crate::maps::{IMDS_INTERFACES, IMDS_OPTIONS, IMDS_SCRATCH, IMDS_SLOTS, IMDS_TABLES};
+use crate::limit::{self, owner};
+use crate::maps::{IMDS_OPTIONS, IMDS_SCRATCH, IMDS_SLOTS, IMDS_TABLES};
 use crate::packet::{
     self, ETH, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Header, IPV4, IPV6, SERVICE_V4_WORD, SERVICE_V6_WORDS,
     V4_DESTINATION, V4_SOURCE, V6_DESTINATION, V6_SOURCE,
@@ -69,18 +70,6 @@ fn is_tag(ethertype: u16) -> bool {
     ethertype == ETHERTYPE_VLAN || ethertype == ETHERTYPE_QINQ
 }
 
-/// The slot that this interface leads to, and its options: 0 and a closed word if nobody owns it.
-#[inline(always)]
-pub fn owner(ctx: &TcContext) -> (u32, OptionsWord) {
-    // SAFETY: the context is the program's own; the value is a u32, copied out.
-    let slot = unsafe { IMDS_INTERFACES.get((*ctx.skb.skb).ifindex).copied() };
-    let Some(slot) = slot.map(|value| value & SLOT_MASK) else { return (NOBODY as u32, OptionsWord::CLOSED) };
-    match IMDS_OPTIONS.get(slot) {
-        Some(word) => (slot, OptionsWord::from_bits(*word)),
-        None => (NOBODY as u32, OptionsWord::CLOSED),
-    }
-}
-
 /// An IPv4 packet. A function with a stack of its own.
 #[inline(never)]
 fn ipv4(ctx: &TcContext, offset: u32, tagged: bool) -> Read {
@@ -91,13 +80,10 @@ fn ipv4(ctx: &TcContext, offset: u32, tagged: bool) -> Read {
     if header.word::<V4_DESTINATION>() != SERVICE_V4_WORD {
         return Read::Done(PASS);
     }
-    let (slot, word) = owner(ctx);
-    if !word.is_owned() {
-        return Read::Done(exit::drop(slot, Counter::DroppedUnowned));
-    }
-    if tagged {
-        return Read::Done(exit::drop(slot, Counter::DroppedVlan));
-    }
+    let (slot, _) = match limit::admit(ctx, tagged) {
+        Ok(admitted) => admitted,
+        Err(verdict) => return Read::Done(verdict),
+    };
     let Some(exchange) = exchange() else { return Read::Done(exit::drop(slot, Counter::DroppedHelper)) };
     match exchange.read_v4(ctx, &header) {
         Ok(()) => Read::Own(slot),
@@ -118,13 +104,10 @@ fn ipv6(ctx: &TcContext, offset: u32, tagged: bool) -> Read {
     if !packet::is(header.address::<V6_DESTINATION>(), SERVICE_V6_WORDS) {
         return Read::Done(PASS);
     }
-    let (slot, word) = owner(ctx);
-    if !word.is_owned() {
-        return Read::Done(exit::drop(slot, Counter::DroppedUnowned));
-    }
-    if tagged {
-        return Read::Done(exit::drop(slot, Counter::DroppedVlan));
-    }
+    let (slot, word) = match limit::admit(ctx, tagged) {
+        Ok(admitted) => admitted,
+        Err(verdict) => return Read::Done(verdict),
+    };
     if !word.ipv6_enabled() {
         return Read::Done(exit::drop(slot, Counter::DroppedIpv6));
     }

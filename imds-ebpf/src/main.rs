@@ -11,6 +11,7 @@
 //! | `reply` | the way back: IPv6 to IPv4, the TTL by the hop limit |
 //! | `tables` | places and flows of a slot |
 //! | `packet` | reading and writing headers |
+//! | `limit` | whose packet it is, and whether its instance may send it |
 //! | `maps` | the maps, and the values set at load |
 //! | `exit` | the one exit of refusals and drops |
 //! | `trace` | debug lines, in the debug object |
@@ -27,6 +28,7 @@ mod deliver;
 mod exchange;
 mod exit;
 mod ingress;
+mod limit;
 mod maps;
 mod neighbour;
 mod packet;

@@ -34,6 +34,10 @@ pub static IMDS_SLOTS: Array<Slot> = Array::with_max_entries(SLOTS, 0);
 #[map]
 pub static IMDS_TABLES: Array<Tables> = Array::with_max_entries(SLOTS, 0);
 
+/// When a slot's packet budget is whole again, in nanoseconds since boot.
+#[map]
+pub static IMDS_BUDGETS: Array<u64> = Array::with_max_entries(SLOTS, 0);
+
 /// A slot's counters of this side.
 #[map]
 pub static IMDS_COUNTERS: PerCpuArray<SlotCounters> = PerCpuArray::with_max_entries(SLOTS, 0);

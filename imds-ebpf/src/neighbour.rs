@@ -10,7 +10,7 @@ use imds_common::counters::Counter;
 
 use crate::exchange::{PROTOCOL_ICMPV6, is_extension};
 use crate::exit::{self, PASS};
-use crate::ingress::owner;
+use crate::limit::{self, owner};
 use crate::packet::{self, Address, ETH, Header, HelperError, IPV6, SERVICE_V4_WORD, SERVICE_V6_WORDS, V6_SOURCE};
 
 /// An ARP packet for Ethernet and IPv4 (RFC 826), in bytes.
@@ -60,13 +60,10 @@ pub fn arp(ctx: &TcContext, offset: u32, tagged: bool) -> i32 {
     if u32::from_ne_bytes([t0, t1, t2, t3]) != SERVICE_V4_WORD {
         return PASS;
     }
-    let (slot, word) = owner(ctx);
-    if !word.is_owned() {
-        return exit::drop(slot, Counter::DroppedUnowned);
-    }
-    if tagged {
-        return exit::drop(slot, Counter::DroppedVlan);
-    }
+    let slot = match limit::admit(ctx, tagged) {
+        Ok((slot, _)) => slot,
+        Err(verdict) => return verdict,
+    };
     if [b0, b1, b2, b3, b4, b5] != ARP_BEGINNING || u16::from_be_bytes([o0, o1]) != ARP_REQUEST {
         return exit::drop(slot, Counter::DroppedProtocol);
     }
@@ -116,18 +113,15 @@ fn message(ctx: &TcContext, at: u32, tagged: bool, header: &Header<{ IPV6 as usi
     if !packet::is(Header::<NEIGHBOUR>::load(ctx, at)?.address::<TARGET>(), SERVICE_V6_WORDS) {
         return None;
     }
-    let (slot, word) = owner(ctx);
     let source = header.address::<V6_SOURCE>();
     // A solicitation from nowhere asks whether the address is free, to take it (RFC 4862, section 5.4).
     if kind == NEIGHBOUR_ADVERTISEMENT || packet::is(source, [0; 2]) {
-        return Some(exit::drop(slot, Counter::DroppedImpersonation));
+        return Some(exit::drop(owner(ctx).0, Counter::DroppedImpersonation));
     }
-    if !word.is_owned() {
-        return Some(exit::drop(slot, Counter::DroppedUnowned));
-    }
-    if tagged {
-        return Some(exit::drop(slot, Counter::DroppedVlan));
-    }
+    let (slot, word) = match limit::admit(ctx, tagged) {
+        Ok(admitted) => admitted,
+        Err(verdict) => return Some(verdict),
+    };
     if !word.ipv6_enabled() {
         return Some(exit::drop(slot, Counter::DroppedIpv6));
     }
