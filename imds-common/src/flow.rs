@@ -360,4 +360,6 @@ pub const fn limit(segment: Segment) -> Daemon {
 }
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ const ISN: u32 = u32::MAX - 20;
 const DAEMON_ISN: u32 = 5_000;
 const KEY: u64 = key(3, 40_000);
 
-fn empty() -> Flow {
+pub(super) fn empty() -> Flow {
     Flow {
         key: 0,
         phase: 0,
