@@ -214,7 +214,8 @@ impl Flow {
             self.establish();
         }
         let marked = self.client_marks | self.daemon_marks << 8;
-        if segment.has(FIN) {
+        // One behind what the daemon has isn't taken.
+        if segment.has(FIN) && !at_or_before(segment.end(), self.acked) {
             self.client_marks |= CLIENT_FIN;
             self.fin = segment.end();
         }

@@ -43,6 +43,8 @@ pub(super) struct Port {
     pure: bool,
     /// Where a pure client's next read begins.
     pure_next: u32,
+    /// It has sent its FIN.
+    pure_end: bool,
     /// The last that the daemon acknowledged.
     told: u32,
     /// Something was sent that no TCP sends.
@@ -111,6 +113,7 @@ impl World {
             refused: None,
             pure: false,
             pure_next: 0,
+            pure_end: false,
             told: 0,
             wild: false,
             from_client: 0,
@@ -138,7 +141,8 @@ impl World {
         if segment.flags & (SYN | ACK) == SYN {
             let Some(index) = known.or_else(|| self.table.iter().position(|flow| flow.is_free(now))) else { return };
             self.check_taking(index, port);
-            self.syn_sent(port, packet, known.is_some());
+            let live = known.is_some_and(|index| !self.table[index].is_free(now));
+            self.syn_sent(port, packet, live);
             self.table[index].client_syn(flow_key(port), segment, now);
             self.deliver(port, packet, lost);
             return;
@@ -279,12 +283,12 @@ impl World {
         assert!(state.wild || over || !live, "taken from a live connection: {:?}", self.table[index]);
     }
 
-    fn syn_sent(&mut self, port: usize, packet: &Packet, known: bool) {
+    fn syn_sent(&mut self, port: usize, packet: &Packet, live: bool) {
         let now = self.now;
         let state = &mut self.ports[port];
         let seq = packet.segment.seq;
         if let Some(socket) = &state.socket {
-            let repeated = known && seq.wrapping_add(1) == state.pure_next && packet.segment.flags == SYN;
+            let repeated = live && seq.wrapping_add(1) == state.pure_next && packet.segment.flags == SYN;
             state.pure &= repeated;
             state.wild |= !(repeated && !socket.established);
         }
@@ -307,13 +311,19 @@ impl World {
             (state.pure, state.wild) = (false, true);
         }
         let end = segment.seq.wrapping_add(segment.length);
+        if segment.has(FIN) {
+            let reads_before = if segment.length == 0 { state.pure_next } else { end };
+            state.pure &= end == reads_before;
+            state.pure_end |= segment.length == 0;
+        }
         if segment.length == 0 || before(end, state.told) && socket.established {
             return;
         }
         let mut scan = Scan::new();
         packet.bytes.iter().for_each(|&byte| scan.step(byte));
         let whole = scan.is_complete() && scan.head_length() == segment.length && !scan.has_body();
-        state.pure &= whole && scan.facts().is_read() && segment.seq == state.pure_next;
+        state.pure &= whole && scan.facts().is_read() && segment.seq == state.pure_next && !state.pure_end;
+        state.pure_end |= segment.has(FIN);
         state.pure_next = end;
     }
 
@@ -334,7 +344,7 @@ impl World {
                 let answer = socket.syn_ack();
                 let state = &mut self.ports[port];
                 state.socket = Some(socket);
-                (state.pure, state.wild) = (begun, false);
+                (state.pure, state.pure_end, state.wild) = (begun, false, false);
                 (state.pure_next, state.told) = (segment.seq.wrapping_add(1), segment.seq.wrapping_add(1));
                 self.reply(port, answer);
             } else if !segment.has(RST) {
