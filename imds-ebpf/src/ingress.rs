@@ -183,6 +183,6 @@ fn judge(ctx: &TcContext, flow: *mut Flow, exchange: &Exchange, at_rest: bool) -
         return refuse::refuse(ctx, exchange, flow, refusal, !judged.is_read);
     }
     // SAFETY: a live map value; only this program writes what a client's segment changes.
-    unsafe { if judged.is_read { (*flow).read(exchange.segment, at_rest) } else { (*flow).mix() } }
+    unsafe { if judged.is_read { (*flow).read(exchange.segment, at_rest && judged.goes_on) } else { (*flow).mix() } }
     deliver(ctx, exchange)
 }

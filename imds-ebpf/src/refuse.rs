@@ -42,7 +42,7 @@ pub fn refuse(ctx: &TcContext, exchange: &Exchange, flow: *mut Flow, refusal: Re
     let answer = kernel_answer_index(kernel_status(refusal), date().is_some());
     let length = KERNEL_ANSWERS[answer & (KERNEL_ANSWERS.len() - 1)].length;
     // SAFETY: a live map value; from here on the daemon's segments on this flow are dropped.
-    unsafe { (*flow).refuse(exchange.segment, length, answer as u32, limited) };
+    unsafe { (*flow).refuse(exchange.segment, length, answer as u16, limited) };
     if reset(ctx, exchange) != 0 {
         return exit::drop(exchange.slot(), Counter::DroppedHelper);
     }
