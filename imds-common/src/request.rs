@@ -1,15 +1,18 @@
 //! The grammar of a request's head, as one automaton over its bytes.
 //!
 //! The table ([`grammar`]) is built by a `const fn`. A step is one load for the byte's class, one for the transition, and
-//! additions: no branches, so the kernel's verifier accepts a loop of steps. The daemon judges by the same steps.
+//! additions: no branches, so a run of steps is one path to the kernel's verifier. The daemon judges by the same steps.
 //!
 //! Accepted: RFC 9112 request line and field lines with CRLF line ends, HTTP/1.0 and HTTP/1.1, empty lines before
 //! the request line. Refused as malformed: bare CR or LF, a folded field line, white space before a colon, an empty
 //! name or method, control bytes, bytes over 0x7e in the target.
 
 mod grammar;
+mod judged;
 
 use core::ops::Range;
+
+pub use judged::Judged;
 
 use crate::verdict::{Method, Request, Target, TokenHeader, TtlHeader};
 
@@ -20,7 +23,7 @@ pub const TOKEN_PATH: &[u8] = b"/latest/api/token";
 pub const HEAD_MAX: usize = 16 * 1024;
 
 /// The kernel reads no more than this of a head and leaves longer ones to the daemon: real clients send 100 to 400
-/// bytes, and each byte costs some 75 verified instructions. In bytes, a power of two.
+/// bytes, and what the kernel reads is time on the packet's path. In bytes, a power of two.
 pub const KERNEL_HEAD_MAX: usize = 1024;
 
 /// A scan of a head, byte by byte; bytes after the head's end change nothing.
@@ -119,6 +122,7 @@ impl Scan {
     }
 
     /// Whether the client wants the connection closed after the answer: it said so, or speaks HTTP/1.0.
+    #[inline(always)]
     #[must_use]
     pub const fn wants_close(&self) -> bool {
         self.has(grammar::CLOSE) || self.has(grammar::HTTP_1_0)

@@ -1,43 +1,21 @@
 //! Reading a request's head and token out of a segment, and the verdict on it.
 
-use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::generated::{bpf_ktime_get_boot_ns, bpf_loop};
 use aya_ebpf::programs::TcContext;
-use imds_common::request::{KERNEL_HEAD_MAX, Scan};
+use imds_common::request::{Judged, KERNEL_HEAD_MAX, Scan};
 use imds_common::token::{Key, TOKEN_TEXT_LENGTH};
-use imds_common::verdict::{Refusal, kernel_refusal};
 
 use crate::exchange::Exchange;
-use crate::maps::{IMDS_KEYS, IMDS_SCRATCH};
+use crate::maps::{CHUNK, IMDS_KEYS, IMDS_SCRATCH};
 use crate::packet;
 
-/// What the kernel makes of a segment that stands at a request's beginning.
-#[derive(Clone, Copy)]
-pub struct Judged {
-    /// The refusal it is sure of.
-    pub refusal: Option<Refusal>,
-    /// Whether the segment is exactly one whole read.
-    pub is_read: bool,
-}
-
-/// Judges the segment's payload.
+/// Judges the payload of a segment that stands at a request's beginning.
 #[inline(always)]
 pub fn judge(ctx: &TcContext, exchange: &Exchange) -> Judged {
-    let word = exchange.word;
-    // With the endpoint disabled everything is refused, whatever of it can be read.
-    let unread = Judged {
-        refusal: if word.endpoint_enabled() { None } else { Some(Refusal::EndpointDisabled) },
-        is_read: false,
-    };
-    let Some(scan) = scan(ctx, exchange) else { return unread };
-    if !scan.is_complete() {
-        return unread;
-    }
-    let request = scan.facts();
-    let token_valid = request.asks_for_token() && word.endpoint_enabled() && verify(ctx, exchange, scan.token_span());
-    Judged {
-        refusal: kernel_refusal(word, &request, token_valid),
-        is_read: request.is_read() && !scan.has_body() && scan.head_length() == exchange.segment.length,
-    }
+    let scan = scan(ctx, exchange);
+    Judged::new(exchange.word, scan.as_ref(), exchange.segment.length, |span| verify(ctx, exchange, span))
 }
 
 /// Scans the payload, if it is short enough for a head that the kernel reads.
@@ -49,28 +27,39 @@ fn scan(ctx: &TcContext, exchange: &Exchange) -> Option<Scan> {
     }
     let scratch = IMDS_SCRATCH.get_ptr_mut(0)?;
     // SAFETY: this CPU's scratch, whole as long as the program runs.
-    let head = unsafe { &raw mut (*scratch).head };
+    let head = unsafe { (&raw mut (*scratch).head).cast::<u8>() };
     // The oldest verifier wants to see by itself that the length is 1 at least and no more than the buffer has.
     let bounded = ((length - 1) & (KERNEL_HEAD_MAX as u32 - 1)) + 1;
-    packet::load_into(ctx, exchange.payload(), head.cast(), bounded).ok()?;
-    // SAFETY: a live reference; volatile, so that the compiler keeps the loop's constant bound as well: Linux 6.1's
-    // verifier forgets what it knew of a length that was on the stack meanwhile.
-    let end = unsafe { core::ptr::read_volatile(&raw const exchange.segment.length) } as usize;
-    let mut scan = Scan::new();
-    for position in 0..KERNEL_HEAD_MAX {
-        if position >= end {
-            break;
-        }
-        // SAFETY: the position is below the buffer's length.
-        scan.step(unsafe { *head.cast::<u8>().add(position) });
+    packet::load_into(ctx, exchange.payload(), head, bounded).ok()?;
+    // SAFETY: the buffer has a chunk more than the longest head.
+    unsafe { head.add(bounded as usize).cast::<[u8; CHUNK]>().write([0; CHUNK]) };
+    // SAFETY: as above.
+    unsafe { (*scratch).scan = Scan::new() };
+    // A callback instead of a loop: the verifier walks it once, not once for each byte of the longest head.
+    let chunks = bounded.div_ceil(CHUNK as u32);
+    // SAFETY: the callback has the helper's signature and takes no context.
+    let done = unsafe { bpf_loop(chunks, scan_chunk as *mut c_void, core::ptr::null_mut(), 0) };
+    if done < 0 {
+        return None;
     }
-    // Through the map and back: what the verifier knew of these numbers at each end of the loop is forgotten, so that
-    // it walks what follows once and not a thousand times.
-    // SAFETY: this CPU's scratch, whole as long as the program runs.
+    // SAFETY: as above.
+    Some(unsafe { (*scratch).scan })
+}
+
+/// Scans one chunk of the payload: zeros after its end are no part of a head, and change nothing behind a whole one.
+extern "C" fn scan_chunk(number: u64, _context: *mut c_void) -> i64 {
+    let Some(scratch) = IMDS_SCRATCH.get_ptr_mut(0) else { return 1 };
+    let start = (number as usize & (KERNEL_HEAD_MAX / CHUNK - 1)) * CHUNK;
+    // SAFETY: this CPU's scratch, whole as long as the program runs; the chunk is inside the buffer.
     unsafe {
-        core::ptr::write_volatile(&raw mut (*scratch).scan, scan);
-        Some(core::ptr::read_volatile(&raw const (*scratch).scan))
+        let chunk = (&raw const (*scratch).head).cast::<u8>().add(start);
+        let mut scan = (*scratch).scan;
+        for position in 0..CHUNK {
+            scan.step(*chunk.add(position));
+        }
+        (*scratch).scan = scan;
     }
+    0
 }
 
 /// Whether the token in the head is good for this instance. A function with a stack of its own.

@@ -78,6 +78,12 @@ impl Guest {
         client
     }
 
+    /// Gives the guest an IPv6 address besides, and the service on its own link: it asks for its MAC.
+    pub fn add_ipv6(&self, address: &str) {
+        self.ip(["address", "add", &format!("{address}/64"), "dev", GUEST_LINK, "nodad"]);
+        self.ip(["route", "replace", "fd00:ec2::254/128", "dev", GUEST_LINK]);
+    }
+
     /// Gives the host's end an address, and the guest one beside it. Returns the host's.
     #[must_use]
     pub fn address_on_host(&self) -> String {

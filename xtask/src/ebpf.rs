@@ -13,6 +13,9 @@ use crate::setup::linker;
 use crate::workspace::{Profile, Workspace, starts_with};
 
 const TARGET: &str = "bpfel-unknown-none";
+/// BTF, without which the verifier takes no callback; its source is the debug information. Flags rather than a cargo
+/// profile, so that functions out of other crates have theirs too.
+const BTF_FLAGS: &str = "-Cdebuginfo=2\x1f-Clink-arg=--btf";
 /// What decides how the outer cargo compiles, and must not reach this one.
 const OUTER: [&str; 6] = ["CARGO", "RUSTC", "RUSTDOC", "RUSTFLAGS", "RUSTUP_TOOLCHAIN", "LD_LIBRARY_PATH"];
 /// What of that decides only where packages come from and how progress is shown.
@@ -78,12 +81,11 @@ impl<'a> Toolchain<'a> {
             .env("RUSTC", &self.compiler.rustc)
             // Two compilers in one folder would rebuild each other's work in turn.
             .env("CARGO_TARGET_DIR", self.directory())
-            // Set and empty: flags of a user's own configuration are for the host.
-            .env("CARGO_ENCODED_RUSTFLAGS", "")
+            // In place of a user's own, which are for the host.
+            .env("CARGO_ENCODED_RUSTFLAGS", BTF_FLAGS)
             // The verifier must find the debug object's dependencies optimised and free of panics too.
             .env("CARGO_PROFILE_DEV_OPT_LEVEL", "3")
             .env("CARGO_PROFILE_DEV_CODEGEN_UNITS", "16")
-            .env("CARGO_PROFILE_DEV_DEBUG", "false")
             .env("CARGO_INCREMENTAL", "0")
             .env("CARGO_PROFILE_DEV_DEBUG_ASSERTIONS", "false")
             .env("CARGO_PROFILE_DEV_OVERFLOW_CHECKS", "false")

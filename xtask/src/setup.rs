@@ -9,6 +9,7 @@ pub(crate) mod virtual_machines;
 use anyhow::Result;
 
 use crate::setup::compiler::{Compiler, Core};
+use crate::setup::virtual_machines::Qemu;
 use crate::workspace::Workspace;
 
 /// `cargo xtask setup`: everything that any command needs.
@@ -17,11 +18,12 @@ pub(crate) fn run(workspace: &Workspace, core: Core) -> Result<()> {
     let clippy = compiler.ensure_clippy()?;
     let linker = linker::ensure(workspace)?;
     let python = clients::ensure(workspace)?;
-    virtual_machines::ensure_qemu()?;
+    let qemu = Qemu::ensure(workspace)?;
     println!("eBPF compiler   {compiler}");
     println!("eBPF linter     {}", clippy.display());
     println!("eBPF linker     bpf-linker {} in {}", linker::VERSION, linker.display());
     println!("clients         curl, ip, boto3 in {}", python.display());
+    println!("QEMU            {}", qemu.program().display());
     for series in virtual_machines::ALL {
         println!("kernel {:<9}{}", series.name(), virtual_machines::ensure_kernel(workspace, series)?.display());
     }

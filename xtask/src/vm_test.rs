@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::build;
 use crate::setup::compiler::Core;
-use crate::setup::virtual_machines;
+use crate::setup::virtual_machines::{self, Qemu};
 use crate::vm::accelerator::Accelerator;
 use crate::vm::guest;
 use crate::vm::image::Image;
@@ -18,21 +18,21 @@ use crate::workspace::{Profile, Workspace};
 
 /// Boots each kernel and runs all tests on it; returns how many passed. Fails if any did not.
 pub(crate) fn run(workspace: &Workspace, core: Core, kernels: &[Series]) -> Result<usize> {
-    virtual_machines::ensure_qemu()?;
+    let qemu = Qemu::ensure(workspace)?;
     let images =
         kernels.iter().map(|series| virtual_machines::ensure_kernel(workspace, *series)).collect::<Result<Vec<_>>>()?;
     build::run(workspace, core, &[Profile::Debug, Profile::Release])?;
 
     let initramfs = workspace.target.join("vm/initramfs.cpio");
     image(workspace)?.write(&initramfs)?;
-    let accelerator = Accelerator::probe(&images, &initramfs)?;
+    let accelerator = Accelerator::probe(&qemu, &images, &initramfs)?;
 
     let expected = TESTS.map(|test| test.name);
     let mut table = String::new();
     let mut failures = Vec::new();
     for (series, kernel) in kernels.iter().zip(&images) {
         println!("vm-test: booting Linux {}, at most {} s", series.name(), accelerator.guest_limit().as_secs());
-        let report = guest::report(accelerator, kernel, &initramfs, series.name())?;
+        let report = guest::report(&qemu, accelerator, kernel, &initramfs, series.name())?;
         rows(&mut table, *series, &report)?;
         if let Err(reason) = report.judge(&expected) {
             failures.push(format!("Linux {}: {reason}", series.name()));

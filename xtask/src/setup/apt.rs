@@ -1,9 +1,10 @@
 //! Debian packages: looked up, installed, or only downloaded.
 
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::process;
 
@@ -31,6 +32,24 @@ pub(crate) fn install(packages: &[&str], why: &str) -> Result<()> {
 pub(crate) fn download(package: &str, into: &Path) -> Result<()> {
     // The user that apt downloads as otherwise may not write into the project's folders.
     process::run(apt_get().args(["-qq", "-o", "APT::Sandbox::User=root", "download", package]).current_dir(into))
+}
+
+/// Downloads a package and all that it needs and this machine lacks, and unpacks them into a folder, which so becomes
+/// the root of a file tree. Nothing is installed, so that nothing that is installed can be in the way.
+pub(crate) fn unpack(package: &str, scratch: &Path, root: &Path) -> Result<()> {
+    if !is_known(package) {
+        process::require_root("bringing apt's package lists up to date")?;
+        update()?;
+    }
+    let plan = process::output(apt_get().args(["-qq", "-s", "--no-install-recommends", "install", package]))?;
+    for name in parse_installed(&plan) {
+        download(name, scratch)?;
+    }
+    let entries = fs::read_dir(scratch).with_context(|| format!("can't read {}", scratch.display()))?;
+    for archive in entries.flatten().map(|entry| entry.path()) {
+        process::run(Command::new("dpkg-deb").arg("-x").arg(archive).arg(root))?;
+    }
+    Ok(())
 }
 
 /// Brings the package lists up to date.
@@ -70,6 +89,11 @@ fn parse_candidate(policy: &str) -> Option<&str> {
     (version != "(none)").then_some(version)
 }
 
+/// The packages that a simulated installation names, with their architectures.
+fn parse_installed(plan: &str) -> impl Iterator<Item = &str> {
+    plan.lines().filter_map(|line| line.strip_prefix("Inst ")?.split(' ').next())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,6 +102,13 @@ mod tests {
     fn candidate_is_read_from_the_policy() {
         let policy = "rustc-web:\n  Installed: (none)\n  Candidate: 1.96.0+dfsg1-1~deb12u2\n  Version table:\n";
         assert_eq!(parse_candidate(policy), Some("1.96.0+dfsg1-1~deb12u2"));
+    }
+
+    #[test]
+    fn what_an_installation_takes_is_read_from_its_simulation() {
+        let plan = "Remv qemu-utils [1:10.0]\nInst libfdt1 (1.6.1-4 Debian:12 [amd64])\n\
+                    Inst qemu-system-x86 [1:7.1] (1:7.2 Debian:12 [amd64])\nConf libfdt1 (1.6.1-4 Debian:12 [amd64])\n";
+        assert_eq!(parse_installed(plan).collect::<Vec<_>>(), ["libfdt1", "qemu-system-x86"]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! QEMU, and Debian kernels to boot in it: unpacked into the target folder, not installed.
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,21 +12,68 @@ use crate::setup::apt;
 use crate::vm::kernel::{self, Series};
 use crate::workspace::Workspace;
 
-/// The program that boots kernels.
-pub(crate) const QEMU: &str = "qemu-system-x86_64";
+/// The program that boots kernels, and its package.
+const QEMU: &str = "qemu-system-x86_64";
+const QEMU_PACKAGE: &str = "qemu-system-x86";
+/// Where Debian's libraries are, in a file tree.
+const LIBRARIES: [&str; 2] = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"];
 /// Every series that is kept.
 pub(crate) const ALL: [Series; 2] = [Series::V6_1, Series::V6_12];
 
-/// Installs QEMU where it is missing.
-pub(crate) fn ensure_qemu() -> Result<()> {
-    ensure!(
-        cfg!(target_arch = "x86_64"),
-        "the virtual machines boot x86-64 kernels, which this machine isn't made for: leave them out (--no-vm)"
-    );
-    if process::find(QEMU).is_none() {
-        apt::install(&["qemu-system-x86"], "it boots the kernels that the kernel programs are tried on")?;
+/// The program that boots kernels: the installed one, or one with its libraries in the target folder.
+pub(crate) struct Qemu {
+    program: PathBuf,
+    libraries: Vec<PathBuf>,
+}
+
+impl Qemu {
+    /// Finds QEMU, or fetches it where it is missing.
+    pub(crate) fn ensure(workspace: &Workspace) -> Result<Self> {
+        ensure!(
+            cfg!(target_arch = "x86_64"),
+            "the virtual machines boot x86-64 kernels, which this machine isn't made for: leave them out (--no-vm)"
+        );
+        if let Some(program) = process::find(QEMU) {
+            return Ok(Self { program, libraries: Vec::new() });
+        }
+        let root = workspace.target.join("vm/qemu");
+        let program = root.join("usr/bin").join(QEMU);
+        if !program.exists() {
+            println!("setup: downloading {QEMU_PACKAGE} (not installing it): it boots the other kernels");
+            let scratch = workspace.target.join("vm/.qemu");
+            fetch(&scratch, &root, |packages, unpacked| apt::unpack(QEMU_PACKAGE, packages, unpacked))?;
+            ensure!(program.exists(), "{QEMU_PACKAGE} holds no {QEMU}");
+        }
+        Ok(Self { program, libraries: LIBRARIES.map(|directory| root.join(directory)).to_vec() })
     }
-    Ok(())
+
+    /// A command that runs it.
+    pub(crate) fn command(&self) -> Result<Command> {
+        let mut command = Command::new(&self.program);
+        if !self.libraries.is_empty() {
+            command.env("LD_LIBRARY_PATH", env::join_paths(&self.libraries).context("a ':' is in the project's path")?);
+        }
+        Ok(command)
+    }
+
+    /// The program's path.
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
+    }
+}
+
+/// Fills a folder by way of a scratch folder of its own, so that it is whole or isn't there. `fill` gets a folder for
+/// packages and the one to unpack them into.
+fn fetch(scratch: &Path, into: &Path, fill: impl FnOnce(&Path, &Path) -> Result<()>) -> Result<()> {
+    remove(scratch)?;
+    let (packages, unpacked) = (scratch.join("packages"), scratch.join("unpacked"));
+    for directory in [&packages, &unpacked] {
+        fs::create_dir_all(directory).with_context(|| format!("can't make {}", directory.display()))?;
+    }
+    fill(&packages, &unpacked)?;
+    remove(into)?;
+    fs::rename(&unpacked, into).with_context(|| format!("can't make {}", into.display()))?;
+    remove(scratch)
 }
 
 /// Fetches a series' newest kernel where there is none yet; returns the path of its image.
@@ -37,20 +85,15 @@ pub(crate) fn ensure_kernel(workspace: &Workspace, series: Series) -> Result<Pat
     }
     let package = newest(series)?;
     println!("setup: downloading {package} (not installing it): a kernel that the kernel programs are tried on");
-    let scratch = kernels.join(format!(".{}", series.name()));
-    remove(&scratch)?;
-    remove(&directory)?;
-    fs::create_dir_all(&scratch).with_context(|| format!("can't make {}", scratch.display()))?;
-    if apt::download(&package, &scratch).is_err() {
-        process::require_root("bringing apt's package lists up to date")?;
-        apt::update()?;
-        apt::download(&newest(series)?, &scratch)?;
-    }
-    let archive = sole_file(&scratch).with_context(|| format!("apt-get left no file of {package}"))?;
-    let unpacked = scratch.join("unpacked");
-    process::run(Command::new("dpkg-deb").arg("-x").arg(archive).arg(&unpacked))?;
-    fs::rename(&unpacked, &directory).with_context(|| format!("can't make {}", directory.display()))?;
-    remove(&scratch)?;
+    fetch(&kernels.join(format!(".{}", series.name())), &directory, |packages, unpacked| {
+        if apt::download(&package, packages).is_err() {
+            process::require_root("bringing apt's package lists up to date")?;
+            apt::update()?;
+            apt::download(&newest(series)?, packages)?;
+        }
+        let archive = sole_file(packages).with_context(|| format!("apt-get left no file of {package}"))?;
+        process::run(Command::new("dpkg-deb").arg("-x").arg(archive).arg(unpacked))
+    })?;
     image(&directory).with_context(|| format!("{package} holds no kernel image"))
 }
 

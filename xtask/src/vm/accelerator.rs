@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use crate::setup::virtual_machines::Qemu;
 use crate::vm::guest::{Console, Guest};
 use crate::vm::report::Line;
 
@@ -24,13 +25,13 @@ pub(crate) enum Accelerator {
 impl Accelerator {
     /// Tries KVM by booting each kernel as far as its first process. Less proves nothing: /dev/kvm may be there and
     /// never run a guest, or run one until it meets an instruction that a nested KVM can't.
-    pub(crate) fn probe(kernels: &[PathBuf], image: &Path) -> Result<Self> {
+    pub(crate) fn probe(qemu: &Qemu, kernels: &[PathBuf], image: &Path) -> Result<Self> {
         if !Path::new("/dev/kvm").exists() {
             println!("vm-test: emulating (TCG): there is no /dev/kvm");
             return Ok(Self::Tcg);
         }
         for kernel in kernels {
-            if !Self::Kvm.reaches_first_process(kernel, image)? {
+            if !Self::Kvm.reaches_first_process(qemu, kernel, image)? {
                 println!(
                     "vm-test: emulating (TCG): /dev/kvm is there, but didn't boot {} within {} s",
                     kernel.file_name().unwrap_or_default().display(),
@@ -59,8 +60,8 @@ impl Accelerator {
         }
     }
 
-    fn reaches_first_process(self, kernel: &Path, image: &Path) -> Result<bool> {
-        let mut guest = Guest::start(self, kernel, image, Stdio::null())?;
+    fn reaches_first_process(self, qemu: &Qemu, kernel: &Path, image: &Path) -> Result<bool> {
+        let mut guest = Guest::start(qemu, self, kernel, image, Stdio::null())?;
         let deadline = Instant::now() + PROBE_LIMIT;
         while let Console::Line(line) = guest.next(deadline) {
             if let Some(Line::Kernel(_)) = Line::parse(&line) {

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use rustix::process::{Signal, set_parent_process_death_signal};
 
 use crate::process;
-use crate::setup::virtual_machines::QEMU;
+use crate::setup::virtual_machines::Qemu;
 use crate::vm::accelerator::Accelerator;
 use crate::vm::report::Report;
 
@@ -42,8 +42,14 @@ pub(crate) enum Console {
 
 impl Guest {
     /// Boots a kernel with an image. What QEMU itself has to say goes to `complaints`.
-    pub(crate) fn start(accelerator: Accelerator, kernel: &Path, image: &Path, complaints: Stdio) -> Result<Self> {
-        let mut command = Command::new(QEMU);
+    pub(crate) fn start(
+        qemu: &Qemu,
+        accelerator: Accelerator,
+        kernel: &Path,
+        image: &Path,
+        complaints: Stdio,
+    ) -> Result<Self> {
+        let mut command = qemu.command()?;
         command
             .args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio"])
             .args(["-machine", "q35", "-accel", accelerator.name(), "-m", MEMORY, "-smp", PROCESSORS])
@@ -83,8 +89,14 @@ impl Drop for Guest {
 
 /// Boots a guest, shows its console, each line after `label`, and returns its report once that is complete, the guest
 /// has ended, or its time is over.
-pub(crate) fn report(accelerator: Accelerator, kernel: &Path, image: &Path, label: &str) -> Result<Report> {
-    let mut guest = Guest::start(accelerator, kernel, image, Stdio::inherit())?;
+pub(crate) fn report(
+    qemu: &Qemu,
+    accelerator: Accelerator,
+    kernel: &Path,
+    image: &Path,
+    label: &str,
+) -> Result<Report> {
+    let mut guest = Guest::start(qemu, accelerator, kernel, image, Stdio::inherit())?;
     let limit = accelerator.guest_limit();
     let deadline = Instant::now() + limit;
     let mut report = Report::default();
