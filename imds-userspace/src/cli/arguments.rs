@@ -68,6 +68,9 @@ pub(super) enum Subject {
         #[arg(long)]
         watch: bool,
     },
+    /// Rotates the keys that sign tokens
+    #[command(subcommand, after_help = help::KEYS)]
+    Keys(KeysCommand),
     /// Prints a shell's completions
     #[command(after_help = help::COMPLETIONS)]
     Completions {
@@ -182,6 +185,17 @@ pub(super) enum OptionsCommand {
         all: bool,
         #[command(flatten)]
         changes: OptionFlags,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum KeysCommand {
+    /// Makes a new key, which signs all tokens from now on
+    #[command(after_help = help::KEYS_ROTATE)]
+    Rotate {
+        /// Rotate even if good tokens end by it
+        #[arg(long)]
+        force: bool,
     },
 }
 

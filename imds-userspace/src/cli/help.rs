@@ -7,7 +7,7 @@ Exit codes:
   1  anything else, such as no daemon answering
   2  wrong usage or invalid input
   3  no such instance
-  4  the id or the interface is taken
+  4  the id or the interface is taken, or a key rotation comes too soon
   5  the host can't do it
 
 Examples:
@@ -91,6 +91,21 @@ Examples:
   imdsctl stats
   imdsctl stats i-0123456789abcdef0 --watch
   imdsctl stats --watch --output json";
+
+/// Below `keys`.
+pub(super) const KEYS: &str = "\
+Examples:
+  imdsctl keys rotate";
+
+/// Below `keys rotate`.
+pub(super) const KEYS_ROTATE: &str = "\
+Two keys are good: the one that signs, and the one before it. So tokens survive one rotation, and end at the second.
+A rotation that would end tokens before their time, within 6 hours after the last one, is refused; with --force, the
+tokens of the key before the last rotation end at once. Keys outlive the daemon, never a reboot or `imdsd detach`.
+
+Examples:
+  imdsctl keys rotate
+  imdsctl keys rotate --force";
 
 /// Below `completions`.
 pub(super) const COMPLETIONS: &str = "\

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap_complete::Shell;
 
-use super::arguments::{Arguments, CreateArguments, InstanceCommand, OptionsCommand, Subject};
+use super::arguments::{Arguments, CreateArguments, InstanceCommand, KeysCommand, OptionsCommand, Subject};
 use super::error::Error;
 use super::output::Format;
 use super::{credentials, metadata_options, tags, user_data};
@@ -49,6 +49,8 @@ pub(super) enum View {
     OptionsOfEach,
     /// Counters.
     Stats,
+    /// The keys after a rotation.
+    Keys,
     /// Counters, among others before and after: a JSON document is one line.
     StatsOverTime,
 }
@@ -83,6 +85,9 @@ impl Invocation {
             Subject::Stats { instance_id, watch: true } => Action::Watch { instance_id },
             Subject::Stats { instance_id, watch: false } => {
                 Action::Ask { command: Command::Stats { instance_id }, view: View::Stats }
+            }
+            Subject::Keys(KeysCommand::Rotate { force }) => {
+                Action::Ask { command: Command::KeysRotate { force }, view: View::Keys }
             }
             Subject::Completions { shell } => Action::Completions(shell),
             Subject::Man { directory } => Action::Man(directory),

@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     /// Every command by its whole name.
-    const COMMANDS: [&str; 12] = [
+    const COMMANDS: [&str; 14] = [
         "imdsctl",
         "imdsctl-instance",
         "imdsctl-instance-create",
@@ -75,6 +75,8 @@ mod tests {
         "imdsctl-options-show",
         "imdsctl-options-set",
         "imdsctl-stats",
+        "imdsctl-keys",
+        "imdsctl-keys-rotate",
         "imdsctl-completions",
         "imdsctl-man",
     ];

@@ -18,6 +18,7 @@ impl<K: Kernel> Handler for Registry<K> {
                 self.set_options(instance_id.as_deref(), &changes).await.map(Payload::Instances)
             }
             Command::Stats { instance_id } => self.stats(instance_id.as_deref()).await.map(Payload::Stats),
+            Command::KeysRotate { force } => self.rotate_keys(force).await.map(Payload::Keys),
         };
         outcome.map_err(|error| Failure { kind: kind(&error), message: error.to_string() })
     }
@@ -29,7 +30,9 @@ fn kind(error: &RegistryError) -> FailureKind {
             FailureKind::Invalid
         }
         RegistryError::NotFound(_) => FailureKind::NotFound,
-        RegistryError::OtherContent(_) | RegistryError::InterfaceTaken { .. } => FailureKind::Conflict,
+        RegistryError::OtherContent(_)
+        | RegistryError::InterfaceTaken { .. }
+        | RegistryError::RotationTooSoon { .. } => FailureKind::Conflict,
         RegistryError::NoSlot(_) | RegistryError::Interface(_) | RegistryError::Dataplane(_) => {
             FailureKind::Unsupported
         }

@@ -62,7 +62,7 @@ pub enum FailureKind {
     Invalid,
     /// No such instance.
     NotFound,
-    /// The id or the interface is taken, or the id exists with other content.
+    /// What there is stands against it: the id or the interface is taken, the keys were rotated a short time ago.
     Conflict,
     /// The host can't do it: no such interface, a kind that doesn't work, a kernel's no.
     Unsupported,
@@ -102,6 +102,11 @@ pub enum Command {
         /// Its id, or all.
         instance_id: Option<String>,
     },
+    /// Makes a new key, which signs tokens from now on.
+    KeysRotate {
+        /// Whether tokens may end before their time by it.
+        force: bool,
+    },
 }
 
 /// A reply's payload.
@@ -114,6 +119,8 @@ pub enum Payload {
     Instances(Vec<InstanceView>),
     /// Of stats.
     Stats(StatsView),
+    /// Of `KeysRotate`.
+    Keys(KeysView),
 }
 
 /// What an instance is created from. What is left out gets a default.
@@ -293,6 +300,19 @@ pub struct InstanceStats {
     pub kernel: BTreeMap<String, u64>,
     /// What the daemon itself refused, by name: `refused-…`. Every name is there.
     pub daemon: BTreeMap<String, u64>,
+}
+
+/// The keys after a rotation, by their numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeysView {
+    /// The one that signs now.
+    pub key: u8,
+    /// The one before it, whose tokens stay good.
+    pub previous: u8,
+    /// The one whose good tokens ended before their time; only where that was forced.
+    pub ended: Option<u8>,
+    /// From when on a further rotation ends no good token.
+    pub next_rotation: String,
 }
 
 #[cfg(test)]

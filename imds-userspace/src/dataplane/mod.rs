@@ -11,6 +11,7 @@
 //! | `links` | attaching, and staying attached |
 //! | `owners` | giving slots to owners, and taking them back |
 //! | `residue` | what a daemon made on the host, and its removal |
+//! | `keys` | the tokens' keys |
 //! | [`counters`] | the daemon's own counters |
 //! | `debug_lines` | the debug object's lines |
 //! | `departures` | interfaces that go away |
@@ -19,6 +20,7 @@ pub mod counters;
 mod debug_lines;
 mod departures;
 pub mod interface;
+mod keys;
 mod links;
 mod mapping;
 pub mod names;
@@ -37,7 +39,6 @@ use aya::Ebpf;
 use imds_common::answer::{DATE_LENGTH, DATES, Date};
 use imds_common::counters::SlotCounters;
 use imds_common::options::OptionsWord;
-use imds_common::token::{KEYS, Key};
 use rustix::time::{ClockId, clock_gettime};
 
 use self::counters::SlotCounter;
@@ -208,22 +209,6 @@ impl Dataplane {
     #[must_use]
     pub const fn slots(&self) -> u16 {
         self.slots
-    }
-
-    /// The keys of the tokens, and the number of the one that signs. They outlive the daemon, never a reboot.
-    ///
-    /// # Errors
-    ///
-    /// [`DataplaneError::Table`], or no random numbers.
-    pub fn keys(&self) -> Result<([Key; KEYS], u8), DataplaneError> {
-        let mut kernel = self.kernel();
-        let keys = kernel.tables.keys()?;
-        if keys.iter().all(|key| key.number == 0) {
-            let first = Key { number: 1, k0: random()?, k1: random()? };
-            kernel.tables.set_key(Key::index_of(1), first)?;
-        }
-        let keys = kernel.tables.keys()?;
-        Ok((keys, Key::newest(&keys)))
     }
 
     /// Keeps the dates for the kernel's answers right; to be called at least once a second. `http_date` writes the

@@ -84,8 +84,20 @@ pub enum RegistryError {
         /// Why.
         source: Box<DataplaneError>,
     },
+    /// A rotation now would end tokens before their time.
+    #[error(
+        "a rotation of the keys now would end good tokens of key {key}; it ends none from {at} on (in {seconds} s), or give --force to end them now"
+    )]
+    RotationTooSoon {
+        /// The key that it would remove.
+        key: u8,
+        /// When none of its tokens is good any more.
+        at: String,
+        /// In how many seconds that is.
+        seconds: u64,
+    },
     /// No random numbers.
-    #[error("the kernel gave no random numbers for a new id ({0})")]
+    #[error("the kernel gave no random numbers for a new id or key ({0})")]
     Random(getrandom::Error),
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use imds_common::counters::{COUNTERS, Counter, SlotCounters};
 use imds_common::options::{MetadataOptions, OptionsWord};
+use imds_common::token::{KEYS, Key};
 
 use super::directory::{Directory, Served};
 use super::kernel::Kernel;
@@ -50,6 +51,8 @@ pub(crate) struct FakeKernel {
     /// The registry's directory, to see what the daemon knew when the kernel was told.
     pub(crate) directory: Mutex<Option<Arc<Directory>>>,
     generation: AtomicU64,
+    /// Every key there ever was; the last one at a place counts.
+    keys: Mutex<Vec<Key>>,
 }
 
 impl FakeKernel {
@@ -184,5 +187,20 @@ impl Kernel for FakeKernel {
     fn service_counters(&self, slot: u16) -> SlotCounter {
         let mut counters = self.service_counters.lock().expect("not poisoned");
         counters.entry(slot).or_insert_with(SlotCounter::anonymous).clone()
+    }
+    fn keys(&self) -> Result<[Key; KEYS], DataplaneError> {
+        let mut keys = [Key::EMPTY; KEYS];
+        for key in self.keys.lock().expect("not poisoned").iter() {
+            keys[Key::index_of(key.number.to_le_bytes()[0]) as usize] = *key;
+        }
+        Ok(keys)
+    }
+
+    fn set_key(&self, key: Key) -> Result<(), DataplaneError> {
+        let directory = self.directory.lock().expect("not poisoned");
+        let signing = directory.as_ref().map(|directory| u64::from(directory.keys().current));
+        assert_ne!(signing, Some(key.number), "the kernel verifies before the daemon signs");
+        self.keys.lock().expect("not poisoned").push(key);
+        Ok(())
     }
 }

@@ -5,6 +5,7 @@ use std::io;
 
 use imds_common::counters::SlotCounters;
 use imds_common::options::OptionsWord;
+use imds_common::token::{KEYS, Key};
 
 use crate::dataplane::counters::SlotCounter;
 use crate::dataplane::interface::{self, Interface, InterfaceError};
@@ -67,6 +68,20 @@ pub trait Kernel: Send + Sync + 'static {
 
     /// The daemon's own counters of a slot.
     fn service_counters(&self, slot: u16) -> SlotCounter;
+
+    /// The keys that tokens are verified with.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's.
+    fn keys(&self) -> Result<[Key; KEYS], DataplaneError>;
+
+    /// Puts a key in the place that its number has: tokens of it are good from now on.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's.
+    fn set_key(&self, key: Key) -> Result<(), DataplaneError>;
 }
 
 impl Kernel for Dataplane {
@@ -113,5 +128,13 @@ impl Kernel for Dataplane {
 
     fn service_counters(&self, slot: u16) -> SlotCounter {
         Self::service_counters(self, slot)
+    }
+
+    fn keys(&self) -> Result<[Key; KEYS], DataplaneError> {
+        Self::keys(self)
+    }
+
+    fn set_key(&self, key: Key) -> Result<(), DataplaneError> {
+        Self::set_key(self, key)
     }
 }

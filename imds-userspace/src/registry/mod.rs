@@ -17,6 +17,7 @@ pub mod draft;
 pub mod error;
 pub mod field;
 pub mod kernel;
+mod keys;
 pub mod options;
 pub mod plan;
 mod reconciler;

@@ -1,10 +1,10 @@
+mod keys;
 mod options;
 mod reconciler;
 
 use std::collections::BTreeMap;
 
 use imds_common::counters::Counter;
-use imds_common::token::{KEYS, Key};
 
 use super::directory::KeyRing;
 use super::fake::FakeKernel;
@@ -33,7 +33,7 @@ impl Host {
     }
 
     async fn daemon(&self) -> Daemon {
-        let directory = Arc::new(Directory::new(4, KeyRing { keys: [Key::EMPTY; KEYS], current: 0 }));
+        let directory = Arc::new(Directory::new(4, KeyRing::new(self.kernel.keys().expect("fake"))));
         *self.kernel.directory.lock().expect("not poisoned") = Some(Arc::clone(&directory));
         let store = Store::open(self.state.path()).expect("a good store");
         let defaults = Defaults { availability_zone: "us-east-1a".into(), account_id: "000000000000".into() };

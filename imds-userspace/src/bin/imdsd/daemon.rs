@@ -50,7 +50,7 @@ pub(crate) async fn run(arguments: &Arguments, config: &Config) -> anyhow::Resul
     let dataplane = Arc::new(Dataplane::start(&names, arguments.attach.into(), config.max_slots.get()).await?);
     dataplane.watch()?;
     dataplane.refresh_dates(date::http_date)?;
-    let (keys, current) = dataplane.keys()?;
+    let keys = KeyRing::new(dataplane.keys()?);
     let slots = dataplane.slots();
     if slots != config.max_slots.get() {
         let configured = config.max_slots.get();
@@ -60,7 +60,7 @@ pub(crate) async fn run(arguments: &Arguments, config: &Config) -> anyhow::Resul
             "the kernel's tables keep their size; `imdsd detach` before a start changes it"
         );
     }
-    let directory = Arc::new(Directory::new(slots.into(), KeyRing { keys, current }));
+    let directory = Arc::new(Directory::new(slots.into(), keys));
     let settings = Settings {
         defaults: Defaults {
             availability_zone: config.defaults.availability_zone.as_str().to_owned(),

@@ -36,6 +36,11 @@ fn each_command_asks_for_its_own() {
         asked("imdsctl stats i-1"),
         (Command::Stats { instance_id: Some(id) }, View::Stats) if id == "i-1"
     ));
+    for (words, force) in [("imdsctl keys rotate", false), ("imdsctl keys rotate --force", true)] {
+        let (command, view) = asked(words);
+        assert!(matches!(command, Command::KeysRotate { force: asked } if asked == force), "{words}");
+        assert_eq!(view, View::Keys);
+    }
     assert!(matches!(
         invocation("imdsctl stats i-1 --watch").action,
         Action::Watch { instance_id: Some(id) } if id == "i-1"

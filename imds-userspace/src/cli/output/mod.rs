@@ -1,6 +1,7 @@
 //! What the daemon says, as tables or as JSON.
 
 mod instances;
+mod keys;
 mod options;
 mod stats;
 mod table;
@@ -49,6 +50,7 @@ impl Printer {
                 self.either(&changed, || options::list(look, &changed))
             }
             (View::Stats, Payload::Stats(stats)) => self.either(&stats, || stats::table(look, &stats)),
+            (View::Keys, Payload::Keys(keys)) => self.either(&keys, || keys::rotated(&keys)),
             (View::StatsOverTime, Payload::Stats(stats)) => match self.format {
                 Format::Table => Ok(stats::table(look, &stats)),
                 Format::Json => serde_json::to_string(&stats).map(|line| line + "\n").map_err(Error::Json),

@@ -1,5 +1,5 @@
 use super::*;
-use crate::control::protocol::{InstanceStats, InstanceView, InterfaceView, OptionsView, StatsView};
+use crate::control::protocol::{InstanceStats, InstanceView, InterfaceView, KeysView, OptionsView, StatsView};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
@@ -152,6 +152,21 @@ i-0123456789abcdef0  daemon  refused-token-missing      1
     let quiet = StatsView { instances: Vec::new(), host: None };
     let text = TABLE.render(&View::Stats, Payload::Stats(quiet)).expect("rendered");
     assert_eq!(text.lines().count(), 1, "{text}");
+}
+
+#[test]
+fn a_rotation_says_which_tokens_are_good() {
+    let view = |ended| KeysView { key: 3, previous: 2, ended, next_rotation: "2030-01-01T06:00:00Z".into() };
+    let text = TABLE.render(&View::Keys, Payload::Keys(view(None))).expect("rendered");
+    assert_eq!(
+        text,
+        "key 3 signs from now on; tokens of key 2 stay good\n\
+         a further rotation ends no good token from 2030-01-01T06:00:00Z on\n"
+    );
+    let text = TABLE.render(&View::Keys, Payload::Keys(view(Some(1)))).expect("rendered");
+    assert_eq!(text.lines().nth(1), Some("tokens of key 1 are ended"), "{text}");
+    let json = JSON.render(&View::Keys, Payload::Keys(view(None))).expect("rendered");
+    assert_eq!(serde_json::from_str::<KeysView>(&json).expect("keys"), view(None));
 }
 
 #[test]
