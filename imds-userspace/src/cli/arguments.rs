@@ -58,6 +58,9 @@ pub(super) enum Subject {
     /// Shows and changes the metadata options of instances
     #[command(subcommand, after_help = help::OPTIONS)]
     Options(OptionsCommand),
+    /// Releases an interface that is closed since its instance was deleted
+    #[command(subcommand, after_help = help::INTERFACE)]
+    Interface(InterfaceCommand),
     /// Prints counters: reads without a token, tokens, requests, refusals and drops by reason
     #[command(after_help = help::STATS)]
     Stats {
@@ -108,6 +111,10 @@ pub(super) enum InstanceCommand {
         /// The instance's id
         #[arg(value_name = "ID")]
         instance_id: String,
+        /// Let its interfaces go instead of leaving them closed: what the guest sends to the metadata addresses then
+        /// goes where the host's own stack leads it
+        #[arg(long)]
+        release: bool,
     },
 }
 
@@ -185,6 +192,17 @@ pub(super) enum OptionsCommand {
         all: bool,
         #[command(flatten)]
         changes: OptionFlags,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum InterfaceCommand {
+    /// Takes the program off a closed interface
+    #[command(after_help = help::INTERFACE_RELEASE)]
+    Release {
+        /// The interface's name on this host
+        #[arg(value_name = "IF")]
+        interface: String,
     },
 }
 

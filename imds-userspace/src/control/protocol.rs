@@ -60,7 +60,7 @@ pub struct Failure {
 pub enum FailureKind {
     /// The request itself is wrong: a malformed id, a value out of range, options that exclude each other.
     Invalid,
-    /// No such instance.
+    /// No such instance, or no such closed interface.
     NotFound,
     /// What there is stands against it: the id or the interface is taken, the keys were rotated a short time ago.
     Conflict,
@@ -89,6 +89,14 @@ pub enum Command {
     InstanceDelete {
         /// Its id.
         instance_id: String,
+        /// Whether its interfaces are let go; else they stay closed.
+        #[serde(default)]
+        release: bool,
+    },
+    /// Lets an interface go that is closed since its instance was deleted.
+    InterfaceRelease {
+        /// Its name on the host.
+        interface: String,
     },
     /// Changes options of one instance, or of all.
     OptionsSet {
@@ -117,6 +125,8 @@ pub enum Payload {
     Instance(Box<InstanceView>),
     /// Of list and of `OptionsSet`: the instances.
     Instances(Vec<InstanceView>),
+    /// Of `InterfaceRelease`: the interface.
+    Interface(ReleasedInterface),
     /// Of stats.
     Stats(StatsView),
     /// Of `KeysRotate`.
@@ -251,6 +261,15 @@ pub struct InterfaceView {
     pub slot: u16,
     /// Whether the kernel enforces on it now: `enforced`, or `absent` while the interface isn't there or is refused.
     pub status: String,
+}
+
+/// An interface that was let go: what its guest sends goes where the host's own stack leads it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleasedInterface {
+    /// Its name on the host.
+    pub name: String,
+    /// Its index.
+    pub ifindex: u32,
 }
 
 /// The options of an instance, under EC2's names.

@@ -1,6 +1,6 @@
 //! A kernel's side in memory, for tests of everything above it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -40,6 +40,8 @@ pub(crate) struct FakeKernel {
     pub(crate) links: Mutex<BTreeMap<String, u32>>,
     slots: Mutex<BTreeMap<u16, SlotStatus>>,
     prepared: Mutex<BTreeMap<u16, (u16, u64)>>,
+    /// Interfaces that lead to nobody.
+    pub(crate) closed: Mutex<BTreeSet<u32>>,
     kernel_counters: Mutex<BTreeMap<u16, SlotCounters>>,
     service_counters: Mutex<BTreeMap<u16, SlotCounter>>,
     /// Whether lookups fail, as without file descriptors.
@@ -79,6 +81,7 @@ impl FakeKernel {
     /// Forgets everything, as a reboot.
     pub(crate) fn reboot(&self) {
         self.slots.lock().expect("not poisoned").clear();
+        self.closed.lock().expect("not poisoned").clear();
         self.kernel_counters.lock().expect("not poisoned").clear();
         self.service_counters.lock().expect("not poisoned").clear();
     }
@@ -152,6 +155,7 @@ impl Kernel for FakeKernel {
             self.prepared.lock().expect("not poisoned").remove(&slot).expect("prepared first");
         let status = SlotStatus { slot, ifindex: interface.index, generation, token_generation, options };
         self.slots.lock().expect("not poisoned").insert(slot, status);
+        self.closed.lock().expect("not poisoned").remove(&interface.index);
         Ok(status)
     }
 
@@ -164,7 +168,20 @@ impl Kernel for FakeKernel {
     fn release(&self, slot: u16) -> Result<(), DataplaneError> {
         self.note(format!("release {slot}"));
         self.prepared.lock().expect("not poisoned").remove(&slot);
-        self.slots.lock().expect("not poisoned").remove(&slot);
+        if let Some(status) = self.slots.lock().expect("not poisoned").remove(&slot) {
+            self.closed.lock().expect("not poisoned").insert(status.ifindex);
+        }
+        Ok(())
+    }
+
+    async fn let_go(&self, ifindex: u32) -> Result<bool, DataplaneError> {
+        self.note(format!("let go {ifindex}"));
+        let links = self.links.lock().expect("not poisoned").clone();
+        links.iter().filter(|(_, index)| **index == ifindex).try_for_each(|(name, _)| self.refuse(name))?;
+        Ok(self.closed.lock().expect("not poisoned").remove(&ifindex))
+    }
+
+    async fn mend_hooks(&self) -> Result<(), DataplaneError> {
         Ok(())
     }
 

@@ -56,6 +56,12 @@ pub trait Kernel: Send + Sync + 'static {
     /// The kernel's.
     fn release(&self, slot: u16) -> Result<(), DataplaneError>;
 
+    /// Takes the program off a closed interface. Says whether it was one.
+    fn let_go(&self, ifindex: u32) -> impl Future<Output = Result<bool, DataplaneError>> + Send;
+
+    /// Looks whether the program still hangs on the next few interfaces, owned or closed, and attaches it again.
+    fn mend_hooks(&self) -> impl Future<Output = Result<(), DataplaneError>> + Send;
+
     /// Replaces a slot's options: the next packet sees them.
     fn set_options(&self, slot: u16, options: OptionsWord);
 
@@ -116,6 +122,14 @@ impl Kernel for Dataplane {
 
     fn release(&self, slot: u16) -> Result<(), DataplaneError> {
         Self::release(self, slot)
+    }
+
+    async fn let_go(&self, ifindex: u32) -> Result<bool, DataplaneError> {
+        Self::let_go(self, ifindex).await
+    }
+
+    async fn mend_hooks(&self) -> Result<(), DataplaneError> {
+        Self::mend_hooks(self).await
     }
 
     fn set_options(&self, slot: u16, options: OptionsWord) {

@@ -1,3 +1,4 @@
+mod deletion;
 mod keys;
 mod options;
 mod reconciler;
@@ -91,9 +92,9 @@ async fn an_instance_is_created_shown_and_deleted() {
     assert_eq!(daemon.served(), BTreeMap::from([(1, A.to_owned()), (2, A.to_owned())]));
 
     let served = daemon.directory.get(1).expect("served");
-    assert_eq!(daemon.registry.delete(A).await.expect("deleted"), view);
+    assert_eq!(daemon.registry.delete(A, false).await.expect("deleted"), view);
     assert!(served.gone.is_cancelled() && daemon.served().is_empty() && host.owned().is_empty());
-    for error in [daemon.registry.show(A).await.err(), daemon.registry.delete(A).await.err()] {
+    for error in [daemon.registry.show(A).await.err(), daemon.registry.delete(A, false).await.err()] {
         assert!(matches!(error, Some(RegistryError::NotFound(id)) if id == A));
     }
     // The freed slots rest, over a restart too.

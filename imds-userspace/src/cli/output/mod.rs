@@ -39,8 +39,11 @@ impl Printer {
         let look = Look { colour: self.colour };
         match (view, payload) {
             (View::Instance, Payload::Instance(instance)) => self.either(&instance, || instances::one(look, &instance)),
-            (View::Deletion, Payload::Instance(instance)) => {
-                self.either(&instance, || format!("deleted {}\n", printable(&instance.instance_id)))
+            (&View::Deletion { released }, Payload::Instance(instance)) => {
+                self.either(&instance, || instances::deleted(&instance, released))
+            }
+            (View::Release, Payload::Interface(interface)) => {
+                self.either(&interface, || format!("released {}\n", printable(&interface.name)))
             }
             (View::Instances, Payload::Instances(all)) => self.either(&all, || instances::list(look, &all)),
             (View::OptionsOfOne, Payload::Instance(instance)) => {
