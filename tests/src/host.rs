@@ -165,6 +165,23 @@ impl Host {
         process::run(Command::new(environment::imdsd()).args(["detach", "--run-dir"]).arg(self.run_dir()))
     }
 
+    /// What the daemon has in the kernel now, a line each, as it says itself.
+    #[must_use]
+    #[track_caller]
+    pub fn leftovers(&self) -> Vec<String> {
+        let mut imdsd = Command::new(environment::imdsd());
+        let output = process::run(imdsd.args(["detach", "--dry-run", "--run-dir"]).arg(self.run_dir()));
+        assert!(output.success(), "imdsd detach --dry-run: {}", output.stderr);
+        output.stdout.lines().map(str::to_owned).collect()
+    }
+
+    /// The directory of the daemon's pins, as long as there is one.
+    #[must_use]
+    #[track_caller]
+    pub fn pins(&self) -> Option<PathBuf> {
+        self.leftovers().iter().find_map(|line| line.strip_prefix("pins ").map(PathBuf::from))
+    }
+
     /// Runs `imdsctl`.
     #[must_use]
     #[track_caller]

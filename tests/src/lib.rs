@@ -12,6 +12,7 @@
 //! | [`namespace`], [`guest`] | network namespaces, and how they hang on the host |
 //! | [`http`], [`client`], [`credentials`] | requests byte by byte; curl, wget and boto3; what boto3 finds |
 //! | [`capture`], [`packet`], [`tap`], [`tap_connection`] | packets as they came, and such as no client sends |
+//! | [`provider`], [`front`] | a service of the host's own, and a program that lets everything through to it |
 //! | [`demo`] | the demo's steps |
 
 pub mod capture;
@@ -19,6 +20,7 @@ pub mod client;
 pub mod credentials;
 pub mod demo;
 pub mod environment;
+pub mod front;
 pub mod guest;
 pub mod host;
 pub mod http;
@@ -26,6 +28,7 @@ pub mod names;
 pub mod namespace;
 pub mod packet;
 pub mod process;
+pub mod provider;
 pub mod reaper;
 pub mod stats;
 pub mod tap;

@@ -101,10 +101,7 @@ impl Dataplane {
         match look(netlink, &interface, ifindex, self.ingress_id()?).await? {
             Hanging::First => {}
             Hanging::Missing => {
-                tracing::error!(
-                    interface,
-                    "the program was not attached any more: the path was open; attaching it again"
-                );
+                tracing::error!(interface, "imdsd's program is not attached any more; attaching it again");
                 self.hang(&interface, ifindex)?;
             }
             Hanging::Behind => {

@@ -89,7 +89,8 @@ fn pin_of(pins: &Path, ifindex: u32) -> PathBuf {
 
 /// Where a link is pinned until it takes the place of another.
 fn next_pin_of(pins: &Path, ifindex: u32) -> PathBuf {
-    pin_of(pins, ifindex).with_extension("next")
+    // The kernel allows no dot in a pin's name.
+    directory(pins).join(format!("{ifindex}_next"))
 }
 
 /// The interfaces that have a pinned link.
