@@ -53,13 +53,7 @@ impl Host {
     /// Starts the daemon on what is there, and waits until it answers.
     #[track_caller]
     pub fn launch(&mut self) {
-        assert!(self.daemon.is_none(), "it runs already");
-        let log = File::options().create(true).append(true).open(self.log_file());
-        let log = log.unwrap_or_else(|error| panic!("{} can't be written: {error}", self.log_file().display()));
-        let mut command = self.imdsd();
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        let child = command.spawn().unwrap_or_else(|error| panic!("{command:?} can't be started: {error}"));
-        self.daemon = Some(child);
+        self.spawn();
         let socket = self.socket();
         wait::until(
             "imdsd's socket",
@@ -69,6 +63,18 @@ impl Host {
                 seen.1
             },
         );
+    }
+
+    /// Starts the daemon on what is there, and waits for nothing.
+    #[track_caller]
+    pub fn spawn(&mut self) {
+        assert!(self.daemon.is_none(), "it runs already");
+        let log = File::options().create(true).append(true).open(self.log_file());
+        let log = log.unwrap_or_else(|error| panic!("{} can't be written: {error}", self.log_file().display()));
+        let mut command = self.imdsd();
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        let child = command.spawn().unwrap_or_else(|error| panic!("{command:?} can't be started: {error}"));
+        self.daemon = Some(child);
     }
 
     fn ended(&self) -> Option<String> {

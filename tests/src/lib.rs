@@ -12,6 +12,7 @@
 //! | [`namespace`], [`guest`] | network namespaces, and how they hang on the host |
 //! | [`http`], [`client`], [`credentials`] | requests byte by byte; curl, wget and boto3; what boto3 finds |
 //! | [`capture`], [`packet`], [`tap`], [`tap_connection`] | packets as they came, and such as no client sends |
+//! | [`numbered`] | other traffic, whose packets are numbered |
 //! | [`provider`], [`front`] | a service of the host's own, and a program that lets everything through to it |
 //! | [`demo`] | the demo's steps |
 
@@ -26,6 +27,7 @@ pub mod host;
 pub mod http;
 pub mod names;
 pub mod namespace;
+pub mod numbered;
 pub mod packet;
 pub mod process;
 pub mod provider;
