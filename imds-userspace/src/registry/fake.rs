@@ -33,6 +33,15 @@ pub(crate) fn record(instance_id: &str, interfaces: &[&str]) -> Record {
     }
 }
 
+/// What becomes of one step of the kernel's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// It isn't done.
+    Fails,
+    /// It isn't done, nor is any after it: the daemon that asks is dead.
+    Ends,
+}
+
 /// The kernel's side in memory: it outlives registries, as the kernel outlives daemons.
 #[derive(Default)]
 pub(crate) struct FakeKernel {
@@ -48,6 +57,10 @@ pub(crate) struct FakeKernel {
     pub(crate) unsure: AtomicBool,
     /// The name of an interface that `assign` and `keep` refuse.
     pub(crate) broken: Mutex<Option<String>>,
+    /// What becomes of a step, after so many that are done.
+    pub(crate) trouble: Mutex<Option<(usize, Trouble)>>,
+    /// A slot whose options can't be changed.
+    pub(crate) deaf: Mutex<Option<u16>>,
     /// What was done, a word each.
     pub(crate) log: Mutex<Vec<String>>,
     /// The registry's directory, to see what the daemon knew when the kernel was told.
@@ -91,6 +104,21 @@ impl FakeKernel {
         self.slots.lock().expect("not poisoned").get(&slot).map(|status| status.options)
     }
 
+    /// Whether a step is done: an error if there is trouble with it.
+    fn step(&self) -> Result<(), DataplaneError> {
+        let mut trouble = self.trouble.lock().expect("not poisoned");
+        match &mut *trouble {
+            None => return Ok(()),
+            Some((0, Trouble::Fails)) => *trouble = None,
+            Some((0, Trouble::Ends)) => {}
+            Some((steps, _)) => {
+                *steps -= 1;
+                return Ok(());
+            }
+        }
+        Err(InterfaceError::Unsuitable { name: "any".to_owned(), what: "in trouble" }.into())
+    }
+
     fn note(&self, what: String) {
         self.log.lock().expect("not poisoned").push(what);
     }
@@ -129,6 +157,7 @@ impl Kernel for FakeKernel {
     }
 
     fn prepare(&self, slot: u16) -> Result<(u16, u64), DataplaneError> {
+        self.step()?;
         self.note(format!("prepare {slot}"));
         let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
         let generations = (u16::try_from(generation).expect("few"), generation << 32);
@@ -145,6 +174,8 @@ impl Kernel for FakeKernel {
         interface: &Interface,
         options: OptionsWord,
     ) -> Result<SlotStatus, DataplaneError> {
+        tokio::task::yield_now().await;
+        self.step()?;
         self.note(format!("assign {slot} {}", interface.name));
         assert!(
             self.served(slot).is_some_and(|served| served.options() == options),
@@ -156,16 +187,20 @@ impl Kernel for FakeKernel {
         let status = SlotStatus { slot, ifindex: interface.index, generation, token_generation, options };
         self.slots.lock().expect("not poisoned").insert(slot, status);
         self.closed.lock().expect("not poisoned").remove(&interface.index);
+        tokio::task::yield_now().await;
         Ok(status)
     }
 
     async fn keep(&self, status: &SlotStatus) -> Result<(), DataplaneError> {
+        tokio::task::yield_now().await;
+        self.step()?;
         self.note(format!("keep {}", status.slot));
         let links = self.links.lock().expect("not poisoned").clone();
         links.iter().filter(|(_, index)| **index == status.ifindex).try_for_each(|(name, _)| self.refuse(name))
     }
 
     fn release(&self, slot: u16) -> Result<(), DataplaneError> {
+        self.step()?;
         self.note(format!("release {slot}"));
         self.prepared.lock().expect("not poisoned").remove(&slot);
         if let Some(status) = self.slots.lock().expect("not poisoned").remove(&slot) {
@@ -191,6 +226,9 @@ impl Kernel for FakeKernel {
             Some(now) if now == options => (),
             _ if told => self.note(format!("options {slot} daemon first")),
             _ => self.note(format!("options {slot} kernel first")),
+        }
+        if self.step().is_err() || *self.deaf.lock().expect("not poisoned") == Some(slot) {
+            return;
         }
         if let Some(status) = self.slots.lock().expect("not poisoned").get_mut(&slot) {
             status.options = options;

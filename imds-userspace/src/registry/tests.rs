@@ -1,4 +1,5 @@
 mod deletion;
+mod interruption;
 mod keys;
 mod options;
 mod reconciler;
@@ -34,13 +35,17 @@ impl Host {
     }
 
     async fn daemon(&self) -> Daemon {
+        self.start().await.expect("started")
+    }
+
+    async fn start(&self) -> Result<Daemon, RegistryError> {
         let directory = Arc::new(Directory::new(4, KeyRing::new(self.kernel.keys().expect("fake"))));
         *self.kernel.directory.lock().expect("not poisoned") = Some(Arc::clone(&directory));
-        let store = Store::open(self.state.path()).expect("a good store");
+        let store = Store::open(self.state.path())?;
         let defaults = Defaults { availability_zone: "us-east-1a".into(), account_id: "000000000000".into() };
         let settings = Settings { defaults, slots: 4, refuse_silently: false };
         let registry = Registry::start(Arc::clone(&self.kernel), Arc::clone(&directory), store, settings);
-        Daemon { registry: registry.await.expect("started"), directory }
+        Ok(Daemon { registry: registry.await?, directory })
     }
 
     fn log(&self) -> Vec<String> {
