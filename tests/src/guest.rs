@@ -87,11 +87,17 @@ impl Guest {
     /// Gives the host's end an address, and the guest one beside it. Returns the host's.
     #[must_use]
     pub fn address_on_host(&self) -> String {
+        self.addresses_of_link().0
+    }
+
+    /// Gives the host's end an address, and the guest one beside it. Returns both, the host's first.
+    #[must_use]
+    pub fn addresses_of_link(&self) -> (String, String) {
         let (host, guest) = names::pair_of_addresses();
         let text = |[a, b, c, d]: [u8; 4]| format!("{a}.{b}.{c}.{d}");
         process::ip(["address", "add", &format!("{}/30", text(host)), "dev", self.interface()]);
         self.ip(["address", "add", &format!("{}/30", text(guest)), "dev", GUEST_LINK]);
-        text(host)
+        (text(host), text(guest))
     }
 }
 

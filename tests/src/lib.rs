@@ -14,6 +14,8 @@
 //! | [`capture`], [`packet`], [`tap`], [`tap_connection`] | packets as they came, and such as no client sends |
 //! | [`script`], [`volley`] | connections segment by segment, many side by side |
 //! | [`verdicts`] | requests, and what each mode answers them |
+//! | [`numbered`] | other traffic, whose packets are numbered |
+//! | [`provider`], [`front`] | a service of the host's own, and a program that lets everything through to it |
 //! | [`demo`] | the demo's steps |
 
 pub mod capture;
@@ -21,13 +23,16 @@ pub mod client;
 pub mod credentials;
 pub mod demo;
 pub mod environment;
+pub mod front;
 pub mod guest;
 pub mod host;
 pub mod http;
 pub mod names;
 pub mod namespace;
+pub mod numbered;
 pub mod packet;
 pub mod process;
+pub mod provider;
 pub mod reaper;
 pub mod script;
 pub mod stats;

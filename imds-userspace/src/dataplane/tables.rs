@@ -230,7 +230,8 @@ impl SharedTables {
         Ok([key(0)?, key(1)?])
     }
 
-    pub(super) fn set_key(&mut self, index: u32, key: Key) -> Result<(), TableError> {
+    pub(super) fn set_key(&mut self, key: Key) -> Result<(), TableError> {
+        let index = Key::index_of(key.number.to_le_bytes()[0]);
         self.keys.set(index, Raw(key), 0).map_err(table_error("IMDS_KEYS"))
     }
 

@@ -7,16 +7,19 @@
 //! and the next start repairs the rest:
 //!
 //! - create: directory, kernel, then record. Before the record is there, the next start releases the slots;
-//! - delete: record, directory, then kernel. Once the record is gone, the next start releases the slots;
+//! - delete: record, directory, then kernel. Once the record is gone, the next start releases the slots, and their
+//!   interfaces stay closed until somebody says otherwise again;
 //! - options: what gets stricter, in the directory and the kernel; the record; what gets looser, in the kernel and the
 //!   directory.
 
 mod creation;
+mod deletion;
 pub mod directory;
 pub mod draft;
 pub mod error;
 pub mod field;
 pub mod kernel;
+mod keys;
 pub mod options;
 pub mod plan;
 mod reconciler;
@@ -127,29 +130,6 @@ impl<K: Kernel> Registry<K> {
     pub async fn show(&self, instance_id: &str) -> Result<InstanceView, RegistryError> {
         let state = self.state.lock().await;
         self.view(state.record(instance_id)?)
-    }
-
-    /// Deletes an instance and returns it as it was: its connections end, its tokens are dead, its slots rest.
-    ///
-    /// # Errors
-    ///
-    /// [`RegistryError::NotFound`], the store's; [`RegistryError::NotReleased`] when the instance is gone all the same.
-    pub async fn delete(&self, instance_id: &str) -> Result<InstanceView, RegistryError> {
-        let mut state = self.state.lock().await;
-        let view = self.view(state.record(instance_id)?)?;
-        let id = instance_id.to_owned();
-        self.write(move |store| store.remove(&id)).await?;
-        let Some(record) = state.records.remove(instance_id) else {
-            return Err(RegistryError::NotFound(instance_id.to_owned()));
-        };
-        state.troubles.retain(|owner, _| owner.instance_id != instance_id);
-        let mut outcome = Ok(view);
-        for slot in record.slots() {
-            if let Err(source) = self.vacate(slot).map_err(Box::new) {
-                outcome = Err(RegistryError::NotReleased { instance_id: instance_id.to_owned(), slot, source });
-            }
-        }
-        outcome
     }
 
     /// Changes options of one instance, or of all; returns when the kernel has them, with all instances concerned.

@@ -4,7 +4,6 @@
 //! here: heads are found by the automaton of `imds-common` and judged by its verdict, as in the kernel.
 
 mod authority;
-mod clock;
 mod connection;
 mod exchange;
 mod inbox;

@@ -29,7 +29,8 @@ const DATES_PERIOD: Duration = Duration::from_millis(500);
 /// How often interfaces that came or went are looked for.
 const RECONCILE_PERIOD: Duration = Duration::from_secs(1);
 
-/// Serves until a signal, in this order: the lock, so that all else has one owner; the store, since without it nothing
+/// Serves until a signal, in this order: the lock, so that all else has one owner; the check that the kernel's side is
+/// of this build's layout, so that a refusal changes nothing; the store, since without it nothing
 /// may be released; the kernel; every instance; then only the listeners, so that whoever gets an answer, of the service
 /// or of the control socket, finds everything enforced.
 pub(crate) async fn run(arguments: &Arguments, config: &Config) -> anyhow::Result<()> {
@@ -37,20 +38,21 @@ pub(crate) async fn run(arguments: &Arguments, config: &Config) -> anyhow::Resul
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT can't be handled")?;
     raise_file_limit(config.max_slots.get());
     let run_dir = RunDir::take(&arguments.run_dir)?;
-    let store = match Store::open(&arguments.state_dir) {
+    let names = Names::new(run_dir.path());
+    let opened = open(arguments, &names, config.max_slots.get());
+    let store = match opened {
         Ok(store) => store,
         Err(error) => {
             if let Err(error) = run_dir.abandon() {
                 tracing::warn!(%error, "the run directory of a failed start is left behind");
             }
-            return Err(error.into());
+            return Err(error);
         }
     };
-    let names = Names::new(run_dir.path());
     let dataplane = Arc::new(Dataplane::start(&names, arguments.attach.into(), config.max_slots.get()).await?);
     dataplane.watch()?;
     dataplane.refresh_dates(date::http_date)?;
-    let (keys, current) = dataplane.keys()?;
+    let keys = KeyRing::new(dataplane.keys()?);
     let slots = dataplane.slots();
     if slots != config.max_slots.get() {
         let configured = config.max_slots.get();
@@ -60,7 +62,7 @@ pub(crate) async fn run(arguments: &Arguments, config: &Config) -> anyhow::Resul
             "the kernel's tables keep their size; `imdsd detach` before a start changes it"
         );
     }
-    let directory = Arc::new(Directory::new(slots.into(), KeyRing { keys, current }));
+    let directory = Arc::new(Directory::new(slots.into(), keys));
     let settings = Settings {
         defaults: Defaults {
             availability_zone: config.defaults.availability_zone.as_str().to_owned(),
@@ -84,7 +86,10 @@ pub(crate) async fn run(arguments: &Arguments, config: &Config) -> anyhow::Resul
     tasks.spawn(every(DATES_PERIOD, "dates not renewed", shutdown.clone(), renew));
     let reconcile = move || {
         let instances = instances.clone();
-        async move { instances.reconcile().await }
+        async move {
+            instances.reconcile().await?;
+            instances.mend_hooks().await
+        }
     };
     tasks.spawn(every(RECONCILE_PERIOD, "interfaces not looked at", shutdown.clone(), reconcile));
     tasks.spawn(control::server::serve(run_dir.listen()?, registry.clone(), shutdown.clone()));
@@ -110,6 +115,12 @@ pub(crate) async fn run(arguments: &Arguments, config: &Config) -> anyhow::Resul
         Some(Err(error)) => Err(error).context("a part of imdsd failed"),
         Some(Ok(Ok(()))) => bail!("a part of imdsd ended by itself"),
     }
+}
+
+/// Opens the store, once it is sure that the kernel's side can be taken over.
+fn open(arguments: &Arguments, names: &Names, slots: u16) -> anyhow::Result<Store> {
+    Dataplane::check_layout(names, slots)?;
+    Ok(Store::open(&arguments.state_dir)?)
 }
 
 /// Open files that are no connection of an instance: maps, links, the store, sockets of the daemon's own.
