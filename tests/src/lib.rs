@@ -12,8 +12,10 @@
 //! | [`namespace`], [`guest`] | network namespaces, and how they hang on the host |
 //! | [`http`], [`client`], [`credentials`] | requests byte by byte; curl, wget and boto3; what boto3 finds |
 //! | [`capture`], [`packet`], [`tap`], [`tap_connection`] | packets as they came, and such as no client sends |
-//! | [`demo`] | the demo's steps |
+//! | [`service_namespace`] | the namespace of a daemon's listening sockets |
+//! | [`demo`], [`bench`] | the demo's steps; the benchmark's rows |
 
+pub mod bench;
 pub mod capture;
 pub mod client;
 pub mod credentials;
@@ -27,6 +29,7 @@ pub mod namespace;
 pub mod packet;
 pub mod process;
 pub mod reaper;
+pub mod service_namespace;
 pub mod stats;
 pub mod tap;
 pub mod tap_connection;

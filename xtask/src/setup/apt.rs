@@ -1,9 +1,11 @@
 //! Debian packages: looked up, installed, or only downloaded.
 
-use std::path::Path;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::process;
 
@@ -27,8 +29,29 @@ pub(crate) fn install(packages: &[&str], why: &str) -> Result<()> {
     Ok(())
 }
 
-/// Downloads one package's file into a folder, without installing it.
-pub(crate) fn download(package: &str, into: &Path) -> Result<()> {
+/// Downloads a package and unpacks it into `directory`, which is there whole or not at all. Nothing is installed.
+/// `package` gives its name, once more where the package lists had to be brought up to date.
+pub(crate) fn unpack(package: impl Fn() -> Result<String>, why: &str, directory: &Path) -> Result<()> {
+    let name = package()?;
+    println!("setup: downloading {name} (not installing it): {why}");
+    let (parent, own) = directory.parent().zip(directory.file_name()).context("a folder without a parent")?;
+    let scratch = parent.join(format!(".{}", own.display()));
+    remove(&scratch)?;
+    remove(directory)?;
+    fs::create_dir_all(&scratch).with_context(|| format!("can't make {}", scratch.display()))?;
+    if download(&name, &scratch).is_err() {
+        process::require_root("bringing apt's package lists up to date")?;
+        update()?;
+        download(&package()?, &scratch)?;
+    }
+    let archive = sole_file(&scratch).with_context(|| format!("apt-get left no file of {name}"))?;
+    let unpacked = scratch.join("unpacked");
+    process::run(Command::new("dpkg-deb").arg("-x").arg(archive).arg(&unpacked))?;
+    fs::rename(&unpacked, directory).with_context(|| format!("can't make {}", directory.display()))?;
+    remove(&scratch)
+}
+
+fn download(package: &str, into: &Path) -> Result<()> {
     // The user that apt downloads as otherwise may not write into the project's folders.
     process::run(apt_get().args(["-qq", "-o", "APT::Sandbox::User=root", "download", package]).current_dir(into))
 }
@@ -49,6 +72,23 @@ pub(crate) fn search(pattern: &str) -> Result<Vec<String>> {
 pub(crate) fn candidate(package: &str) -> Result<Option<String>> {
     let policy = process::output(Command::new("apt-cache").args(["policy", package]).env("LC_ALL", "C"))?;
     Ok(parse_candidate(&policy).map(str::to_owned))
+}
+
+fn sole_file(directory: &Path) -> Option<PathBuf> {
+    let entries = fs::read_dir(directory).ok()?;
+    entries
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
+}
+
+fn remove(directory: &Path) -> Result<()> {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("can't remove {}", directory.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn is_known(package: &str) -> bool {

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
@@ -30,28 +29,12 @@ pub(crate) fn ensure_qemu() -> Result<()> {
 
 /// Fetches a series' newest kernel where there is none yet; returns the path of its image.
 pub(crate) fn ensure_kernel(workspace: &Workspace, series: Series) -> Result<PathBuf> {
-    let kernels = workspace.target.join("vm/kernels");
-    let directory = kernels.join(series.name());
+    let directory = workspace.target.join("vm/kernels").join(series.name());
     if let Some(image) = image(&directory) {
         return Ok(image);
     }
-    let package = newest(series)?;
-    println!("setup: downloading {package} (not installing it): a kernel that the kernel programs are tried on");
-    let scratch = kernels.join(format!(".{}", series.name()));
-    remove(&scratch)?;
-    remove(&directory)?;
-    fs::create_dir_all(&scratch).with_context(|| format!("can't make {}", scratch.display()))?;
-    if apt::download(&package, &scratch).is_err() {
-        process::require_root("bringing apt's package lists up to date")?;
-        apt::update()?;
-        apt::download(&newest(series)?, &scratch)?;
-    }
-    let archive = sole_file(&scratch).with_context(|| format!("apt-get left no file of {package}"))?;
-    let unpacked = scratch.join("unpacked");
-    process::run(Command::new("dpkg-deb").arg("-x").arg(archive).arg(&unpacked))?;
-    fs::rename(&unpacked, &directory).with_context(|| format!("can't make {}", directory.display()))?;
-    remove(&scratch)?;
-    image(&directory).with_context(|| format!("{package} holds no kernel image"))
+    apt::unpack(|| newest(series), "a kernel that the kernel programs are tried on", &directory)?;
+    image(&directory).with_context(|| format!("{} holds no kernel image", directory.display()))
 }
 
 fn newest(series: Series) -> Result<String> {
@@ -75,21 +58,4 @@ fn image(directory: &Path) -> Option<PathBuf> {
         .flatten()
         .find(|entry| entry.file_name().to_string_lossy().starts_with("vmlinuz-"))
         .map(|entry| entry.path())
-}
-
-fn sole_file(directory: &Path) -> Option<PathBuf> {
-    let entries = fs::read_dir(directory).ok()?;
-    entries
-        .flatten()
-        .map(|entry| entry.path())
-        .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
-}
-
-fn remove(directory: &Path) -> Result<()> {
-    match fs::remove_dir_all(directory) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("can't remove {}", directory.display()))
-        }
-        _ => Ok(()),
-    }
 }
