@@ -77,7 +77,8 @@ impl List {
         ensure!(!programs.is_empty(), "the {object} object was not checked on Linux {series}: nothing to accept");
         self.kernels.entry(series.to_owned()).or_default().insert(object.to_owned(), programs);
         let text = toml::to_string(&self.kernels).context("the list can't be written as TOML")?;
-        fs::write(&self.path, format!("{HEADING}{text}")).with_context(|| format!("can't write {}", self.path.display()))
+        fs::write(&self.path, format!("{HEADING}{text}"))
+            .with_context(|| format!("can't write {}", self.path.display()))
     }
 
     /// A line for each program: its costs beside those of the list.

@@ -105,8 +105,9 @@ fn owned(result: io::Result<libc::c_int>) -> io::Result<OwnedFd> {
 /// The attributes must be those of the command, and what they point to must live.
 unsafe fn bpf<T>(command: libc::c_int, attributes: &mut T) -> io::Result<libc::c_int> {
     // SAFETY: the attributes are as large as is said; the rest is the caller's promise.
-    let result =
-        unsafe { libc::syscall(libc::SYS_bpf, command, ptr::from_mut(attributes).cast::<libc::c_void>(), size_of::<T>()) };
+    let result = unsafe {
+        libc::syscall(libc::SYS_bpf, command, ptr::from_mut(attributes).cast::<libc::c_void>(), size_of::<T>())
+    };
     match libc::c_int::try_from(result) {
         Ok(result) if result >= 0 => Ok(result),
         _ => Err(io::Error::last_os_error()),

@@ -28,13 +28,7 @@ pub(super) fn measure(extent: &Extent) {
 
     let rate = pairs.compare(|outcome| outcome.rate);
     println!("refusals: tokenless GETs while HttpTokens is required, 16 connections, a connection each");
-    println!(
-        "  imds {:.0}/s, {} (401, closing) {:.0}/s; {}",
-        rate.ours,
-        nginx.name(),
-        rate.theirs,
-        rate.beside(AIM)
-    );
+    println!("  imds {:.0}/s, {} (401, closing) {:.0}/s; {}", rate.ours, nginx.name(), rate.theirs, rate.beside(AIM));
     let sum = |number: fn(&Outcome) -> u64| pairs.0.iter().map(|(ours, _)| number(ours)).sum::<u64>();
     let stats = ours.host.stats(&ours.id);
     println!(
