@@ -106,8 +106,8 @@ impl List {
 
 fn compare(before: &Cost, now: &Cost) -> String {
     let change = |before: f64, now: f64| {
-        let growth = now / before - 1.0;
-        format!("{:+.0} %{}", growth * 100.0, if growth > SHOWN { " GROWN" } else { "" })
+        let word = if now > before * (1.0 + SHOWN) { " GROWN" } else { "" };
+        format!("{:+.0} %{word}", (now / before - 1.0) * 100.0)
     };
     let instructions = change(before.instructions.into(), now.instructions.into());
     format!("against the list {instructions}, load {}", change(before.milliseconds, now.milliseconds))

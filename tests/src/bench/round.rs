@@ -87,7 +87,7 @@ pub(super) fn median(mut numbers: Vec<f64>) -> f64 {
     numbers.sort_by(f64::total_cmp);
     let half = numbers.len() / 2;
     match numbers.get(half) {
-        Some(&upper) if numbers.len() % 2 == 0 => f64::midpoint(numbers[half - 1], upper),
+        Some(&upper) if numbers.len().is_multiple_of(2) => f64::midpoint(numbers[half - 1], upper),
         Some(&middle) => middle,
         None => f64::NAN,
     }
