@@ -130,6 +130,8 @@ async fn write_all(stream: &mut (impl AsyncWrite + Unpin), head: &[u8], body: &[
 async fn linger(stream: &mut impl Stream, scratch: &mut [u8], limit: Duration) {
     let end = async {
         stream.shutdown().await?;
+        // Most clients close at once: by then they have, and the runtime need not be told to wait for it.
+        tokio::task::yield_now().await;
         let mut total = 0;
         while total < LINGER_MAX {
             match stream.read(scratch).await? {
