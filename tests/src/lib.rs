@@ -16,8 +16,10 @@
 //! | [`verdicts`] | requests, and what each mode answers them |
 //! | [`numbered`] | other traffic, whose packets are numbered |
 //! | [`provider`], [`front`] | a service of the host's own, and a program that lets everything through to it |
-//! | [`demo`] | the demo's steps |
+//! | [`service_namespace`] | the namespace of a daemon's listening sockets |
+//! | [`demo`], [`bench`] | the demo's steps; the benchmark's rows |
 
+pub mod bench;
 pub mod capture;
 pub mod client;
 pub mod credentials;
@@ -35,6 +37,7 @@ pub mod process;
 pub mod provider;
 pub mod reaper;
 pub mod script;
+pub mod service_namespace;
 pub mod stats;
 pub mod tap;
 pub mod tap_connection;

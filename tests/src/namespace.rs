@@ -21,10 +21,11 @@ pub const SERVICE_V6: &str = "[fd00:ec2::254]:80";
 /// How long a client waits for a connection, an answer, or a write.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A network namespace that is removed with this value.
+/// A network namespace, removed with this value unless it is somebody else's.
 #[derive(Debug)]
 pub struct Namespace {
     name: String,
+    ours: bool,
 }
 
 impl Namespace {
@@ -34,9 +35,15 @@ impl Namespace {
         environment::require();
         let name = names::link();
         process::ip(["netns", "add", &name]);
-        let namespace = Self { name };
+        let namespace = Self { name, ours: true };
         namespace.ip(["link", "set", "lo", "up"]);
         namespace
+    }
+
+    /// One that somebody else made and removes.
+    #[must_use]
+    pub fn of_another(name: String) -> Self {
+        Self { name, ours: false }
     }
 
     /// Its name, as `ip netns` knows it.
@@ -115,6 +122,8 @@ impl Default for Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        process::ip_remove(&["netns", "delete", &self.name]);
+        if self.ours {
+            process::ip_remove(&["netns", "delete", &self.name]);
+        }
     }
 }

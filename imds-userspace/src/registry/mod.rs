@@ -37,6 +37,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use imds_common::options::{MetadataOptions, OptionsWord};
 use imds_common::slot::NOBODY;
@@ -162,7 +163,9 @@ impl<K: Kernel> Registry<K> {
             self.enforce(new.slots(), new, user_data.as_deref(), &options::strictest(old, &new.options));
         }
         let (records, next_slot) = (transitions.iter().map(|t| t.new.clone()).collect::<Vec<_>>(), state.slots.next());
+        let start = Instant::now();
         let written = self.write(move |store| store.update(&records, next_slot)).await;
+        let store_ms = start.elapsed().as_secs_f64() * 1e3;
         for Transition { user_data, old, new } in &transitions {
             let options = if written.is_ok() { &new.options } else { old };
             self.enforce(new.slots(), new, user_data.as_deref(), options);
@@ -170,7 +173,7 @@ impl<K: Kernel> Registry<K> {
         written?;
         let ids: Vec<_> = transitions.iter().map(|change| change.new.instance.instance_id.clone()).collect();
         state.records.extend(transitions.into_iter().map(|t| (t.new.instance.instance_id.clone(), t.new)));
-        tracing::info!(instances = ?ids, "options set");
+        tracing::info!(instances = ?ids, store_ms, "options set");
         self.views(ids.iter().filter_map(|id| state.records.get(id)))
     }
 

@@ -13,6 +13,7 @@ mod sample;
 mod server;
 mod settings;
 mod socket;
+mod stream;
 mod tenant;
 
 pub use server::serve;

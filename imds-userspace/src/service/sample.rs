@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::{Connection, Ending};
 use super::settings::ServiceSettings;
+use super::stream::Stream;
 use super::tenant::Tenant;
 use crate::clock;
 use crate::metadata::sample;
@@ -91,6 +92,8 @@ pub(super) fn token_of(key: &Key, generation: u64, expiry_ms: u64) -> String {
 pub(super) fn remaining_ms(token: &str) -> Option<u64> {
     token::verify(token.as_bytes(), &[KEY, Key::EMPTY], GENERATION, clock::boottime_ms())
 }
+
+impl Stream for DuplexStream {}
 
 /// Runs one connection of `guest` against `client`, which gets the other end.
 pub(super) async fn converse<T>(
