@@ -4,6 +4,7 @@
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod credentials;
 pub mod dataplane;
 pub mod metadata;
 pub mod private_directory;

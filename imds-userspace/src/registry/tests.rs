@@ -1,3 +1,4 @@
+mod credentials;
 mod options;
 mod reconciler;
 
@@ -38,7 +39,8 @@ impl Host {
         let store = Store::open(self.state.path()).expect("a good store");
         let defaults = Defaults { availability_zone: "us-east-1a".into(), account_id: "000000000000".into() };
         let settings = Settings { defaults, slots: 4, refuse_silently: false };
-        let registry = Registry::start(Arc::clone(&self.kernel), Arc::clone(&directory), store, settings);
+        let (issuer, _) = Issuer::open(self.state.path(), &[]).expect("a good vault");
+        let registry = Registry::start(Arc::clone(&self.kernel), Arc::clone(&directory), store, issuer, settings);
         Daemon { registry: registry.await.expect("started"), directory }
     }
 

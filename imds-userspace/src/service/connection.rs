@@ -55,9 +55,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin, T: Tenant> Connection<'_, S, T> {
             let keys = self.directory.keys();
             let tree = self.tenant.tree();
             let outcome = exchange::answer(self.tenant, &keys, &tree, (&inbox, progress), ending, &mut head);
-            let Outcome::Answer { body, close } = outcome else {
+            let Outcome::Answer { page, close } = outcome else {
                 return Ending::Reset;
             };
+            let body = page.as_ref().map_or(&[][..], |page| page.body());
             let written = timeout(self.settings.write_timeout, write_all(&mut self.stream, &head, body)).await;
             if !matches!(written, Ok(Ok(()))) {
                 return Ending::Reset;

@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 use imds_userspace::config::{Config, OnRefuse};
 use imds_userspace::control;
 use imds_userspace::control::run_dir::RunDir;
+use imds_userspace::credentials::{self, Issuer, Refresh};
 use imds_userspace::dataplane::Dataplane;
 use imds_userspace::dataplane::names::Names;
 use imds_userspace::metadata::date;
@@ -37,13 +38,13 @@ pub(crate) async fn run(arguments: &Arguments, config: &Config) -> anyhow::Resul
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT can't be handled")?;
     raise_file_limit(config.max_slots.get());
     let run_dir = RunDir::take(&arguments.run_dir)?;
-    let store = match Store::open(&arguments.state_dir) {
-        Ok(store) => store,
+    let (store, (issuer, refreshes)) = match open(arguments, config) {
+        Ok(opened) => opened,
         Err(error) => {
             if let Err(error) = run_dir.abandon() {
                 tracing::warn!(%error, "the run directory of a failed start is left behind");
             }
-            return Err(error.into());
+            return Err(error);
         }
     };
     let names = Names::new(run_dir.path());
@@ -69,10 +70,12 @@ pub(crate) async fn run(arguments: &Arguments, config: &Config) -> anyhow::Resul
         slots,
         refuse_silently: config.on_refuse == OnRefuse::Drop,
     };
-    let registry = Arc::new(Registry::start(dataplane.clone(), directory.clone(), store, settings).await?);
+    let registry = Registry::start(dataplane.clone(), directory.clone(), store, issuer, settings).await?;
+    let registry = Arc::new(registry);
 
     let shutdown = CancellationToken::new();
     let mut tasks = JoinSet::new();
+    credentials::start(refreshes, &mut tasks, &shutdown).await;
     let service_settings = ServiceSettings {
         head_timeout: config.service.head_timeout.duration(),
         idle_timeout: config.service.idle_timeout.duration(),
@@ -110,6 +113,12 @@ pub(crate) async fn run(arguments: &Arguments, config: &Config) -> anyhow::Resul
         Some(Err(error)) => Err(error).context("a part of imdsd failed"),
         Some(Ok(Ok(()))) => bail!("a part of imdsd ended by itself"),
     }
+}
+
+/// Opens what is on disk: the store first, whose lock makes all of the state directory this daemon's.
+fn open(arguments: &Arguments, config: &Config) -> anyhow::Result<(Store, (Issuer, Vec<Refresh>))> {
+    let store = Store::open(&arguments.state_dir)?;
+    Ok((store, Issuer::open(&arguments.state_dir, config.roles.specs())?))
 }
 
 /// Open files that are no connection of an instance: maps, links, the store, sockets of the daemon's own.
