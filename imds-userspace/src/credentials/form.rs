@@ -59,6 +59,9 @@ pub enum FormError {
     /// EC2's document of a failure.
     #[error("its Code is not Success; it is EC2's document of a failure")]
     Failure,
+    /// The expiration is no time.
+    #[error("Expiration is not a time like 2030-01-31T12:00:00Z")]
+    Expiration,
     /// A value that no client could use.
     #[error(transparent)]
     Field(#[from] FieldError),
@@ -91,8 +94,8 @@ pub fn parse(text: &[u8], writer: Writer) -> Result<Credentials, FormError> {
         token: take(token)?,
         expiration: take("Expiration")?,
     };
-    let normal = date::seconds_of(&given.expiration).map(date::document_time);
-    let credentials = Credentials { expiration: normal.unwrap_or(given.expiration), ..given };
+    let end = date::seconds_of(&given.expiration).ok_or(FormError::Expiration)?;
+    let credentials = Credentials { expiration: date::document_time(end), ..given };
     field::credentials(&credentials)?;
     Ok(credentials)
 }
@@ -171,7 +174,7 @@ mod tests {
             let mut object = of_process();
             object.insert("Expiration".into(), given.into());
             let parsed = parse_object(object, Writer::Process).map(|credentials| credentials.expiration);
-            assert_eq!(parsed.as_deref().ok(), written, "{given}: {parsed:?}");
+            assert_eq!(parsed.as_deref(), written.ok_or(&FormError::Expiration), "{given}");
         }
     }
 
