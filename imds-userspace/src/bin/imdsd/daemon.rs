@@ -31,8 +31,8 @@ const DATES_PERIOD: Duration = Duration::from_millis(500);
 const RECONCILE_PERIOD: Duration = Duration::from_secs(1);
 
 /// Serves until a signal, in this order: the lock, so that all else has one owner; the store, since without it nothing
-/// may be released; the kernel; every instance; then only the listeners, so that whoever gets an answer, of the service
-/// or of the control socket, finds everything enforced.
+/// may be released; the kernel; every instance; the roles' credentials; then only the listeners, so that whoever gets
+/// an answer, of the service or of the control socket, finds everything enforced.
 pub(crate) async fn run(arguments: &Arguments, config: &Config) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM can't be handled")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT can't be handled")?;
