@@ -2,6 +2,7 @@
 //! bins → control → registry → {dataplane, metadata}; service → {metadata, registry's read side}.
 
 pub mod cli;
+mod clock;
 pub mod config;
 pub mod control;
 pub mod credentials;

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use crate::build;
 use crate::setup::compiler::Core;
 use crate::setup::virtual_machines::{self, Qemu};
+use crate::verifier_costs::{self, List};
 use crate::vm::accelerator::Accelerator;
 use crate::vm::guest;
 use crate::vm::image::Image;
@@ -16,8 +17,9 @@ use crate::vm::report::Report;
 use crate::vm::{TESTS, Test};
 use crate::workspace::{Profile, Workspace};
 
-/// Boots each kernel and runs all tests on it; returns how many passed. Fails if any did not.
-pub(crate) fn run(workspace: &Workspace, core: Core, kernels: &[Series]) -> Result<usize> {
+/// Boots each kernel and runs all tests on it; returns how many passed. Fails if any did not. `accept` takes what the
+/// verifiers walked over into the committed list.
+pub(crate) fn run(workspace: &Workspace, core: Core, kernels: &[Series], accept: bool) -> Result<usize> {
     let qemu = Qemu::ensure(workspace)?;
     let images =
         kernels.iter().map(|series| virtual_machines::ensure_kernel(workspace, *series)).collect::<Result<Vec<_>>>()?;
@@ -28,17 +30,26 @@ pub(crate) fn run(workspace: &Workspace, core: Core, kernels: &[Series]) -> Resu
     let accelerator = Accelerator::probe(&qemu, &images, &initramfs)?;
 
     let expected = TESTS.map(|test| test.name);
-    let mut table = String::new();
+    let mut list = List::read(workspace)?;
+    let (mut table, mut costs) = (String::new(), String::new());
     let mut failures = Vec::new();
     for (series, kernel) in kernels.iter().zip(&images) {
         println!("vm-test: booting Linux {}, at most {} s", series.name(), accelerator.guest_limit().as_secs());
         let report = guest::report(&qemu, accelerator, kernel, &initramfs, series.name())?;
         rows(&mut table, *series, &report)?;
+        for test in expected {
+            let programs = verifier_costs::parse(report.output_of(test));
+            costs += &list.compare(series.name(), test, &programs);
+            if accept {
+                list.accept(series.name(), test, programs)?;
+            }
+        }
         if let Err(reason) = report.judge(&expected) {
             failures.push(format!("Linux {}: {reason}", series.name()));
         }
     }
     print!("\n{:<28} {:<8} {:<7} what imdsd check says\n{table}", "kernel", "object", "result");
+    print!("\nbeside the committed list:\n{costs}");
     ensure!(failures.is_empty(), "vm-test failed: {}", failures.join("; "));
     let passed = expected.len() * kernels.len();
     println!("vm-test: {passed} passed on {} kernels", kernels.len());
@@ -66,7 +77,7 @@ fn rows(table: &mut String, series: Series, report: &Report) -> Result<()> {
             Some((_, Err(_))) => "failed",
             None => "not run",
         };
-        let mut lines = report.output.iter().filter(|(name, _)| name == test).map(|(_, text)| text.as_str());
+        let mut lines = report.output_of(test);
         writeln!(table, "{kernel:<28} {test:<8} {result:<7} {}", lines.next().unwrap_or("-"))?;
         for line in lines {
             writeln!(table, "{:<46}{line}", "")?;

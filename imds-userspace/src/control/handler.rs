@@ -14,11 +14,13 @@ impl<K: Kernel> Handler for Registry<K> {
             Command::InstanceCreate(request) => self.create(&request).await.map(instance),
             Command::InstanceList => self.list().await.map(Payload::Instances),
             Command::InstanceShow { instance_id } => self.show(&instance_id).await.map(instance),
-            Command::InstanceDelete { instance_id } => self.delete(&instance_id).await.map(instance),
+            Command::InstanceDelete { instance_id, release } => self.delete(&instance_id, release).await.map(instance),
+            Command::InterfaceRelease { interface } => self.release_interface(&interface).await.map(Payload::Interface),
             Command::OptionsSet { instance_id, changes } => {
                 self.set_options(instance_id.as_deref(), &changes).await.map(Payload::Instances)
             }
             Command::Stats { instance_id } => self.stats(instance_id.as_deref()).await.map(Payload::Stats),
+            Command::KeysRotate { force } => self.rotate_keys(force).await.map(Payload::Keys),
         };
         outcome.map_err(|error| Failure { kind: kind(&error), message: error.to_string() })
     }
@@ -30,8 +32,10 @@ fn kind(error: &RegistryError) -> FailureKind {
         | RegistryError::Options { .. }
         | RegistryError::SameInterface { .. }
         | RegistryError::Credentials(CredentialsError::UnknownRole { .. }) => FailureKind::Invalid,
-        RegistryError::NotFound(_) => FailureKind::NotFound,
-        RegistryError::OtherContent(_) | RegistryError::InterfaceTaken { .. } => FailureKind::Conflict,
+        RegistryError::NotFound(_) | RegistryError::NotClosed(_) => FailureKind::NotFound,
+        RegistryError::OtherContent(_)
+        | RegistryError::InterfaceTaken { .. }
+        | RegistryError::RotationTooSoon { .. } => FailureKind::Conflict,
         RegistryError::NoSlot(_) | RegistryError::Interface(_) | RegistryError::Dataplane(_) => {
             FailureKind::Unsupported
         }
@@ -39,6 +43,7 @@ fn kind(error: &RegistryError) -> FailureKind {
         | RegistryError::Store(_)
         | RegistryError::Credentials(_)
         | RegistryError::NotReleased { .. }
+        | RegistryError::NotLetGo { .. }
         | RegistryError::Random(_) => FailureKind::Internal,
     }
 }

@@ -61,9 +61,9 @@ pub struct Failure {
 pub enum FailureKind {
     /// The request itself is wrong: a malformed id, a value out of range, options that exclude each other.
     Invalid,
-    /// No such instance.
+    /// No such instance, or no such closed interface.
     NotFound,
-    /// The id or the interface is taken, or the id exists with other content.
+    /// What there is stands against it: the id or the interface is taken, the keys were rotated a short time ago.
     Conflict,
     /// The host can't do it: no such interface, a kind that doesn't work, a kernel's no.
     Unsupported,
@@ -90,6 +90,14 @@ pub enum Command {
     InstanceDelete {
         /// Its id.
         instance_id: String,
+        /// Whether its interfaces are let go; else they stay closed.
+        #[serde(default)]
+        release: bool,
+    },
+    /// Lets an interface go that is closed since its instance was deleted.
+    InterfaceRelease {
+        /// Its name on the host.
+        interface: String,
     },
     /// Changes options of one instance, or of all.
     OptionsSet {
@@ -103,6 +111,11 @@ pub enum Command {
         /// Its id, or all.
         instance_id: Option<String>,
     },
+    /// Makes a new key, which signs tokens from now on.
+    KeysRotate {
+        /// Whether tokens may end before their time by it.
+        force: bool,
+    },
 }
 
 /// A reply's payload.
@@ -113,8 +126,12 @@ pub enum Payload {
     Instance(Box<InstanceView>),
     /// Of list and of `OptionsSet`: the instances.
     Instances(Vec<InstanceView>),
+    /// Of `InterfaceRelease`: the interface.
+    Interface(ReleasedInterface),
     /// Of stats.
     Stats(StatsView),
+    /// Of `KeysRotate`.
+    Keys(KeysView),
 }
 
 /// What an instance is created from. What is left out gets a default.
@@ -254,6 +271,15 @@ pub struct InterfaceView {
     pub status: String,
 }
 
+/// An interface that was let go: what its guest sends goes where the host's own stack leads it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleasedInterface {
+    /// Its name on the host.
+    pub name: String,
+    /// Its index.
+    pub ifindex: u32,
+}
+
 /// The options of an instance, under EC2's names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -301,6 +327,19 @@ pub struct InstanceStats {
     pub kernel: BTreeMap<String, u64>,
     /// What the daemon itself refused, by name: `refused-…`. Every name is there.
     pub daemon: BTreeMap<String, u64>,
+}
+
+/// The keys after a rotation, by their numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeysView {
+    /// The one that signs now.
+    pub key: u8,
+    /// The one before it, whose tokens stay good.
+    pub previous: u8,
+    /// The one whose good tokens ended before their time; only where that was forced.
+    pub ended: Option<u8>,
+    /// From when on a further rotation ends no good token.
+    pub next_rotation: String,
 }
 
 #[cfg(test)]

@@ -134,7 +134,7 @@ impl<K: Kernel> Registry<K> {
 }
 
 impl State {
-    fn owner_of(&self, is_it: impl Fn(&InterfaceRecord) -> bool) -> Option<&Record> {
+    pub(super) fn owner_of(&self, is_it: impl Fn(&InterfaceRecord) -> bool) -> Option<&Record> {
         self.records.values().find(|record| record.interfaces.iter().any(&is_it))
     }
 }

@@ -89,8 +89,35 @@ pub enum RegistryError {
         /// Why.
         source: Box<DataplaneError>,
     },
+    /// The instance is gone, but an interface of it is still closed.
+    #[error(
+        "instance {instance_id} is deleted, but interface \"{interface}\" is not released ({source}); it stays closed: `imdsctl interface release {interface}` tries again"
+    )]
+    NotLetGo {
+        /// The instance.
+        instance_id: String,
+        /// The interface.
+        interface: String,
+        /// Why.
+        source: Box<RegistryError>,
+    },
+    /// There is nothing to release.
+    #[error("interface \"{0}\" is not one that imdsd keeps closed after its instance was deleted; nothing was changed")]
+    NotClosed(String),
+    /// A rotation now would end tokens before their time.
+    #[error(
+        "a rotation of the keys now would end good tokens of key {key}; it ends none from {at} on (in {seconds} s), or give --force to end them now"
+    )]
+    RotationTooSoon {
+        /// The key that it would remove.
+        key: u8,
+        /// When none of its tokens is good any more.
+        at: String,
+        /// In how many seconds that is.
+        seconds: u64,
+    },
     /// No random numbers.
-    #[error("the kernel gave no random numbers for a new id ({0})")]
+    #[error("the kernel gave no random numbers for a new id or key ({0})")]
     Random(getrandom::Error),
 }
 

@@ -8,16 +8,19 @@
 //!
 //! - create: credentials, directory, kernel, then record. Before the record is there, the next start removes the
 //!   credentials and releases the slots;
-//! - delete: record, credentials, directory, then kernel. Once the record is gone, the next start does the same;
+//! - delete: record, credentials, directory, then kernel. Once the record is gone, the next start does the same, and the
+//!   interfaces stay closed until somebody says otherwise again;
 //! - options: what gets stricter, in the directory and the kernel; the record; what gets looser, in the kernel and the
 //!   directory.
 
 mod creation;
+mod deletion;
 pub mod directory;
 pub mod draft;
 pub mod error;
 pub mod field;
 pub mod kernel;
+mod keys;
 pub mod options;
 pub mod plan;
 mod reconciler;
@@ -35,6 +38,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use imds_common::options::{MetadataOptions, OptionsWord};
 use imds_common::slot::NOBODY;
@@ -136,30 +140,6 @@ impl<K: Kernel> Registry<K> {
         self.view(state.record(instance_id)?)
     }
 
-    /// Deletes an instance and returns it as it was: its connections end, its tokens are dead, its slots rest.
-    ///
-    /// # Errors
-    ///
-    /// [`RegistryError::NotFound`], the store's; [`RegistryError::NotReleased`] when the instance is gone all the same.
-    pub async fn delete(&self, instance_id: &str) -> Result<InstanceView, RegistryError> {
-        let mut state = self.state.lock().await;
-        let view = self.view(state.record(instance_id)?)?;
-        let id = instance_id.to_owned();
-        self.write(move |store| store.remove(&id)).await?;
-        let Some(record) = state.records.remove(instance_id) else {
-            return Err(RegistryError::NotFound(instance_id.to_owned()));
-        };
-        self.forget_credentials(&record).await;
-        state.troubles.retain(|owner, _| owner.instance_id != instance_id);
-        let mut outcome = Ok(view);
-        for slot in record.slots() {
-            if let Err(source) = self.vacate(slot).map_err(Box::new) {
-                outcome = Err(RegistryError::NotReleased { instance_id: instance_id.to_owned(), slot, source });
-            }
-        }
-        outcome
-    }
-
     /// Changes options of one instance, or of all; returns when the kernel has them, with all instances concerned.
     ///
     /// # Errors
@@ -190,7 +170,9 @@ impl<K: Kernel> Registry<K> {
             self.enforce(new.slots(), new, user_data.as_deref(), &options::strictest(old, &new.options));
         }
         let (records, next_slot) = (transitions.iter().map(|t| t.new.clone()).collect::<Vec<_>>(), state.slots.next());
+        let start = Instant::now();
         let written = self.write(move |store| store.update(&records, next_slot)).await;
+        let store_ms = start.elapsed().as_secs_f64() * 1e3;
         for Transition { user_data, old, new } in &transitions {
             let options = if written.is_ok() { &new.options } else { old };
             self.enforce(new.slots(), new, user_data.as_deref(), options);
@@ -198,7 +180,7 @@ impl<K: Kernel> Registry<K> {
         written?;
         let ids: Vec<_> = transitions.iter().map(|change| change.new.instance.instance_id.clone()).collect();
         state.records.extend(transitions.into_iter().map(|t| (t.new.instance.instance_id.clone(), t.new)));
-        tracing::info!(instances = ?ids, "options set");
+        tracing::info!(instances = ?ids, store_ms, "options set");
         self.views(ids.iter().filter_map(|id| state.records.get(id)))
     }
 

@@ -49,6 +49,17 @@ impl<K: Kernel> Registry<K> {
         Ok(())
     }
 
+    /// Looks whether the program still hangs on the next few interfaces.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's, of an interface that can't be mended.
+    pub async fn mend_hooks(&self) -> Result<(), RegistryError> {
+        // No command lets an interface go meanwhile.
+        let _state = self.state.lock().await;
+        Ok(self.kernel.mend_hooks().await?)
+    }
+
     fn wanted<'a>(&self, record: &'a Record) -> impl Iterator<Item = Wanted> + 'a {
         let options = self.word(&record.options);
         record.interfaces.iter().enumerate().map(move |(interface, recorded)| Wanted {

@@ -7,10 +7,11 @@ use imds_common::request::{self, Parsed};
 use imds_common::token::{self, Key, TOKEN_TEXT_LENGTH};
 use imds_common::verdict::{self, Method, Refusal, Verdict};
 
+use super::authority;
 use super::inbox::{Inbox, Progress};
 use super::response::Writer;
 use super::tenant::Tenant;
-use super::{authority, clock};
+use crate::clock;
 use crate::metadata::date;
 use crate::metadata::page::Shown;
 use crate::metadata::tree::{Lookup, Tree};

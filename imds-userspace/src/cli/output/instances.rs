@@ -1,6 +1,6 @@
 //! Instances as tables.
 
-use super::table::{Look, lines, state, text};
+use super::table::{Look, lines, printable, state, text};
 use crate::control::protocol::{InstanceView, InterfaceView};
 
 /// An interface's status while the kernel enforces on it.
@@ -39,6 +39,14 @@ pub(super) fn list(look: Look, instances: &[InstanceView]) -> String {
 fn name_and_lack(interface: &InterfaceView) -> String {
     let InterfaceView { name, status, .. } = interface;
     if status == ENFORCED { name.clone() } else { format!("{name} ({status})") }
+}
+
+/// That an instance is gone, and what became of its interfaces.
+pub(super) fn deleted(instance: &InstanceView, released: bool) -> String {
+    let interfaces: Vec<_> = instance.interfaces.iter().map(|interface| printable(&interface.name)).collect();
+    let interfaces = interfaces.join(", ");
+    let outcome = if released { "released" } else { "closed until another instance takes it or it is released" };
+    format!("deleted {}\n{outcome}: {interfaces}\n", printable(&instance.instance_id))
 }
 
 /// All of one instance.

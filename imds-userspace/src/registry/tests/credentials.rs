@@ -54,7 +54,7 @@ async fn they_are_served_and_kept_but_never_in_the_store() {
     }
     let daemon = host.daemon().await;
     assert!(read(&daemon).contains("\"secret/key+1\""));
-    daemon.registry.delete(A).await.expect("deleted");
+    daemon.registry.delete(A, false).await.expect("deleted");
     assert_eq!(kept(&host), [""; 0]);
 }
 
@@ -111,7 +111,7 @@ async fn lost_ones_are_a_failure_to_the_guest_and_no_harm_to_anybody_else() {
     assert!(read(&daemon).contains("AssumeRoleUnauthorizedAccess"));
     assert_eq!(daemon.registry.show(A).await.expect("there").credentials_expiration, None);
     assert!(file.exists(), "to be looked at");
-    daemon.registry.delete(A).await.expect("deleted");
+    daemon.registry.delete(A, false).await.expect("deleted");
     assert!(!file.exists());
 }
 
