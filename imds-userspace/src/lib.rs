@@ -5,6 +5,7 @@ pub mod cli;
 mod clock;
 pub mod config;
 pub mod control;
+pub mod credentials;
 pub mod dataplane;
 pub mod metadata;
 pub mod private_directory;

@@ -144,10 +144,10 @@ pub(super) struct CreateArguments {
     /// The account it belongs to, twelve digits [default: as the daemon's config says]
     #[arg(long, value_name = "NUMBER")]
     pub(super) account_id: Option<String>,
-    /// The name of its role
-    #[arg(long, value_name = "NAME", requires = "credentials_file")]
+    /// The name of its role: one of the daemon's config, or any with --credentials-file
+    #[arg(long, value_name = "NAME")]
     pub(super) iam_role: Option<String>,
-    /// The role's credentials, JSON with AccessKeyId, SecretAccessKey, Token and Expiration
+    /// The role's credentials as static values, JSON with AccessKeyId, SecretAccessKey, Token and Expiration
     #[arg(long, value_name = "FILE", requires = "iam_role", value_hint = ValueHint::FilePath)]
     pub(super) credentials_file: Option<PathBuf>,
     /// A tag; may be repeated

@@ -36,6 +36,7 @@ The files are read by imdsctl, so they need to be readable by its user only.
 Examples:
   imdsctl instance create --interface tap0 --instance-id i-0123456789abcdef0 --private-ip 10.0.0.5
   imdsctl instance create --interface veth0 --tag Name=web --tag stage=test --user-data-file cloud-init.yaml
+  imdsctl instance create --interface veth0 --iam-role web --metadata-options HttpTokens=required
   imdsctl instance create --interface veth0 --iam-role web --credentials-file web.json \\
       --metadata-options HttpTokens=required,HttpPutResponseHopLimit=2";
 

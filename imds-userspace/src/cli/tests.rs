@@ -68,7 +68,6 @@ fn misuse_is_refused() {
         (&[], DisplayHelpOnMissingArgumentOrSubcommand),
         (&["instance"], DisplayHelpOnMissingArgumentOrSubcommand),
         (&["instance", "create"], MissingRequiredArgument),
-        (&["instance", "create", "--interface", "a", "--iam-role", "r"], MissingRequiredArgument),
         (&["instance", "create", "--interface", "a", "--credentials-file", "f"], MissingRequiredArgument),
         (&["instance", "create", "--interface", "a", "--private-ip", "fe80::1"], ValueValidation),
         (&["instance", "create", "--interface", "a", "--frobnicate"], UnknownArgument),

@@ -2,6 +2,7 @@
 
 use super::protocol::{Command, Failure, FailureKind, Payload};
 use super::server::Handler;
+use crate::credentials::CredentialsError;
 use crate::registry::Registry;
 use crate::registry::error::RegistryError;
 use crate::registry::kernel::Kernel;
@@ -27,9 +28,10 @@ impl<K: Kernel> Handler for Registry<K> {
 
 fn kind(error: &RegistryError) -> FailureKind {
     match error {
-        RegistryError::Draft(_) | RegistryError::Options { .. } | RegistryError::SameInterface { .. } => {
-            FailureKind::Invalid
-        }
+        RegistryError::Draft(_)
+        | RegistryError::Options { .. }
+        | RegistryError::SameInterface { .. }
+        | RegistryError::Credentials(CredentialsError::UnknownRole { .. }) => FailureKind::Invalid,
         RegistryError::NotFound(_) | RegistryError::NotClosed(_) => FailureKind::NotFound,
         RegistryError::OtherContent(_)
         | RegistryError::InterfaceTaken { .. }
@@ -39,6 +41,7 @@ fn kind(error: &RegistryError) -> FailureKind {
         }
         RegistryError::Lookup { .. }
         | RegistryError::Store(_)
+        | RegistryError::Credentials(_)
         | RegistryError::NotReleased { .. }
         | RegistryError::NotLetGo { .. }
         | RegistryError::Random(_) => FailureKind::Internal,

@@ -9,6 +9,7 @@ use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::credentials::RoleState;
 use crate::metadata::instance::{Credentials, Instance};
 
 /// The version of this protocol. A daemon answers a request of another version with an error that names both.
@@ -153,9 +154,9 @@ pub struct CreateInstance {
     pub hostname: Option<String>,
     /// Left out: the daemon's config says.
     pub account_id: Option<String>,
-    /// A role's name; goes with `credentials`.
+    /// A role's name: one of the daemon's config, or any with `credentials`.
     pub iam_role: Option<String>,
-    /// The role's static credentials.
+    /// The role's credentials as static values.
     pub credentials: Option<Credentials>,
     /// Tags by key.
     pub tags: BTreeMap<String, String>,
@@ -215,7 +216,11 @@ pub struct InstanceView {
     pub account_id: String,
     /// Role's name.
     pub iam_role: Option<String>,
-    /// When the role's credentials expire.
+    /// Who gives the role's credentials: `static`, `file` or `process`, two with a comma between where reads without a
+    /// token get others; `none` for a role that the config has no more.
+    #[serde(default)]
+    pub credentials_provider: Option<String>,
+    /// When the role's credentials expire; none while it has none.
     pub credentials_expiration: Option<String>,
     /// Tags by key.
     pub tags: BTreeMap<String, String>,
@@ -228,10 +233,12 @@ impl InstanceView {
     #[must_use]
     pub fn new(
         instance: &Instance,
+        role: Option<RoleState>,
         user_data_bytes: Option<usize>,
         interfaces: Vec<InterfaceView>,
         metadata_options: OptionsView,
     ) -> Self {
+        let (provider, expiration) = role.map(|role| (role.provider, role.expiration)).unzip();
         Self {
             instance_id: instance.instance_id.clone(),
             interfaces,
@@ -243,7 +250,8 @@ impl InstanceView {
             hostname: instance.hostname.clone(),
             account_id: instance.account_id.clone(),
             iam_role: instance.role.as_ref().map(|role| role.name.clone()),
-            credentials_expiration: instance.role.as_ref().map(|role| role.credentials.expiration.clone()),
+            credentials_provider: provider,
+            credentials_expiration: expiration.flatten(),
             tags: instance.tags.clone(),
             user_data_bytes,
         }

@@ -22,6 +22,7 @@ impl<K: Kernel> Registry<K> {
         let Some(record) = state.records.remove(instance_id) else {
             return Err(RegistryError::NotFound(instance_id.to_owned()));
         };
+        self.forget_credentials(&record).await;
         state.troubles.retain(|owner, _| owner.instance_id != instance_id);
         let mut outcome = Ok(view);
         for slot in record.slots() {

@@ -7,6 +7,8 @@ use thiserror::Error;
 use super::draft::DraftError;
 use super::options::OptionsError;
 use super::store::StoreError;
+use crate::credentials::CredentialsError;
+use crate::credentials::vault::VaultError;
 use crate::dataplane::DataplaneError;
 use crate::dataplane::interface::InterfaceError;
 
@@ -69,6 +71,9 @@ pub enum RegistryError {
     /// The kernel's side.
     #[error(transparent)]
     Dataplane(Box<DataplaneError>),
+    /// The credentials of a role.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -114,6 +119,12 @@ pub enum RegistryError {
     /// No random numbers.
     #[error("the kernel gave no random numbers for a new id or key ({0})")]
     Random(getrandom::Error),
+}
+
+impl From<VaultError> for RegistryError {
+    fn from(error: VaultError) -> Self {
+        Self::Credentials(error.into())
+    }
 }
 
 impl From<DataplaneError> for RegistryError {

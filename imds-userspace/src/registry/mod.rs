@@ -6,8 +6,9 @@
 //! The order of writes, so that a crash between two of them never leaves the kernel enforcing less than is recorded,
 //! and the next start repairs the rest:
 //!
-//! - create: directory, kernel, then record. Before the record is there, the next start releases the slots;
-//! - delete: record, directory, then kernel. Once the record is gone, the next start releases the slots, and their
+//! - create: credentials, directory, kernel, then record. Before the record is there, the next start removes the
+//!   credentials and releases the slots;
+//! - delete: record, credentials, directory, then kernel. Once the record is gone, the next start does the same, and the
 //!   interfaces stay closed until somebody says otherwise again;
 //! - options: what gets stricter, in the directory and the kernel; the record; what gets looser, in the kernel and the
 //!   directory.
@@ -53,6 +54,8 @@ use self::record::Record;
 use self::slots::Slots;
 use self::store::{Store, StoreError};
 use crate::control::protocol::{InstanceStats, InstanceView, OptionChanges, StatsView};
+use crate::credentials::Issuer;
+use crate::credentials::vault::VaultError;
 
 /// What the operator's config says of instances.
 #[derive(Clone, Debug)]
@@ -70,6 +73,7 @@ pub struct Registry<K> {
     kernel: Arc<K>,
     directory: Arc<Directory>,
     store: Arc<Store>,
+    issuer: Arc<Issuer>,
     settings: Settings,
     state: Mutex<State>,
 }
@@ -96,19 +100,22 @@ impl<K: Kernel> Registry<K> {
     ///
     /// # Errors
     ///
-    /// The store's, and the kernel's when it doesn't tell its state.
+    /// The store's, the vault's, and the kernel's when it doesn't tell its state.
     pub async fn start(
         kernel: Arc<K>,
         directory: Arc<Directory>,
         store: Store,
+        issuer: Issuer,
         settings: Settings,
     ) -> Result<Self, RegistryError> {
         let contents = store.load()?;
-        let records =
+        let records: BTreeMap<String, Record> =
             contents.records.into_iter().map(|record| (record.instance.instance_id.clone(), record)).collect();
+        issuer.load(records.values().map(|record| &record.instance));
+        issuer.sweep(|id| records.get(id).is_some_and(Record::has_own_credentials))?;
         let slots = Slots::new(settings.slots, contents.next_slot);
         let state = Mutex::new(State { records, slots, troubles: BTreeMap::new() });
-        let registry = Self { kernel, directory, store: Arc::new(store), settings, state };
+        let registry = Self { kernel, directory, store: Arc::new(store), issuer: Arc::new(issuer), settings, state };
         registry.reconcile().await?;
         Ok(registry)
     }
@@ -216,10 +223,34 @@ impl<K: Kernel> Registry<K> {
         transaction: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let store = Arc::clone(&self.store);
-        let outcome = tokio::task::spawn_blocking(move || transaction(&store)).await;
-        // A transaction isn't cancelled, so that it can only have panicked: that goes on here.
-        outcome.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+        blocking(move || transaction(&store)).await
     }
+
+    /// Asks for an instance's own credentials, or changes them, where that may block.
+    async fn own_credentials<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&Issuer) -> Result<T, VaultError> + Send + 'static,
+    ) -> Result<T, VaultError> {
+        let issuer = Arc::clone(&self.issuer);
+        blocking(move || act(&issuer)).await
+    }
+
+    /// Removes the credentials of an instance that is gone, or that came to nothing.
+    async fn forget_credentials(&self, record: &Record) {
+        if !record.has_own_credentials() {
+            return;
+        }
+        let id = record.instance.instance_id.clone();
+        if let Err(error) = self.own_credentials(move |issuer| issuer.forget(&id)).await {
+            tracing::error!(instance = record.instance.instance_id, %error, "credentials not removed; the next start does");
+        }
+    }
+}
+
+/// Does what may block where it may.
+async fn blocking<T: Send + 'static>(act: impl FnOnce() -> T + Send + 'static) -> T {
+    // It isn't cancelled, so that it can only have panicked: that goes on here.
+    tokio::task::spawn_blocking(act).await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 impl State {

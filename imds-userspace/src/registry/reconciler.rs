@@ -105,7 +105,7 @@ impl<K: Kernel> Registry<K> {
             return Ok(());
         }
         let record = state.record(&owner.instance_id)?;
-        let tree = Self::tree(record, self.user_data(record).await?.as_deref(), &record.options);
+        let tree = self.tree(record, self.user_data(record).await?.as_deref(), &record.options);
         self.kernel.keep(status).await?;
         self.serve(status.slot, (status.generation, status.token_generation), record, tree);
         Ok(())
@@ -116,7 +116,7 @@ impl<K: Kernel> Registry<K> {
         let slot = slot.ok_or(RegistryError::NoSlot(state.slots.capacity()))?;
         let record = state.record(&owner.instance_id)?;
         let interface = self.kernel.find(&record.interfaces[owner.interface].name).await?;
-        let tree = Self::tree(record, self.user_data(record).await?.as_deref(), &record.options);
+        let tree = self.tree(record, self.user_data(record).await?.as_deref(), &record.options);
         let assignment = self.occupy(slot, &interface, record, tree).await?;
         state.set_assignment(owner, Some(assignment));
         let slots = state.slots.after(slot);

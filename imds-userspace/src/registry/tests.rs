@@ -1,3 +1,4 @@
+mod credentials;
 mod deletion;
 mod interruption;
 mod keys;
@@ -44,7 +45,8 @@ impl Host {
         let store = Store::open(self.state.path())?;
         let defaults = Defaults { availability_zone: "us-east-1a".into(), account_id: "000000000000".into() };
         let settings = Settings { defaults, slots: 4, refuse_silently: false };
-        let registry = Registry::start(Arc::clone(&self.kernel), Arc::clone(&directory), store, settings);
+        let (issuer, _) = Issuer::open(self.state.path(), &[])?;
+        let registry = Registry::start(Arc::clone(&self.kernel), Arc::clone(&directory), store, issuer, settings);
         Ok(Daemon { registry: registry.await?, directory })
     }
 

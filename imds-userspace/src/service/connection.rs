@@ -56,9 +56,10 @@ impl<S: Stream, T: Tenant> Connection<'_, S, T> {
             let keys = self.directory.keys();
             let tree = self.tenant.tree();
             let outcome = exchange::answer(self.tenant, &keys, &tree, (&inbox, progress), ending, &mut head);
-            let Outcome::Answer { body, close } = outcome else {
+            let Outcome::Answer { page, close } = outcome else {
                 return Ending::Reset;
             };
+            let body = page.as_ref().map_or(&[][..], |page| page.body());
             if close {
                 self.stream.last();
             }

@@ -40,7 +40,8 @@ pub(super) struct Guest {
 impl Guest {
     /// With these options.
     pub(super) fn new(options: &MetadataOptions) -> Self {
-        let tree = Arc::new(Tree::render(&sample::instance(), Some(b"\x00data\xff"), true));
+        let tree =
+            Arc::new(Tree::render(&sample::instance(), Some(b"\x00data\xff"), true, Some(&sample::deliveries())));
         Self { options: Mutex::new(OptionsWord::new(options, false)), tree, counted: Mutex::default() }
     }
 

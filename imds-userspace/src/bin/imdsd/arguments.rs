@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
     /// Directory of the control socket; all names on the host follow from it, so each daemon needs its own
     #[arg(long, value_name = "DIR", default_value = DEFAULT_RUN_DIR, global = true)]
     pub(crate) run_dir: PathBuf,
-    /// Directory of the store
+    /// Directory of the store, and of credentials that instances have of their own
     #[arg(long, value_name = "DIR", default_value = DEFAULT_STATE_DIR)]
     pub(crate) state_dir: PathBuf,
     /// How programs are attached to interfaces

@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 use imds_userspace::config::{Config, OnRefuse};
 use imds_userspace::control;
 use imds_userspace::control::run_dir::RunDir;
+use imds_userspace::credentials::{self, Issuer, Refresh};
 use imds_userspace::dataplane::Dataplane;
 use imds_userspace::dataplane::names::Names;
 use imds_userspace::metadata::date;
@@ -30,18 +31,17 @@ const DATES_PERIOD: Duration = Duration::from_millis(500);
 const RECONCILE_PERIOD: Duration = Duration::from_secs(1);
 
 /// Serves until a signal, in this order: the lock, so that all else has one owner; the check that the kernel's side is
-/// of this build's layout, so that a refusal changes nothing; the store, since without it nothing
-/// may be released; the kernel; every instance; then only the listeners, so that whoever gets an answer, of the service
-/// or of the control socket, finds everything enforced.
+/// of this build's layout, so that a refusal changes nothing; the store, since without it nothing may be released; the
+/// kernel; every instance; the roles' credentials; then only the listeners, so that whoever gets an answer, of the
+/// service or of the control socket, finds everything enforced.
 pub(crate) async fn run(arguments: &Arguments, config: &Config) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM can't be handled")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT can't be handled")?;
     raise_file_limit(config.max_slots.get());
     let run_dir = RunDir::take(&arguments.run_dir)?;
     let names = Names::new(run_dir.path());
-    let opened = open(arguments, &names, config.max_slots.get());
-    let store = match opened {
-        Ok(store) => store,
+    let (store, (issuer, refreshes)) = match open(arguments, config, &names) {
+        Ok(opened) => opened,
         Err(error) => {
             if let Err(error) = run_dir.abandon() {
                 tracing::warn!(%error, "the run directory of a failed start is left behind");
@@ -71,10 +71,12 @@ pub(crate) async fn run(arguments: &Arguments, config: &Config) -> anyhow::Resul
         slots,
         refuse_silently: config.on_refuse == OnRefuse::Drop,
     };
-    let registry = Arc::new(Registry::start(dataplane.clone(), directory.clone(), store, settings).await?);
+    let registry = Registry::start(dataplane.clone(), directory.clone(), store, issuer, settings).await?;
+    let registry = Arc::new(registry);
 
     let shutdown = CancellationToken::new();
     let mut tasks = JoinSet::new();
+    credentials::start(refreshes, &mut tasks, &shutdown).await;
     let service_settings = ServiceSettings {
         head_timeout: config.service.head_timeout.duration(),
         idle_timeout: config.service.idle_timeout.duration(),
@@ -117,10 +119,12 @@ pub(crate) async fn run(arguments: &Arguments, config: &Config) -> anyhow::Resul
     }
 }
 
-/// Opens the store, once it is sure that the kernel's side can be taken over.
-fn open(arguments: &Arguments, names: &Names, slots: u16) -> anyhow::Result<Store> {
-    Dataplane::check_layout(names, slots)?;
-    Ok(Store::open(&arguments.state_dir)?)
+/// Opens what is on disk, once it is sure that the kernel's side can be taken over: the store first, whose lock makes
+/// all of the state directory this daemon's.
+fn open(arguments: &Arguments, config: &Config, names: &Names) -> anyhow::Result<(Store, (Issuer, Vec<Refresh>))> {
+    Dataplane::check_layout(names, config.max_slots.get())?;
+    let store = Store::open(&arguments.state_dir)?;
+    Ok((store, Issuer::open(&arguments.state_dir, config.roles.specs())?))
 }
 
 /// Open files that are no connection of an instance: maps, links, the store, sockets of the daemon's own.

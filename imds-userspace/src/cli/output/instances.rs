@@ -68,8 +68,12 @@ pub(super) fn one(look: Look, instance: &InstanceView) -> String {
         row("Interface", &format!("{name}: {status}{index}, slot {slot}"));
     }
     if let Some(role) = &instance.iam_role {
+        let provider = instance.credentials_provider.as_deref();
+        let provider = provider.map_or_else(String::new, |provider| format!(" ({provider})"));
         let expiration = instance.credentials_expiration.as_deref();
-        row("Role", &expiration.map_or_else(|| role.clone(), |at| format!("{role}, credentials expire {at}")));
+        let expiration =
+            expiration.map_or_else(|| "no credentials".to_owned(), |at| format!("credentials expire {at}"));
+        row("Role", &format!("{role}{provider}, {expiration}"));
     }
     for (key, value) in &instance.tags {
         row("Tag", &format!("{key}={value}"));

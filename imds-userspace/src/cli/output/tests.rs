@@ -30,6 +30,7 @@ pub(in crate::cli) fn instance() -> InstanceView {
         hostname: "ip-10-0-0-5.ec2.internal".into(),
         account_id: "123456789012".into(),
         iam_role: Some("web".into()),
+        credentials_provider: Some("file".into()),
         credentials_expiration: Some("2030-01-01T00:00:00Z".into()),
         tags: BTreeMap::from([("Name".into(), "web".into()), ("stage".into(), "a=b".into())]),
         user_data_bytes: Some(120),
@@ -41,7 +42,8 @@ fn bare_instance() -> InstanceView {
     instance.instance_id = "i-1".into();
     instance.interfaces.truncate(1);
     instance.metadata_options.state = "pending".into();
-    (instance.iam_role, instance.credentials_expiration, instance.user_data_bytes) = (None, None, None);
+    (instance.iam_role, instance.credentials_provider) = (None, None);
+    (instance.credentials_expiration, instance.user_data_bytes) = (None, None);
     instance.tags.clear();
     instance
 }
@@ -100,7 +102,7 @@ Private IP               10.0.0.5
 Hostname                 ip-10-0-0-5.ec2.internal
 Interface                tap0: enforced, index 7, slot 1
 Interface                tap1: absent, slot 2
-Role                     web, credentials expire 2030-01-01T00:00:00Z
+Role                     web (file), credentials expire 2030-01-01T00:00:00Z
 Tag                      Name=web
 Tag                      stage=a=b
 User data                120 bytes
