@@ -21,6 +21,13 @@ pub fn python() -> PathBuf {
     existing("IMDS_CLIENTS", "python/bin/python3")
 }
 
+/// The command that boots a virtual machine, and takes further arguments of QEMU's.
+#[must_use]
+pub fn machine() -> PathBuf {
+    let path = env::var_os("IMDS_MACHINE").expect("IMDS_MACHINE is not set: run this by `cargo xtask vm-instance`");
+    PathBuf::from(path)
+}
+
 fn existing(variable: &str, file: &str) -> PathBuf {
     const HINT: &str = "run the tests by `cargo xtask test` and the demo by `cargo xtask demo`, which set it up";
     let directory = env::var_os(variable).unwrap_or_else(|| panic!("{variable} is not set; {HINT}"));
@@ -35,5 +42,5 @@ pub fn require() {
         rustix::process::geteuid().is_root(),
         "these tests make network namespaces and load kernel programs: run `cargo xtask test` as root"
     );
-    let _ = (imdsd(), imdsctl(), python());
+    let _ = (imdsd(), imdsctl());
 }

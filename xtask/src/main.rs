@@ -9,6 +9,7 @@ mod setup;
 mod test;
 mod vm;
 mod vm_init;
+mod vm_instance;
 mod vm_test;
 mod workspace;
 
@@ -19,6 +20,8 @@ use clap::{Parser, Subcommand};
 
 use crate::setup::compiler::Core;
 use crate::vm::kernel::Series;
+use crate::vm::suite::Extent;
+use crate::vm_init::Role;
 use crate::workspace::{Profile, Workspace};
 
 const EXAMPLES: &str = "\
@@ -27,7 +30,7 @@ Examples:
   cargo xtask demo --keep             the same, and leave it running to try by hand
   cargo xtask build --release         target/release/imdsd and imdsctl
   cargo xtask test --no-vm            every test but those in virtual machines (as root)
-  cargo xtask vm-test --kernel 6.1    load the kernel programs on one kernel only
+  cargo xtask vm-test --kernel 6.1    run the tests on one other kernel only
 
 Each command installs what it misses, once, and says so; afterwards it works offline.";
 
@@ -66,16 +69,28 @@ enum Command {
         #[arg(long)]
         keep: bool,
     },
-    /// Load the kernel programs, debug and release, on other kernels in QEMU
+    /// Run the black-box tests, and load every object, on other kernels in QEMU
     VmTest {
         /// Kernel series to boot
         #[arg(long = "kernel", value_name = "SERIES", value_enum, value_delimiter = ',',
               default_values_t = [Series::V6_1, Series::V6_12])]
         kernels: Vec<Series>,
+        /// Also run what is slow where guests are emulated
+        #[arg(long)]
+        all: bool,
     },
-    /// What runs as the first process inside a virtual machine of vm-test
+    /// Boot virtual machines as instances, on a routed and on a bridged tap (as root)
+    VmInstance {
+        /// Series of their kernel
+        #[arg(long = "kernel", value_name = "SERIES", value_enum, default_value_t = Series::V6_12)]
+        series: Series,
+    },
+    /// What runs as the first process inside a virtual machine
     #[command(hide = true)]
-    VmInit,
+    VmInit {
+        /// What it does there
+        role: Role,
+    },
 }
 
 fn main() -> ExitCode {
@@ -100,7 +115,11 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::Lint => lint::run(&Workspace::locate()?, core),
         Command::Test { no_vm } => test::run(&Workspace::locate()?, core, !no_vm),
         Command::Demo { keep } => demo::run(&Workspace::locate()?, core, keep),
-        Command::VmTest { kernels } => vm_test::run(&Workspace::locate()?, core, &kernels).map(drop),
-        Command::VmInit => vm_init::run(),
+        Command::VmTest { kernels, all } => {
+            let extent = if all { Extent::All } else { Extent::Slice };
+            vm_test::run(&Workspace::locate()?, core, &kernels, extent).map(drop)
+        }
+        Command::VmInstance { series } => vm_instance::run(&Workspace::locate()?, core, series).map(drop),
+        Command::VmInit { role } => vm_init::run(role),
     }
 }

@@ -25,7 +25,7 @@ pub(crate) fn run(workspace: &Workspace, core: Core) -> Result<()> {
     println!("clients         curl, ip, boto3 in {}", python.display());
     println!("QEMU            {}", qemu.program().display());
     for series in virtual_machines::ALL {
-        println!("kernel {:<9}{}", series.name(), virtual_machines::ensure_kernel(workspace, series)?.display());
+        println!("kernel {:<9}{}", series.name(), virtual_machines::ensure_kernel(workspace, series)?.image.display());
     }
     Ok(())
 }
