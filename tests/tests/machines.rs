@@ -15,7 +15,7 @@ const LONG: usize = 3_000;
 
 /// Reads by curl, with its arguments; prints the answer, and below it the status.
 fn curl(arguments: &str, path: &str) -> String {
-    format!("curl -sS --max-time 5 -w '\\n%{{http_code}}' {arguments} {URL}{path}")
+    format!("curl -sS --max-time 10 -w '\\n%{{http_code}}' {arguments} {URL}{path}")
 }
 
 fn put() -> String {
@@ -46,7 +46,7 @@ fn is_an_instance(bridge: Option<&Bridge>) {
     let (token, status) = answer(&asked);
     assert_eq!((token.len(), status), (56, "200"), "{asked:?}");
     assert_eq!(answer(&machine.run(&curl(&with(token), INSTANCE_ID))), (id.as_str(), "200"));
-    let wget = format!("wget -q -T 5 -t 1 -O - --header '{TOKEN}: {token}' {URL}{INSTANCE_ID}");
+    let wget = format!("wget -q -T 10 -t 1 -O - --header '{TOKEN}: {token}' {URL}{INSTANCE_ID}");
     assert_eq!(machine.must(&wget), id);
     let sizes = format!("{} -o /tmp/user-data -w '%{{size_download}}\\n%{{http_code}}'", with(token));
     assert_eq!(answer(&machine.run(&curl(&sizes, "/latest/user-data"))), (USER_DATA.to_string().as_str(), "200"));
@@ -56,7 +56,7 @@ fn is_an_instance(bridge: Option<&Bridge>) {
     host.set(&id, &["--http-tokens", "required"]);
     let before = host.stats(&id);
     assert_eq!(answer(&machine.run(&curl("", INSTANCE_ID))), ("", "401"));
-    let wget = machine.run(&format!("wget -q -T 5 -t 1 -O - {URL}{INSTANCE_ID}"));
+    let wget = machine.run(&format!("wget -q -T 10 -t 1 -O - {URL}{INSTANCE_ID}"));
     // wget's code for an authentication that failed.
     assert_eq!(wget, Ran { code: "6".to_owned(), text: String::new() });
     let after = host.stats(&id);

@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 use std::fs;
+use std::panic;
 use std::path::Path;
+use std::thread::{self, ScopedJoinHandle};
 
 use anyhow::{Context, Result, ensure};
 
@@ -40,10 +42,20 @@ pub(crate) fn run(workspace: &Workspace, core: Core, kernels: &[Series], extent:
     let expected: Vec<_> = tests.iter().map(|test| test.name.as_str()).collect();
     let mut table = String::new();
     let mut failures = Vec::new();
-    for (series, boot) in kernels.iter().zip(&boots) {
+    // Side by side: an emulated guest keeps one processor busy, whatever it has itself.
+    let reports = thread::scope(|scope| {
+        let guests = kernels.iter().zip(&boots).map(|(series, boot)| {
+            let name = series.name();
+            println!("vm-test: booting Linux {name} for {} tests, at most {} s", tests.len(), limit.as_secs());
+            let qemu = &qemu;
+            scope.spawn(move || guest::report(qemu, accelerator, boot, limit, name))
+        });
+        let guests: Vec<_> = guests.collect();
+        guests.into_iter().map(ScopedJoinHandle::join).collect::<Vec<_>>()
+    });
+    for (series, report) in kernels.iter().zip(reports) {
         let name = series.name();
-        println!("vm-test: booting Linux {name} for {} tests, at most {} s", tests.len(), limit.as_secs());
-        let report = guest::report(&qemu, accelerator, boot, limit, name)?;
+        let report = report.unwrap_or_else(|panic| panic::resume_unwind(panic))?;
         rows(&mut table, *series, &report)?;
         if let Err(reason) = report.judge(&expected) {
             failures.push(format!("Linux {name}: {reason}"));

@@ -12,8 +12,20 @@ use crate::process;
 /// Where a guest has its modules: loaded in the order of their names.
 pub(crate) const DIRECTORY: &str = "/modules";
 /// What the black-box tests make on a host, and how `imdsd` attaches where there is no tcx.
-pub(crate) const OF_A_HOST: &[&str] =
-    &["veth", "bridge", "tun", "macvlan", "macvtap", "vrf", "8021q", "dummy", "sch_ingress", "cls_bpf"];
+pub(crate) const OF_A_HOST: &[&str] = &[
+    "veth",
+    "bridge",
+    "tun",
+    "macvlan",
+    "macvtap",
+    "vrf",
+    "8021q",
+    "dummy",
+    "sch_ingress",
+    "cls_bpf",
+    "cls_u32",
+    "act_mirred",
+];
 /// What a guest has that is an instance: its network card, and a further client behind it.
 pub(crate) const OF_AN_INSTANCE: &[&str] = &["virtio_pci", "virtio_net", "veth"];
 /// Where a module says which others it needs, after a NUL and before one: in its section `.modinfo`.

@@ -71,7 +71,7 @@ impl Binary {
 /// Builds the black-box tests.
 pub(crate) fn build(workspace: &Workspace) -> Result<Vec<Binary>> {
     let mut cargo = workspace.cargo();
-    cargo.args(["test", "--package", "imds-tests", "--test", "*", "--no-run", "--locked"]);
+    cargo.args(["test", "--package", "imds-tests", "--tests", "--no-run", "--locked"]);
     cargo.args(["--message-format", "json-render-diagnostics"]).stderr(Stdio::inherit());
     let binaries = binaries(&process::output(&mut cargo)?)?;
     ensure!(!binaries.is_empty(), "cargo built no black-box tests");
