@@ -20,7 +20,6 @@ use crate::vm_init::Role;
 
 /// MiB of a guest's memory: kernel, the image packed and unpacked, and room for the verifier.
 const MEMORY: &str = "2048";
-const PROCESSORS: &str = "2";
 /// A panic ends the guest at once. `quiet` leaves errors and panics on the console. An emulated processor has nothing
 /// to mitigate, and is slowed down much by trying. What follows `--` is /init's.
 const KERNEL_COMMAND_LINE: &str = "console=ttyS0 panic=-1 quiet mitigations=off rdinit=/init -- vm-init";
@@ -28,8 +27,11 @@ const KERNEL_COMMAND_LINE: &str = "console=ttyS0 panic=-1 quiet mitigations=off 
 const POWER_OFF_LIMIT: Duration = Duration::from_secs(10);
 
 /// Makes an emulated guest's clock count instructions, 2 ns each, and leap over the time in which nothing runs: so no
-/// time-out in it depends on what else the host does. Not for guests that talk to somebody outside.
-const OWN_TIME: [&str; 2] = ["-icount", "shift=1,sleep=off"];
+/// time-out in it depends on what else the host does. Not for guests that talk to somebody outside. With it Linux 6.1
+/// doesn't get a second processor to start.
+const OWN_TIME: [&str; 4] = ["-icount", "shift=1,sleep=off", "-smp", "1"];
+/// A guest in the host's time.
+const HOST_TIME: [&str; 2] = ["-smp", "2"];
 
 /// What a guest is booted from.
 pub(crate) struct Boot {
@@ -42,19 +44,18 @@ pub(crate) struct Boot {
 impl Boot {
     /// QEMU's arguments for a guest whose first process has this role. Its console is QEMU's input and output.
     pub(crate) fn arguments(&self, accelerator: Accelerator, role: Role) -> Vec<OsString> {
+        let alone = role == Role::Tests && accelerator == Accelerator::Tcg;
         let command_line = format!("{KERNEL_COMMAND_LINE} {}", role.name());
         let mut arguments: Vec<OsString> = [
             &["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio"][..],
-            &["-machine", "q35", "-accel", accelerator.name(), "-m", MEMORY, "-smp", PROCESSORS],
+            &["-machine", "q35", "-accel", accelerator.name(), "-m", MEMORY],
+            if alone { &OWN_TIME } else { &HOST_TIME },
             &["-append", &command_line],
         ]
         .concat()
         .into_iter()
         .map(OsString::from)
         .collect();
-        if role == Role::Tests && accelerator == Accelerator::Tcg {
-            arguments.extend(OWN_TIME.map(OsString::from));
-        }
         arguments.extend(["-kernel".into(), self.kernel.clone().into(), "-initrd".into(), self.image.clone().into()]);
         arguments
     }
