@@ -7,6 +7,9 @@ pub const SERVICE_V6: [u8; 16] = [0xfd, 0, 0x0e, 0xc2, 0, 0, 0, 0, 0, 0, 0, 0, 0
 /// The service's port.
 pub const SERVICE_PORT: u16 = 80;
 
+/// The MAC that instances find behind both addresses when they ask for it on their own link.
+pub const NEIGHBOUR_MAC: [u8; 6] = [2, 0, 0xa9, 0xfe, 0xa9, 0xfe];
+
 /// The MAC of the service link's end in the namespace: a frame to any other is not taken there.
 pub const SERVICE_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 /// The MAC that every client has inside the namespace.
@@ -69,6 +72,47 @@ impl Identity {
     }
 }
 
+/// Whether a host can have this IPv4 address: not 0/8, 127/8 or above 224/4 (RFC 1122, section 3.2.1.3).
+#[inline(always)]
+#[must_use]
+pub const fn is_host_v4(address: [u8; 4]) -> bool {
+    let [first, ..] = address;
+    first != 0 && first != 127 && first < 224
+}
+
+/// Whether a host can have this IPv6 address, given as [`halves`]: not `::`, `::1`, a group's, or a mapped IPv4 address
+/// (RFC 4291, section 2.5).
+#[inline(always)]
+#[must_use]
+pub const fn is_host_v6([high, low]: [u64; 2]) -> bool {
+    let mapped = low >> 32 == 0xffff;
+    high >> 56 != 0xff && (high != 0 || low > 1 && !mapped)
+}
+
+/// Whether a prefix of so many bits holds [`SERVICE_V6`]; the prefix of no bits, which a default route has, doesn't.
+#[inline(always)]
+#[must_use]
+pub const fn covers_service(prefix: [u8; 16], bits: u8) -> bool {
+    let [high, low] = halves(prefix);
+    let [service_high, service_low] = halves(SERVICE_V6);
+    if bits == 0 || bits > 128 {
+        return false;
+    }
+    let (high_bits, low_bits) = if bits <= 64 { (bits as u32, 0) } else { (64, bits as u32 - 64) };
+    // A shift by 64 is none: the low half doesn't count then.
+    let differ_high = (high ^ service_high) >> (64 - high_bits);
+    let differ_low = if low_bits == 0 { 0 } else { (low ^ service_low) >> (64 - low_bits) };
+    differ_high | differ_low == 0
+}
+
+/// An address as two numbers, the first bytes first.
+#[inline(always)]
+#[must_use]
+pub const fn halves(address: [u8; 16]) -> [u64; 2] {
+    let [a0, a1, a2, a3, a4, a5, a6, a7, b0, b1, b2, b3, b4, b5, b6, b7] = address;
+    [u64::from_be_bytes([a0, a1, a2, a3, a4, a5, a6, a7]), u64::from_be_bytes([b0, b1, b2, b3, b4, b5, b6, b7])]
+}
+
 const PREFIX: u64 = {
     let [p0, p1, p2, p3, p4, p5] = IDENTITY_PREFIX;
     u64::from_be_bytes([0, 0, p0, p1, p2, p3, p4, p5])
@@ -96,6 +140,54 @@ mod tests {
             assert_eq!(Identity::from_address(other), None, "bit {bit}");
         }
         assert_eq!(Identity::from_address(SERVICE_V6), None);
+    }
+
+    #[test]
+    fn hosts_have_addresses_of_their_own() {
+        for (address, expected) in [
+            ([0, 0, 0, 0], false),
+            ([0, 1, 2, 3], false),
+            ([1, 0, 0, 1], true),
+            ([126, 0, 0, 1], true),
+            ([127, 0, 0, 1], false),
+            ([128, 0, 0, 1], true),
+            ([169, 254, 1, 1], true),
+            ([223, 255, 255, 254], true),
+            ([224, 0, 0, 1], false),
+            ([255; 4], false),
+        ] {
+            assert_eq!(is_host_v4(address), expected, "{address:?}");
+        }
+        for (address, expected) in [
+            ("::", false),
+            ("::1", false),
+            ("::2", true),
+            ("::ffff:10.0.0.1", false),
+            ("::fffe:10.0.0.1", true),
+            ("1::ffff:10.0.0.1", true),
+            ("fe80::1", true),
+            ("fd00::1", true),
+            ("2001:db8::1", true),
+            ("feff::1", true),
+            ("ff00::", false),
+            ("ff02::1", false),
+        ] {
+            let octets = address.parse::<std::net::Ipv6Addr>().expect("an address").octets();
+            assert_eq!(is_host_v6(halves(octets)), expected, "{address}");
+        }
+    }
+
+    #[test]
+    fn every_prefix_of_the_service_covers_it_and_no_other() {
+        assert!(!covers_service(SERVICE_V6, 0), "a default route is nobody's");
+        assert!(!covers_service(SERVICE_V6, 129));
+        for bits in 1..=128_u8 {
+            assert!(covers_service(SERVICE_V6, bits), "{bits}");
+            let mut other = SERVICE_V6;
+            other[usize::from(bits - 1) / 8] ^= 0x80 >> ((bits - 1) % 8);
+            assert!(!covers_service(other, bits), "{bits}");
+            assert_eq!(covers_service(other, bits - 1), bits > 1, "{bits}");
+        }
     }
 
     proptest! {

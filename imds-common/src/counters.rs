@@ -43,6 +43,8 @@ counters! {
     Answered = 1 "answered",
     /// Segments among them whose TTL was limited.
     Limited = 2 "limited",
+    /// Questions for the service's MAC that the kernel answered: ARP, and neighbour solicitations.
+    AnsweredNeighbour = 3 "answered-neighbour",
 
     /// Refused: the endpoint is disabled (403).
     RefusedEndpointDisabled = 8 "refused-endpoint-disabled",
@@ -69,7 +71,7 @@ counters! {
 
     /// Dropped: the interface belongs to no instance.
     DroppedUnowned = 24 "dropped-unowned",
-    /// Dropped: IPv6 to the service's address.
+    /// Dropped: IPv6 to the service's address, where `HttpProtocolIpv6` is `disabled`.
     DroppedIpv6 = 25 "dropped-ipv6",
     /// Dropped: not TCP.
     DroppedProtocol = 26 "dropped-protocol",
@@ -103,6 +105,16 @@ counters! {
     DroppedReplyRefused = 40 "dropped-reply-refused",
     /// Dropped: a source address that no host can have.
     DroppedSource = 41 "dropped-source",
+    /// Dropped: a frame from one of the service's addresses, or one that says it has one.
+    DroppedImpersonation = 42 "dropped-impersonation",
+    /// Dropped: an IPv6 extension header.
+    DroppedExtension = 43 "dropped-extension",
+    /// Dropped: more packets in a second than the instance may send to the service.
+    DroppedBudget = 44 "dropped-budget",
+    /// Dropped: an address or a MAC that isn't on the instance's list.
+    DroppedForged = 45 "dropped-forged",
+    /// Dropped, and told apart: a router behind the instance says that one of our answers reached its hop limit there.
+    DroppedTimeExceeded = 46 "dropped-time-exceeded",
 
     /// Requests that the daemon answered, refusals among them.
     Requests = 48 "requests",

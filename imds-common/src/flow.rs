@@ -3,78 +3,35 @@
 //!
 //! A flow is taken at the SYN and free again when both sides have closed or when idle. `imds_ingress` gives it the
 //! client's segments, `imds_reply` the daemon's. The machine is pure: time and segments come in, a decision goes out.
-//!
-//! Sequence numbers are compared modulo 2^32 (RFC 9293, section 3.4).
+
+mod segment;
+
+use segment::at_or_before;
+pub use segment::{ACK, FIN, PSH, RST, SYN, Segment, URG};
 
 /// Connections that one slot may have at once; a further SYN is dropped. A power of two.
 pub const FLOWS: usize = 128;
-/// A connection whose handshake isn't over is forgotten after so long. In milliseconds.
+/// A connection whose client hasn't ended the handshake is forgotten after so long. In milliseconds.
 pub const HALF_OPEN_MS: u32 = 5_000;
 /// A connection without a packet is forgotten after so long: the daemon has closed it long before. In milliseconds.
 pub const IDLE_MS: u32 = 120_000;
 /// A refused connection that the client doesn't close is forgotten after so long. In milliseconds.
 pub const REFUSED_MS: u32 = 5_000;
 
-/// TCP's FIN flag.
-pub const FIN: u8 = 0x01;
-/// TCP's SYN flag.
-pub const SYN: u8 = 0x02;
-/// TCP's RST flag.
-pub const RST: u8 = 0x04;
-/// TCP's PSH flag.
-pub const PSH: u8 = 0x08;
-/// TCP's ACK flag.
-pub const ACK: u8 = 0x10;
-/// TCP's URG flag: a reader may get the bytes without the urgent one, so such a segment is never judged.
-pub const URG: u8 = 0x20;
-
-/// What the machine needs of a segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Segment {
-    /// Sequence number of its first byte.
-    pub seq: u32,
-    /// Acknowledgement number.
-    pub ack: u32,
-    /// Flags.
-    pub flags: u8,
-    /// Bytes of payload.
-    pub length: u32,
-}
-
-impl Segment {
-    #[inline(always)]
-    const fn has(self, flag: u8) -> bool {
-        self.flags & flag != 0
-    }
-
-    /// The sequence number after everything that it carries, SYN and FIN included.
-    #[inline(always)]
-    const fn end(self) -> u32 {
-        let marks = self.has(SYN) as u32 + self.has(FIN) as u32;
-        self.seq.wrapping_add(self.length).wrapping_add(marks)
-    }
-}
-
-/// Whether `a` stands at or before `b`.
-#[inline(always)]
-const fn at_or_before(a: u32, b: u32) -> bool {
-    #[expect(clippy::cast_possible_wrap, reason = "the sign of the distance is the order")]
-    let distance = b.wrapping_sub(a) as i32;
-    distance >= 0
-}
-
-/// `phase` of a flow whose handshake isn't over.
+/// `phase` of a flow whose SYN nobody has answered: an earlier connection of its key may still live.
 pub const HALF_OPEN: u32 = 1;
+/// `phase` of a flow whose SYN-ACK the client hasn't acknowledged: no earlier connection lives.
+pub const SYN_ANSWERED: u32 = 2;
 /// `phase` of a flow on which nothing but complete reads was seen: its next request's beginning is known.
-pub const READS: u32 = 2;
+pub const READS: u32 = 3;
 /// `phase` of a flow on which anything else was seen: only the daemon judges it, and its answers are limited.
-pub const MIXED: u32 = 3;
+pub const MIXED: u32 = 4;
 /// `phase` of a flow that the kernel has refused: it is the kernel's until the client is done.
-pub const REFUSED: u32 = 4;
-/// `phase` of a refused flow whose client has closed too.
-pub const REFUSED_DONE: u32 = 5;
+pub const REFUSED: u32 = 5;
+/// `phase` of a refused flow whose client has closed too and has the whole answer.
+pub const REFUSED_DONE: u32 = 6;
 /// `phase` of a flow that both sides have closed, or one reset.
-pub const CLOSED: u32 = 6;
+pub const CLOSED: u32 = 7;
 
 /// One entry of a slot's table of connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,31 +49,41 @@ pub struct Flow {
     pub acked: u32,
     /// Where the daemon's next byte goes. Of a refused flow: the end of the kernel's answer, its FIN included.
     pub sent: u32,
+    /// Where the last segment ended that the daemon pushed: the end of an answer, unless the client's window is
+    /// smaller than twice that answer.
+    pub pushed: u32,
     /// Of a refused flow: where the kernel's answer begins. Before: `sent` as it was when the last read was delivered,
     /// so that a request which comes before that read's answer is known as pipelined.
     pub answer: u32,
-    /// 1 once anything but complete reads was seen; stays over the close.
-    pub limited: u32,
-    /// [`CLIENT_CLOSED`], [`DAEMON_CLOSED`], [`CLIENT_FIN`], [`PIPELINED`].
-    pub marks: u32,
-    /// Of a refused flow: which answer, as [`Flow::refuse`] was told.
-    pub refusal: u32,
     /// With [`CLIENT_FIN`]: where the client's FIN ends.
     pub fin: u32,
+    /// 0 as long as nothing but complete reads was seen since the handshake; stays over the close. Only
+    /// `imds_ingress` writes it.
+    pub limited: u16,
+    /// Of a refused flow: which answer, as [`Flow::refuse`] was told.
+    pub refusal: u16,
+    /// What `imds_ingress` has marked: [`CLIENT_FIN`], [`LEFT_TO_DAEMON`], [`EARLY`].
+    pub client_marks: u16,
+    /// What `imds_reply` has marked: [`CLIENT_CLOSED`], [`DAEMON_CLOSED`].
+    pub daemon_marks: u16,
 }
 
 const _: () = assert!(size_of::<Flow>() == 48);
-// SAFETY: repr(C), a u64 and ten u32, which leaves no padding; every bit pattern is valid.
+// SAFETY: repr(C), a u64, eight u32 and four u16, which leaves no padding; every bit pattern is valid.
 unsafe impl crate::Shared for Flow {}
 
-/// In `marks`: the daemon has acknowledged the client's FIN.
-pub const CLIENT_CLOSED: u32 = 1;
-/// In `marks`: the daemon has sent its FIN.
-pub const DAEMON_CLOSED: u32 = 2;
-/// In `marks`: the client has sent a FIN.
-pub const CLIENT_FIN: u32 = 4;
-/// In `marks`: a read came before the answer of the one before it; from then on the kernel refuses nothing.
-pub const PIPELINED: u32 = 8;
+/// In `daemon_marks`: the daemon has acknowledged the client's FIN.
+pub const CLIENT_CLOSED: u16 = 1;
+/// In `daemon_marks`: the daemon has sent its FIN.
+pub const DAEMON_CLOSED: u16 = 2;
+
+/// In `client_marks`: the client has sent a FIN.
+pub const CLIENT_FIN: u16 = 1;
+/// In `client_marks`: a read came before the answer of the one before it, or the daemon will close after it; from then
+/// on the kernel refuses nothing.
+pub const LEFT_TO_DAEMON: u16 = 2;
+/// In `client_marks`: something other than the end of the handshake came before it.
+pub const EARLY: u16 = 4;
 
 /// The key of a connection: its place and the client's port. Never 0.
 #[inline(always)]
@@ -172,14 +139,15 @@ impl Flow {
     pub const fn is_free(&self, now_ms: u32) -> bool {
         let idle = now_ms.wrapping_sub(self.touched);
         match self.phase {
-            HALF_OPEN => idle > HALF_OPEN_MS,
+            HALF_OPEN | SYN_ANSWERED => idle > HALF_OPEN_MS,
             READS | MIXED => idle > IDLE_MS,
             REFUSED => idle > REFUSED_MS,
             _ => true,
         }
     }
 
-    /// Begins a connection with the client's SYN.
+    /// Begins a connection with the client's SYN. Limited until the handshake is over, as an earlier connection of this
+    /// key may still send.
     #[inline(always)]
     const fn open(&mut self, key: u64, syn: Segment, now_ms: u32) {
         self.key = key;
@@ -188,11 +156,13 @@ impl Flow {
         self.boundary = syn.seq.wrapping_add(1);
         self.acked = syn.seq;
         self.sent = 0;
+        self.pushed = 0;
         self.answer = 0;
-        self.limited = 0;
-        self.marks = 0;
         self.fin = 0;
+        self.limited = 1;
         self.refusal = 0;
+        self.client_marks = 0;
+        self.daemon_marks = 0;
     }
 
     /// Takes a SYN, on a free entry or on one of the same key. A repeated one changes nothing; one that would begin
@@ -205,13 +175,15 @@ impl Flow {
         }
         let repeated = syn.seq.wrapping_add(1) == self.boundary;
         match self.phase {
-            HALF_OPEN if repeated => self.touched = now_ms,
+            HALF_OPEN | SYN_ANSWERED if repeated => self.touched = now_ms,
             READS | MIXED => {
                 self.touched = now_ms;
                 if !(repeated && self.phase == READS) {
                     self.mix();
                 }
             }
+            // An old one: the daemon's answers to it would disturb the client's reading of ours.
+            REFUSED if at_or_before(syn.seq, self.boundary) => {}
             _ => self.open(key, syn, now_ms),
         }
     }
@@ -224,78 +196,114 @@ impl Flow {
             return self.client_after_refusal(segment);
         }
         if segment.has(RST) {
-            // One anywhere else the daemon doesn't take (RFC 5961, section 3.2).
-            if segment.seq == self.acked || segment.seq == self.boundary {
+            // One anywhere else the daemon doesn't take (RFC 5961, section 3.2). What it expects of a mixed flow, only
+            // its own ACKs tell.
+            let expected = if self.phase == MIXED { self.acked } else { self.boundary };
+            if segment.seq == expected {
                 self.phase = CLOSED;
             }
             return Client::Deliver;
         }
-        if segment.has(FIN) {
-            self.marks |= CLIENT_FIN;
+        // The daemon's kernel ignores a SYN and what acknowledges nothing; an urgent byte, even one still to come, is
+        // taken out of the stream.
+        if segment.flags & (SYN | ACK | URG) != ACK {
+            self.mix();
+            return Client::Deliver;
+        }
+        if self.phase == SYN_ANSWERED && segment.seq == self.boundary && segment.ack == self.sent {
+            self.establish();
+        }
+        let marked = self.client_marks | self.daemon_marks << 8;
+        // One behind what the daemon has isn't taken.
+        if segment.has(FIN) && !at_or_before(segment.end(), self.acked) {
+            self.client_marks |= CLIENT_FIN;
             self.fin = segment.end();
         }
         if segment.length == 0 {
             return Client::Deliver;
         }
-        if self.phase == READS && segment.seq == self.boundary && !segment.has(URG) {
-            let answered = self.sent != self.answer && self.marks & PIPELINED == 0;
-            return Client::Judge { at_rest: answered && self.acked == self.boundary && segment.ack == self.sent };
+        if self.phase == READS && self.limited == 0 && segment.seq == self.boundary {
+            let unmarked = marked & (CLIENT_FIN | LEFT_TO_DAEMON | DAEMON_CLOSED << 8) == 0;
+            let answered = self.sent != self.answer && self.sent == self.pushed && segment.ack == self.sent;
+            return Client::Judge { at_rest: unmarked && answered && self.acked == self.boundary };
         }
         // What the daemon has already can't change anything; anything else may be a part of a PUT.
         let known = at_or_before(segment.seq.wrapping_add(segment.length), self.acked);
-        if !known || self.phase == HALF_OPEN {
+        if !known || matches!(self.phase, HALF_OPEN | SYN_ANSWERED) {
             self.mix();
         }
         Client::Deliver
     }
 
-    /// The judged segment was exactly one whole read, and is delivered.
+    /// The client has ended the handshake.
     #[inline(always)]
-    pub const fn read(&mut self, segment: Segment, at_rest: bool) {
-        if !at_rest {
-            self.marks |= PIPELINED;
+    const fn establish(&mut self) {
+        if self.client_marks & EARLY == 0 {
+            self.phase = READS;
+            self.limited = 0;
+        } else {
+            self.phase = MIXED;
+        }
+    }
+
+    /// The judged segment was exactly one whole read, and is delivered. Unless `settled`, the kernel refuses nothing that
+    /// follows: the read wasn't at rest, or the daemon will close after its answer.
+    #[inline(always)]
+    pub const fn read(&mut self, segment: Segment, settled: bool) {
+        if !settled {
+            self.client_marks |= LEFT_TO_DAEMON;
         }
         self.answer = self.sent;
         self.boundary = segment.seq.wrapping_add(segment.length);
     }
 
-    /// The judged segment was anything else, and is delivered.
+    /// The segment was anything else, and is delivered.
     #[inline(always)]
     pub const fn mix(&mut self) {
         self.limited = 1;
-        if self.phase != CLOSED {
-            self.phase = MIXED;
+        match self.phase {
+            READS => self.phase = MIXED,
+            HALF_OPEN | SYN_ANSWERED => self.client_marks |= EARLY,
+            _ => {}
         }
     }
 
     /// The judged segment is refused with an answer of so many bytes; from now on the flow is the kernel's.
     #[inline(always)]
-    pub const fn refuse(&mut self, segment: Segment, answer_length: u32, refusal: u32, limited: bool) {
-        self.phase = if segment.has(FIN) { REFUSED_DONE } else { REFUSED };
+    pub const fn refuse(&mut self, segment: Segment, answer_length: u32, refusal: u16, limited: bool) {
+        self.phase = REFUSED;
+        self.client_marks = if segment.has(FIN) { CLIENT_FIN } else { 0 };
         self.answer = segment.ack;
         self.sent = segment.ack.wrapping_add(answer_length).wrapping_add(1);
         self.boundary = segment.end();
         self.refusal = refusal;
-        self.limited = limited as u32;
+        self.limited = limited as u16;
     }
 
     #[inline(always)]
     const fn client_after_refusal(&mut self, segment: Segment) -> Client {
-        if segment.has(RST) {
-            self.phase = REFUSED_DONE;
-            return Client::Swallow;
-        }
-        // In order and new: the kernel has it now. A FIN ends the client's side.
-        if segment.seq == self.boundary {
-            self.boundary = segment.end();
-            if segment.has(FIN) {
+        if segment.flags & (SYN | RST | ACK) != ACK {
+            if segment.has(RST) && segment.seq == self.boundary {
                 self.phase = REFUSED_DONE;
             }
+            return Client::Swallow;
+        }
+        // What comes next in order, also behind a repetition, the kernel has now. A FIN ends the client's side.
+        let new = at_or_before(segment.seq, self.boundary) && at_or_before(self.boundary, segment.end());
+        if new && self.client_marks & CLIENT_FIN == 0 {
+            self.boundary = segment.end();
+            if segment.has(FIN) {
+                self.client_marks |= CLIENT_FIN;
+            }
+        }
+        let answered = segment.ack == self.sent;
+        if answered && self.client_marks & CLIENT_FIN != 0 {
+            self.phase = REFUSED_DONE;
         }
         if segment.length == 0 && !segment.has(FIN) {
             return Client::Swallow;
         }
-        if segment.ack == self.sent { Client::Acknowledge } else { Client::RepeatAnswer }
+        if answered { Client::Acknowledge } else { Client::RepeatAnswer }
     }
 
     /// Takes a segment of the daemon's.
@@ -304,7 +312,6 @@ impl Flow {
         if matches!(self.phase, REFUSED | REFUSED_DONE) {
             return Daemon::Drop;
         }
-        self.touched = now_ms;
         if segment.has(RST) {
             self.phase = CLOSED;
             return Daemon::Normal;
@@ -312,29 +319,34 @@ impl Flow {
         if segment.has(SYN) {
             if self.phase == HALF_OPEN && segment.ack == self.boundary {
                 // Only now is it sure that no earlier connection of this key lives in the daemon's kernel.
-                self.phase = READS;
                 self.acked = segment.ack;
                 self.sent = segment.end();
+                self.pushed = self.sent;
                 self.answer = segment.seq;
+                self.phase = SYN_ANSWERED;
             }
             return Daemon::Normal;
         }
-        if self.phase == HALF_OPEN {
+        if matches!(self.phase, HALF_OPEN | SYN_ANSWERED) {
             return limit(segment);
         }
+        self.touched = now_ms;
         if at_or_before(self.acked, segment.ack) {
             self.acked = segment.ack;
         }
         if at_or_before(self.sent, segment.end()) {
             self.sent = segment.end();
+            if segment.has(PSH) {
+                self.pushed = self.sent;
+            }
         }
-        if self.marks & CLIENT_FIN != 0 && self.acked == self.fin {
-            self.marks |= CLIENT_CLOSED;
+        if self.client_marks & CLIENT_FIN != 0 && self.acked == self.fin {
+            self.daemon_marks |= CLIENT_CLOSED;
         }
         if segment.has(FIN) {
-            self.marks |= DAEMON_CLOSED;
+            self.daemon_marks |= DAEMON_CLOSED;
         }
-        if self.marks & (CLIENT_CLOSED | DAEMON_CLOSED) == CLIENT_CLOSED | DAEMON_CLOSED {
+        if self.daemon_marks == CLIENT_CLOSED | DAEMON_CLOSED {
             self.phase = CLOSED;
         }
         if self.limited != 0 { limit(segment) } else { Daemon::Normal }
@@ -348,5 +360,7 @@ pub const fn limit(segment: Segment) -> Daemon {
     if segment.length > 0 || segment.has(FIN) { Daemon::Limited } else { Daemon::Normal }
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

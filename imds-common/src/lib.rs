@@ -11,6 +11,7 @@
 //! | [`verdict`] | what a request is answered with |
 //! | [`answer`] | the bytes of an answer without a body |
 //! | [`address`] | the service's addresses, and the identity that a packet's source carries |
+//! | [`budget`] | how many packets a second an instance may send |
 //! | [`flow`] | the state of one TCP connection, as the kernel follows it |
 //! | [`place`] | one client behind an interface |
 //! | [`slot`] | what the kernel holds of one interface |
@@ -19,6 +20,7 @@
 
 pub mod address;
 pub mod answer;
+pub mod budget;
 pub mod counters;
 pub mod flow;
 pub mod options;

@@ -5,6 +5,8 @@
 use core::fmt;
 use core::str::FromStr;
 
+use crate::budget;
+
 /// Smallest `HttpPutResponseHopLimit`.
 pub const HOP_LIMIT_MIN: u8 = 1;
 /// Largest `HttpPutResponseHopLimit`; overlay networks need more than 2, so nothing below 64 is cut.
@@ -169,6 +171,7 @@ impl Default for MetadataOptions {
 /// | 4 | `InstanceMetadataTags` is `enabled` |
 /// | 5 | refusals are silent: dropped, not answered (`on-refuse = "drop"`) |
 /// | 8..16 | `HttpPutResponseHopLimit` |
+/// | 32..64 | nanoseconds from one packet of the budget to the next; 0 without a budget |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(transparent)]
 pub struct OptionsWord(u64);
@@ -187,6 +190,7 @@ impl OptionsWord {
     const TAGS_ENABLED: u64 = 1 << 4;
     const REFUSE_SILENTLY: u64 = 1 << 5;
     const HOP_LIMIT_SHIFT: u32 = 8;
+    const PACKET_INTERVAL_SHIFT: u32 = 32;
 
     /// The word for an owned slot; `refuse_silently` is the host's `on-refuse = "drop"`.
     #[must_use]
@@ -208,6 +212,20 @@ impl OptionsWord {
             word |= Self::REFUSE_SILENTLY;
         }
         Self(word)
+    }
+
+    /// The same word with a budget of so many packets a second, 0 for none.
+    #[must_use]
+    pub const fn with_packet_budget(self, packets_per_second: u32) -> Self {
+        let others = self.0 & ((1 << Self::PACKET_INTERVAL_SHIFT) - 1);
+        Self(others | (budget::interval_ns(packets_per_second) as u64) << Self::PACKET_INTERVAL_SHIFT)
+    }
+
+    /// Nanoseconds from one packet of the budget to the next; 0 without a budget.
+    #[inline(always)]
+    #[must_use]
+    pub const fn packet_interval_ns(self) -> u32 {
+        (self.0 >> Self::PACKET_INTERVAL_SHIFT) as u32
     }
 
     /// The word from the bits that a map holds.

@@ -24,13 +24,28 @@ pub struct Client {
     pub mac: [u8; 6],
     /// The MAC that it sends to: ours in answers.
     pub gateway: [u8; 6],
-    /// 4 or 6.
+    /// [`V4`] or [`V6`].
     pub family: u16,
     /// The VLAN tag, 0 without.
     pub vlan: u16,
 }
 
 const _: () = assert!(size_of::<Client>() == 32);
+
+/// `family` of a client with an IPv4 address.
+pub const V4: u16 = 4;
+/// `family` of a client with an IPv6 address.
+pub const V6: u16 = 6;
+
+impl Client {
+    /// The part of its address that its identity carries.
+    #[inline(always)]
+    #[must_use]
+    pub const fn tag(&self) -> [u8; 4] {
+        let [a0, a1, a2, a3, _, _, _, _, _, _, _, _, b0, b1, b2, b3] = self.address;
+        if self.family == V4 { [a0, a1, a2, a3] } else { [b0, b1, b2, b3] }
+    }
+}
 
 /// One entry of a slot's table of clients.
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +77,15 @@ mod tests {
     use super::*;
 
     fn place(state: u32, touched: u32) -> Place {
-        Place { state, touched, client: Client { address: [0; 16], mac: [0; 6], gateway: [0; 6], family: 4, vlan: 0 } }
+        Place { state, touched, client: Client { address: [0; 16], mac: [0; 6], gateway: [0; 6], family: V4, vlan: 0 } }
+    }
+
+    #[test]
+    fn a_tag_is_the_address_s_most_telling_part() {
+        let address = core::array::from_fn(|index| u8::try_from(index).expect("below 16"));
+        let client = |family| Client { address, mac: [0; 6], gateway: [0; 6], family, vlan: 0 };
+        assert_eq!(client(V4).tag(), [0, 1, 2, 3]);
+        assert_eq!(client(V6).tag(), [12, 13, 14, 15]);
     }
 
     #[test]

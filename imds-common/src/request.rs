@@ -8,8 +8,11 @@
 //! name or method, control bytes, bytes over 0x7e in the target.
 
 mod grammar;
+mod judged;
 
 use core::ops::Range;
+
+pub use judged::Judged;
 
 use crate::verdict::{Method, Request, Target, TokenHeader, TtlHeader};
 
@@ -119,6 +122,7 @@ impl Scan {
     }
 
     /// Whether the client wants the connection closed after the answer: it said so, or speaks HTTP/1.0.
+    #[inline(always)]
     #[must_use]
     pub const fn wants_close(&self) -> bool {
         self.has(grammar::CLOSE) || self.has(grammar::HTTP_1_0)

@@ -60,15 +60,17 @@ pub struct Key {
     pub k0: u64,
     /// The second half.
     pub k1: u64,
+    /// When it was made: milliseconds on `CLOCK_BOOTTIME`.
+    pub made_ms: u64,
 }
 
-const _: () = assert!(size_of::<Key>() == 24);
-// SAFETY: repr(C) of three u64, which leaves no padding.
+const _: () = assert!(size_of::<Key>() == 32);
+// SAFETY: repr(C) of four u64, which leaves no padding.
 unsafe impl crate::Shared for Key {}
 
 impl Key {
     /// An entry that verifies nothing.
-    pub const EMPTY: Self = Self { number: 0, k0: 0, k1: 0 };
+    pub const EMPTY: Self = Self { number: 0, k0: 0, k1: 0, made_ms: 0 };
 
     /// Where the key with this number stands.
     #[inline(always)]
@@ -83,6 +85,25 @@ impl Key {
     pub fn newest(keys: &[Self; KEYS]) -> u8 {
         let [a, b] = keys.map(|key| key.number.to_le_bytes()[0]);
         if b == 0 || a != 0 && a.wrapping_sub(b) < 128 { a } else { b }
+    }
+
+    /// The number of the key after `number`.
+    #[must_use]
+    pub const fn after(number: u8) -> u8 {
+        if number == u8::MAX { 2 } else { number + 1 }
+    }
+
+    /// How long it takes until a rotation ends no good token, in milliseconds: 0 if it does so now. The key that it
+    /// removes has signed nothing since the other one was made.
+    #[must_use]
+    pub fn rotation_wait(keys: &[Self; KEYS], now_ms: u64) -> u64 {
+        const TTL_MAX_MS: u64 = TTL_MAX_SECONDS as u64 * 1_000;
+        let [a, b] = keys;
+        if a.number == 0 || b.number == 0 {
+            return 0;
+        }
+        let newest = if a.number == u64::from(Self::newest(keys)) { a } else { b };
+        (newest.made_ms + TTL_MAX_MS).saturating_sub(now_ms)
     }
 }
 

@@ -233,20 +233,19 @@ fn judge_read(word: OptionsWord, request: &Request, token_valid: bool) -> Verdic
 /// The refusal that the kernel itself answers, if it is sure: the endpoint is disabled; a read without the token it
 /// needs or with a bad one; a PUT for a token that went through a proxy. Everything else goes to the daemon.
 ///
-/// The caller has seen the whole head, at a request's known beginning.
+/// The caller has seen the whole head, at a request's known beginning; `verdict` is what [`judge`] said of it.
 #[inline(always)]
 #[must_use]
-pub fn kernel_refusal(word: OptionsWord, request: &Request, token_valid: bool) -> Option<Refusal> {
-    if matches!(request.token, TokenHeader::Several) && word.endpoint_enabled() {
-        return None;
-    }
-    match judge(word, request, token_valid) {
-        Verdict::Refuse(refusal @ (Refusal::EndpointDisabled | Refusal::TokenMissing | Refusal::TokenInvalid)) => {
-            Some(refusal)
-        }
-        Verdict::Refuse(refusal @ Refusal::Forwarded) if matches!(request.method, Method::Put) => Some(refusal),
-        _ => None,
-    }
+pub const fn kernel_refusal(verdict: Verdict, request: &Request) -> Option<Refusal> {
+    let Verdict::Refuse(refusal) = verdict else { return None };
+    let sure = match refusal {
+        Refusal::EndpointDisabled => true,
+        // The daemon compares several, and they may be malformed.
+        Refusal::TokenMissing | Refusal::TokenInvalid => !matches!(request.token, TokenHeader::Several),
+        Refusal::Forwarded => matches!(request.method, Method::Put) && !matches!(request.token, TokenHeader::Several),
+        _ => false,
+    };
+    if sure { Some(refusal) } else { None }
 }
 
 #[cfg(test)]

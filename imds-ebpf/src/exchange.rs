@@ -1,18 +1,32 @@
 //! The packet in hand: all that the way in has learned of it. It stands in the scratch map, as the stack is too small.
 
+use core::mem::offset_of;
+
 use aya_ebpf::programs::TcContext;
-use imds_common::address::{Identity, SERVICE_PORT, SERVICE_V4};
+use imds_common::address::{Identity, SERVICE_PORT, SERVICE_V4, is_host_v4, is_host_v6};
 use imds_common::counters::Counter;
 use imds_common::flow::Segment;
 use imds_common::options::OptionsWord;
-use imds_common::place::Client;
+use imds_common::place::{Client, V4, V6};
 
-use crate::packet::{self, ETH, IPV4, PROTOCOL_TCP, TCP, TcpHeader};
+use crate::packet::{self, Address, ETH, Header, IPV4, IPV6, PROTOCOL_TCP, TCP, TcpHeader, V6_SOURCE};
 
 /// The TCP options that an answer carries: timestamps where the client uses them, else no-operations. In bytes.
 pub const OPTIONS: u32 = 12;
 
-/// A TCP segment to port 80 of the service's address, in a whole and plain IPv4 packet, and both ends of its connection.
+/// Protocol numbers (IANA) that say more than "not TCP".
+const PROTOCOL_ICMP: u8 = 1;
+pub const PROTOCOL_ICMPV6: u8 = 58;
+const FRAGMENT: u8 = 44;
+/// Extension headers: hop-by-hop, routing, ESP, AH, destination options, mobility.
+const EXTENSIONS: [u8; 6] = [0, 43, 50, 51, 60, 135];
+/// Types of ICMP and of ICMPv6: time exceeded.
+const ICMP_TIME_EXCEEDED: u8 = 11;
+const ICMPV6_TIME_EXCEEDED: u8 = 3;
+/// An ICMP header, before the packet that it is about.
+const ICMP: u32 = 8;
+
+/// A TCP segment to port 80 of the service's address, in a whole and plain IP packet, and both ends of its connection.
 #[repr(C, align(8))]
 pub struct Exchange {
     /// The client.
@@ -23,7 +37,7 @@ pub struct Exchange {
     pub options: [u8; OPTIONS as usize],
     /// The segment.
     pub segment: Segment,
-    /// What the IPv4 header says that follows it, in bytes.
+    /// What the IP header says that follows it, in bytes.
     pub length: u16,
     /// Whose it is.
     pub identity: Identity,
@@ -35,6 +49,8 @@ pub struct Exchange {
     pub token_generation: u64,
 }
 
+const _: () = assert!(offset_of!(Exchange, client) == 0 && offset_of!(Client, address) == 0);
+
 impl Exchange {
     /// The slot's number.
     #[inline(always)]
@@ -42,16 +58,28 @@ impl Exchange {
         self.identity.slot as u32
     }
 
+    /// Whether it came over IPv4.
+    #[inline(always)]
+    pub fn is_v4(&self) -> bool {
+        self.client.family == V4
+    }
+
+    /// Where the TCP header begins in the frame.
+    #[inline(always)]
+    pub fn transport(&self) -> u32 {
+        ETH + if self.is_v4() { IPV4 } else { IPV6 }
+    }
+
     /// Where the payload begins in the frame.
     #[inline(always)]
     pub fn payload(&self) -> u32 {
-        ETH + IPV4 + self.tcp.length
+        self.transport() + self.tcp.length
     }
 
     /// Reads the packet behind an IPv4 header, or says why nobody serves it.
     #[inline(always)]
-    pub fn read(&mut self, ctx: &TcContext, header: &[u8; IPV4 as usize]) -> Result<(), Counter> {
-        let [version, _, t0, t1, _, _, f0, f1, _, protocol, _, _, s0, s1, s2, s3, ..] = *header;
+    pub fn read_v4(&mut self, ctx: &TcContext, header: &Header<{ IPV4 as usize }>) -> Result<(), Counter> {
+        let [version, _, t0, t1, _, _, f0, f1, _, protocol, _, _, s0, s1, s2, s3, ..] = header.0;
         let total = u16::from_be_bytes([t0, t1]) as u32;
         if version >> 4 != 4 || version & 0x0f < 5 || total > ctx.skb.len() - ETH {
             return Err(Counter::DroppedTruncated);
@@ -63,43 +91,101 @@ impl Exchange {
         if u16::from_be_bytes([f0, f1]) & 0x3fff != 0 {
             return Err(Counter::DroppedFragment);
         }
+        if protocol == PROTOCOL_ICMP && is_about_us_v4(ctx) {
+            return Err(Counter::DroppedTimeExceeded);
+        }
         if protocol != PROTOCOL_TCP {
             return Err(Counter::DroppedProtocol);
         }
+        if !is_host_v4([s0, s1, s2, s3]) {
+            return Err(Counter::DroppedSource);
+        }
+        if total < IPV4 {
+            return Err(Counter::DroppedTruncated);
+        }
+        self.client.address = [s0, s1, s2, s3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        self.client.family = V4;
+        self.read_tcp(ctx, ETH + IPV4, total - IPV4)
+    }
+
+    /// Reads the packet behind an IPv6 header, or says why nobody serves it.
+    #[inline(always)]
+    pub fn read_v6(&mut self, ctx: &TcContext, header: &Header<{ IPV6 as usize }>) -> Result<(), Counter> {
+        let [version, _, _, _, l0, l1, next, ..] = header.0;
+        let length = u16::from_be_bytes([l0, l1]) as u32;
+        if version >> 4 != 6 || length > ctx.skb.len() - ETH - IPV6 {
+            return Err(Counter::DroppedTruncated);
+        }
+        if next == FRAGMENT {
+            return Err(Counter::DroppedFragment);
+        }
+        if is_extension(next) {
+            return Err(Counter::DroppedExtension);
+        }
+        if next == PROTOCOL_ICMPV6 && packet::load(ctx, ETH + IPV6) == Some([ICMPV6_TIME_EXCEEDED]) {
+            return Err(Counter::DroppedTimeExceeded);
+        }
+        if next != PROTOCOL_TCP {
+            return Err(Counter::DroppedProtocol);
+        }
+        let source = header.address::<V6_SOURCE>();
+        if !is_host_v6(source.map(u64::from_be)) {
+            return Err(Counter::DroppedSource);
+        }
+        // SAFETY: an exchange begins with its client, which begins with its address.
+        unsafe { (&raw mut *self).cast::<Address>().write(source) };
+        self.client.family = V6;
+        self.read_tcp(ctx, ETH + IPV6, length)
+    }
+
+    /// Reads the segment of so many bytes, header and payload, at `offset`, and the frame's MACs. A function with a
+    /// stack of its own.
+    #[inline(never)]
+    fn read_tcp(&mut self, ctx: &TcContext, offset: u32, length: u32) -> Result<(), Counter> {
         let Some([g0, g1, g2, g3, g4, g5, m0, m1, m2, m3, m4, m5]) = packet::load::<12>(ctx, 0) else {
             return Err(Counter::DroppedTruncated);
         };
-        // No host is 0/8, 127/8 or above 224/4, the service itself, or a group; no router's MAC is a group's.
-        let impossible = s0 == 0 || s0 == 127 || s0 >= 224 || [s0, s1, s2, s3] == SERVICE_V4;
-        if impossible || g0 & 1 != 0 || m0 & 1 != 0 {
+        // No router's MAC is a group's.
+        if g0 & 1 != 0 || m0 & 1 != 0 {
             return Err(Counter::DroppedSource);
         }
-        if total < IPV4 + TCP {
+        if length < TCP {
             return Err(Counter::DroppedTruncated);
         }
-        let Some(tcp) = TcpHeader::read(ctx, ETH + IPV4) else { return Err(Counter::DroppedTruncated) };
-        if total < IPV4 + tcp.length {
+        let Some(tcp) = TcpHeader::read(ctx, offset) else { return Err(Counter::DroppedTruncated) };
+        if length < tcp.length {
             return Err(Counter::DroppedTruncated);
         }
         if tcp.destination != SERVICE_PORT {
             return Err(Counter::DroppedPort);
         }
-        self.client = Client {
-            address: [s0, s1, s2, s3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-            mac: [m0, m1, m2, m3, m4, m5],
-            gateway: [g0, g1, g2, g3, g4, g5],
-            family: 4,
-            vlan: 0,
-        };
+        self.client.mac = [m0, m1, m2, m3, m4, m5];
+        self.client.gateway = [g0, g1, g2, g3, g4, g5];
+        self.client.vlan = 0;
         self.tcp = tcp;
         self.options = [0; OPTIONS as usize];
         if tcp.length >= TCP + OPTIONS
-            && let Some(options) = packet::load(ctx, ETH + IPV4 + TCP)
+            && let Some(options) = packet::load(ctx, offset + TCP)
         {
             self.options = options;
         }
-        self.segment = tcp.segment(total - IPV4 - tcp.length);
-        self.length = (total - IPV4) as u16;
+        self.segment = tcp.segment(length - tcp.length);
+        self.length = length as u16;
         Ok(())
     }
+}
+
+/// Whether an IPv6 header's next one is an extension header, which hides what follows.
+#[inline(always)]
+pub fn is_extension(next: u8) -> bool {
+    EXTENSIONS.contains(&next)
+}
+
+/// Whether an ICMP message says that a packet of the service's reached its hop limit.
+#[inline(always)]
+fn is_about_us_v4(ctx: &TcContext) -> bool {
+    /// Where the source stands in an IPv4 header.
+    const SOURCE: u32 = 12;
+    packet::load(ctx, ETH + IPV4) == Some([ICMP_TIME_EXCEEDED])
+        && packet::load(ctx, ETH + IPV4 + ICMP + SOURCE) == Some(SERVICE_V4)
 }

@@ -7,9 +7,11 @@
 //! | `request` | reading a request's head and token |
 //! | `deliver` | IPv4 to IPv6 with the identity as source, into the namespace |
 //! | `refuse` | the kernel's own answers, and the reset of the daemon's half |
+//! | `neighbour` | ARP and neighbour discovery for the service's addresses |
 //! | `reply` | the way back: IPv6 to IPv4, the TTL by the hop limit |
 //! | `tables` | places and flows of a slot |
 //! | `packet` | reading and writing headers |
+//! | `limit` | whose packet it is, and whether its instance may send it |
 //! | `maps` | the maps, and the values set at load |
 //! | `exit` | the one exit of refusals and drops |
 //! | `trace` | debug lines, in the debug object |
@@ -26,7 +28,9 @@ mod deliver;
 mod exchange;
 mod exit;
 mod ingress;
+mod limit;
 mod maps;
+mod neighbour;
 mod packet;
 mod refuse;
 mod reply;

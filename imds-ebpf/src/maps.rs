@@ -34,6 +34,10 @@ pub static IMDS_SLOTS: Array<Slot> = Array::with_max_entries(SLOTS, 0);
 #[map]
 pub static IMDS_TABLES: Array<Tables> = Array::with_max_entries(SLOTS, 0);
 
+/// When a slot's packet budget is whole again, in nanoseconds since boot.
+#[map]
+pub static IMDS_BUDGETS: Array<u64> = Array::with_max_entries(SLOTS, 0);
+
 /// A slot's counters of this side.
 #[map]
 pub static IMDS_COUNTERS: PerCpuArray<SlotCounters> = PerCpuArray::with_max_entries(SLOTS, 0);
@@ -71,13 +75,13 @@ pub struct Scratch {
     /// The packet in hand.
     pub exchange: Exchange,
     /// Puts the payload of `frame` at a multiple of eight.
-    pub align: [u8; 6],
+    pub align: [u8; 2],
     /// The frame that the kernel answers with, from its Ethernet header on.
     pub frame: [u8; FRAME_MAX],
 }
 
-/// Ethernet, IPv4 and TCP with 12 bytes of options, the longest answer, and what its sum rounds up to.
-pub const FRAME_MAX: usize = 14 + 20 + 32 + KERNEL_ANSWER_MAX + 4;
+/// Ethernet, IPv6 and TCP with 12 bytes of options, the longest answer, and what its sum rounds up to.
+pub const FRAME_MAX: usize = 14 + 40 + 32 + KERNEL_ANSWER_MAX + 4;
 
 /// The interface index of the service link's end on the host.
 #[unsafe(no_mangle)]

@@ -1,7 +1,10 @@
 //! Reading and writing headers. The payload of a packet at tc isn't linear, so everything goes through helpers.
 
-use aya_ebpf::helpers::generated::{bpf_csum_diff, bpf_l4_csum_replace, bpf_skb_load_bytes, bpf_skb_store_bytes};
+use aya_ebpf::helpers::generated::{
+    bpf_csum_diff, bpf_l4_csum_replace, bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skb_store_bytes,
+};
 use aya_ebpf::programs::TcContext;
+use imds_common::address::{SERVICE_V4, SERVICE_V6};
 use imds_common::flow::Segment;
 
 /// Length of an Ethernet header.
@@ -17,6 +20,8 @@ const TCP_CHECKSUM: u32 = 16;
 
 /// IPv4's ethertype.
 pub const ETHERTYPE_IPV4: u16 = 0x0800;
+/// ARP's ethertype.
+pub const ETHERTYPE_ARP: u16 = 0x0806;
 /// IPv6's ethertype.
 pub const ETHERTYPE_IPV6: u16 = 0x86dd;
 /// TCP's protocol number.
@@ -35,6 +40,60 @@ pub fn load<const N: usize>(ctx: &TcContext, offset: u32) -> Option<[u8; N]> {
     // SAFETY: the context is the program's own and the buffer has N bytes.
     let result = unsafe { bpf_skb_load_bytes(ctx.skb.skb.cast(), offset, bytes.as_mut_ptr().cast(), N as u32) };
     if result == 0 { Some(bytes) } else { None }
+}
+
+/// A header, or a message, at a multiple of eight, so that it is read by words: from bytes at any place the target
+/// would build each word of single bytes.
+#[repr(C, align(8))]
+pub struct Header<const N: usize>(pub [u8; N]);
+
+impl<const N: usize> Header<N> {
+    /// Loads `N` bytes at `offset`: `None` if the packet is shorter.
+    #[inline(always)]
+    pub fn load(ctx: &TcContext, offset: u32) -> Option<Self> {
+        load(ctx, offset).map(Self)
+    }
+
+    /// The four bytes at `AT`, a multiple of four, as they stand in memory.
+    #[inline(always)]
+    pub fn word<const AT: usize>(&self) -> u32 {
+        const { assert!(AT.is_multiple_of(4) && AT + 4 <= N) };
+        // SAFETY: inside the array, and aligned as the array is.
+        unsafe { *self.0.as_ptr().add(AT).cast() }
+    }
+
+    /// The sixteen bytes at `AT`, a multiple of eight, as they stand in memory.
+    #[inline(always)]
+    pub fn address<const AT: usize>(&self) -> Address {
+        const { assert!(AT.is_multiple_of(8) && AT + 16 <= N) };
+        // SAFETY: inside the array, and aligned as the array is.
+        unsafe { *self.0.as_ptr().add(AT).cast() }
+    }
+}
+
+/// An IPv6 address, as it stands in memory.
+pub type Address = [u64; 2];
+
+/// The address of these bytes.
+pub const fn address(bytes: [u8; 16]) -> Address {
+    let [a0, a1, a2, a3, a4, a5, a6, a7, b0, b1, b2, b3, b4, b5, b6, b7] = bytes;
+    [u64::from_ne_bytes([a0, a1, a2, a3, a4, a5, a6, a7]), u64::from_ne_bytes([b0, b1, b2, b3, b4, b5, b6, b7])]
+}
+
+/// The service's addresses.
+pub const SERVICE_V4_WORD: u32 = u32::from_ne_bytes(SERVICE_V4);
+pub const SERVICE_V6_WORDS: Address = address(SERVICE_V6);
+/// Where an IPv4 header's addresses stand.
+pub const V4_SOURCE: usize = 12;
+pub const V4_DESTINATION: usize = 16;
+/// Where an IPv6 header's addresses stand.
+pub const V6_SOURCE: usize = 8;
+pub const V6_DESTINATION: usize = 24;
+
+/// Whether two addresses are the same.
+#[inline(always)]
+pub fn is(a: Address, b: Address) -> bool {
+    (a[0] ^ b[0]) | (a[1] ^ b[1]) == 0
 }
 
 /// Loads `length` bytes at `offset` into `buffer`, which has at least so many.
@@ -73,6 +132,22 @@ pub fn sum(bytes: *const u8, length: u32, seed: u64) -> u64 {
     // SAFETY: the verifier checks the buffer against its length; the helper only reads.
     let sum = unsafe { bpf_csum_diff(core::ptr::null_mut(), 0, bytes.cast_mut().cast(), length, seed as u32) };
     sum as u64
+}
+
+/// A sum in 16 bits.
+#[inline(always)]
+pub fn fold(sum: u64) -> u16 {
+    let sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32 & 0xffff);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    sum as u16
+}
+
+/// Cuts or lengthens the frame.
+#[inline(always)]
+pub fn change_tail(ctx: &TcContext, length: u32) -> Result<(), HelperError> {
+    // SAFETY: the context is the program's own.
+    check(unsafe { bpf_skb_change_tail(ctx.skb.skb, length, 0) })
 }
 
 /// Mends the checksum of the TCP header at `tcp` after the addresses of the pseudo-header changed by `difference`.
@@ -153,23 +228,7 @@ pub fn ipv4_header(length: u16, ttl: u8, source: [u8; 4], destination: [u8; 4]) 
 
 /// The first eight bytes of an IPv6 header for TCP; the two addresses follow it.
 #[inline(always)]
-pub fn ipv6_header(payload: u16) -> [u8; 8] {
+pub fn ipv6_header(payload: u16, hop_limit: u8) -> [u8; 8] {
     let [l0, l1] = payload.to_be_bytes();
-    [0x60, 0, 0, 0, l0, l1, PROTOCOL_TCP, 64]
-}
-
-/// The two addresses of an IPv6 header: source, destination.
-#[inline(always)]
-pub fn addresses(header: &[u8; IPV6 as usize]) -> [[u8; 16]; 2] {
-    let mut source = [0; 16];
-    source.copy_from_slice(&header[8..24]);
-    let mut destination = [0; 16];
-    destination.copy_from_slice(&header[24..40]);
-    [source, destination]
-}
-
-/// Whether two IPv6 addresses are the same, in two comparisons instead of sixteen.
-#[inline(always)]
-pub fn same_address(a: &[u8; 16], b: &[u8; 16]) -> bool {
-    u128::from_ne_bytes(*a) == u128::from_ne_bytes(*b)
+    [0x60, 0, 0, 0, l0, l1, PROTOCOL_TCP, hop_limit]
 }

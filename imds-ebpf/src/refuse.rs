@@ -1,8 +1,6 @@
 //! The kernel's own answers: the same frame turned round, and a reset for the daemon's half of the connection.
 
-use aya_ebpf::helpers::generated::{
-    bpf_clone_redirect, bpf_ktime_get_boot_ns, bpf_redirect, bpf_skb_change_proto, bpf_skb_change_tail,
-};
+use aya_ebpf::helpers::generated::{bpf_clone_redirect, bpf_ktime_get_boot_ns, bpf_redirect, bpf_skb_change_proto};
 use aya_ebpf::programs::TcContext;
 use imds_common::address::SERVICE_PORT;
 use imds_common::answer::{DATE_LENGTH, DATES, KERNEL_ANSWER_MAX, KERNEL_ANSWERS, kernel_answer_index, kernel_status};
@@ -17,8 +15,11 @@ use crate::maps::{FRAME_MAX, IMDS_DATES, IMDS_SCRATCH, host_link};
 use crate::packet::{self, ETH, ETHERTYPE_IPV4, ETHERTYPE_IPV6, HelperError, IPV4, IPV6, PROTOCOL_TCP, TCP};
 use crate::reply::{self, NORMAL_TTL};
 
-/// The payload's place in an answer.
-const PAYLOAD: u32 = ETH + IPV4 + TCP + OPTIONS;
+/// Where the TCP header and the payload stand in the scratch's frame, and where the frame begins over IPv4, which has
+/// the shorter header.
+const TRANSPORT: u32 = ETH + IPV6;
+const PAYLOAD: u32 = TRANSPORT + TCP + OPTIONS;
+const V4_START: u32 = IPV6 - IPV4;
 /// No-operation, no-operation, and a timestamp option's kind and length (RFC 7323, appendix A).
 const TIMESTAMP_MARK: u32 = u32::from_be_bytes([1, 1, 8, 10]);
 /// The window in our segments: the client has nothing more to send.
@@ -41,7 +42,7 @@ pub fn refuse(ctx: &TcContext, exchange: &Exchange, flow: *mut Flow, refusal: Re
     let answer = kernel_answer_index(kernel_status(refusal), date().is_some());
     let length = KERNEL_ANSWERS[answer & (KERNEL_ANSWERS.len() - 1)].length;
     // SAFETY: a live map value; from here on the daemon's segments on this flow are dropped.
-    unsafe { (*flow).refuse(exchange.segment, length, answer as u32, limited) };
+    unsafe { (*flow).refuse(exchange.segment, length, answer as u16, limited) };
     if reset(ctx, exchange) != 0 {
         return exit::drop(exchange.slot(), Counter::DroppedHelper);
     }
@@ -87,9 +88,11 @@ fn reset(ctx: &TcContext, exchange: &Exchange) -> i32 {
 
 #[inline(always)]
 fn try_reset(ctx: &TcContext, exchange: &Exchange) -> Result<(), HelperError> {
-    change_tail(ctx, ETH + IPV4 + TCP)?;
-    // SAFETY: the context is the program's own.
-    packet::check(unsafe { bpf_skb_change_proto(ctx.skb.skb, ETHERTYPE_IPV6.to_be(), 0) })?;
+    packet::change_tail(ctx, exchange.transport() + TCP)?;
+    if exchange.is_v4() {
+        // SAFETY: the context is the program's own.
+        packet::check(unsafe { bpf_skb_change_proto(ctx.skb.skb, ETHERTYPE_IPV6.to_be(), 0) })?;
+    }
     let headers = deliver::headers(&exchange.identity, TCP as u16);
     packet::store(ctx, 0, headers.as_ptr(), ETH + IPV6)?;
     let Segment { seq, ack, .. } = exchange.segment;
@@ -101,8 +104,11 @@ fn try_reset(ctx: &TcContext, exchange: &Exchange) -> Result<(), HelperError> {
     packet::fill_tcp_checksum(ctx, ETH + IPV6, pseudo, packet::sum(tcp.as_ptr(), TCP, 0))?;
     // SAFETY: the context is the program's own. Should the copy be lost, the daemon's half times out.
     unsafe { bpf_clone_redirect(ctx.skb.skb, host_link(), 0) };
-    // SAFETY: the context is the program's own.
-    packet::check(unsafe { bpf_skb_change_proto(ctx.skb.skb, ETHERTYPE_IPV4.to_be(), 0) })
+    if exchange.is_v4() {
+        // SAFETY: the context is the program's own.
+        packet::check(unsafe { bpf_skb_change_proto(ctx.skb.skb, ETHERTYPE_IPV4.to_be(), 0) })?;
+    }
+    Ok(())
 }
 
 /// Sends the frame back as one of ours. A function with a stack of its own.
@@ -126,28 +132,35 @@ fn rewrite(ctx: &TcContext, exchange: &Exchange, ours: &Ours) -> Result<(), Help
     let Some(scratch) = IMDS_SCRATCH.get_ptr_mut(0) else { return Err(HelperError) };
     // SAFETY: this CPU's scratch, whole as long as the program runs; no other reference to this part of it lives.
     let frame = unsafe { &mut (*scratch).frame };
-    frame[54..66].copy_from_slice(&timestamps(exchange));
+    frame[(TRANSPORT + TCP) as usize..PAYLOAD as usize].copy_from_slice(&timestamps(exchange));
     let length = match ours.answer {
         Some(answer) => write_answer(frame, answer),
         None => 0,
     };
     let tcp_length = TCP + OPTIONS + length;
+    let tcp = tcp_header(SERVICE_PORT, exchange.tcp.source, ours.seq, ours.ack, TCP + OPTIONS, ours.flags);
+    frame[TRANSPORT as usize..(TRANSPORT + TCP) as usize].copy_from_slice(&tcp);
     let ttl = if ours.limited { exchange.word.hop_limit() } else { NORMAL_TTL };
-    frame[..34].copy_from_slice(&reply::headers(&exchange.client, ttl, tcp_length as u16));
-    let (port, flags) = (exchange.tcp.source, ours.flags);
-    frame[34..54].copy_from_slice(&tcp_header(SERVICE_PORT, port, ours.seq, ours.ack, TCP + OPTIONS, flags));
-
-    // The two addresses as they stand in the IPv4 header, and then protocol and length.
+    // The two addresses as they stand in the IP header, and then length and protocol.
     let [l0, l1] = (tcp_length as u16).to_be_bytes();
-    let rest = [0, PROTOCOL_TCP, l0, l1];
-    let pseudo = packet::sum(rest.as_ptr(), 4, packet::sum(frame[26..].as_ptr(), 8, 0));
+    let rest = [0, 0, l0, l1, 0, 0, 0, PROTOCOL_TCP];
+    let rest = packet::sum(rest.as_ptr(), 8, 0);
+    let (start, pseudo) = if exchange.is_v4() {
+        let headers = reply::headers_v4(&exchange.client, ttl, tcp_length as u16);
+        frame[V4_START as usize..TRANSPORT as usize].copy_from_slice(&headers);
+        (V4_START, packet::sum(headers[26..].as_ptr(), 8, rest))
+    } else {
+        let headers = reply::headers_v6(&exchange.client, ttl, tcp_length as u16);
+        frame[..TRANSPORT as usize].copy_from_slice(&headers);
+        (0, packet::sum(headers[22..].as_ptr(), 32, rest))
+    };
     // The answer ends in zeros, so the sum may run to the next multiple of four.
-    let segment = packet::sum(frame[34..].as_ptr(), (tcp_length + 3) & !3, 0);
+    let segment = packet::sum(frame[TRANSPORT as usize..].as_ptr(), (tcp_length + 3) & !3, 0);
 
-    let total = ETH + IPV4 + tcp_length;
-    change_tail(ctx, total)?;
-    packet::store(ctx, 0, frame.as_ptr(), total)?;
-    packet::fill_tcp_checksum(ctx, ETH + IPV4, pseudo, segment)
+    let total = TRANSPORT - start + tcp_length;
+    packet::change_tail(ctx, total)?;
+    packet::store(ctx, 0, frame[start as usize..].as_ptr(), total)?;
+    packet::fill_tcp_checksum(ctx, exchange.transport(), pseudo, segment)
 }
 
 /// The timestamps for our segment: the client's own back to it, and for ours the last one of this connection that
@@ -159,12 +172,6 @@ fn timestamps(exchange: &Exchange) -> [u8; OPTIONS as usize] {
         return [1; OPTIONS as usize];
     }
     [m0, m1, m2, m3, e0, e1, e2, e3, v0, v1, v2, v3]
-}
-
-#[inline(always)]
-fn change_tail(ctx: &TcContext, length: u32) -> Result<(), HelperError> {
-    // SAFETY: the context is the program's own.
-    packet::check(unsafe { bpf_skb_change_tail(ctx.skb.skb, length, 0) })
 }
 
 #[inline(always)]

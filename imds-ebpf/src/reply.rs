@@ -1,5 +1,5 @@
-//! The way back: tc ingress of the service link's end on the host. IPv6 becomes IPv4, the TTL follows the hop limit,
-//! the client's own MACs return, and the frame leaves by the slot's interface.
+//! The way back: tc ingress of the service link's end on the host. IPv6 becomes what the client speaks, the TTL follows
+//! the hop limit, the client's own MACs return, and the frame leaves by the slot's interface.
 
 use aya_ebpf::helpers::generated::{bpf_redirect, bpf_skb_change_proto};
 use aya_ebpf::programs::TcContext;
@@ -7,12 +7,15 @@ use imds_common::address::{Identity, SERVICE_PORT, SERVICE_V4, SERVICE_V6};
 use imds_common::counters::Counter;
 use imds_common::flow::{self, Daemon};
 use imds_common::options::OptionsWord;
-use imds_common::place::Client;
+use imds_common::place::{Client, V4};
 use imds_common::slot::NOBODY;
 
 use crate::exit;
 use crate::maps::{IMDS_OPTIONS, IMDS_SLOTS, IMDS_TABLES};
-use crate::packet::{self, ETH, ETHERTYPE_IPV4, ETHERTYPE_IPV6, HelperError, IPV4, IPV6, PROTOCOL_TCP, TcpHeader};
+use crate::packet::{
+    self, ETH, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Header, HelperError, IPV4, IPV6, PROTOCOL_TCP, SERVICE_V6_WORDS,
+    TcpHeader, V6_DESTINATION, V6_SOURCE,
+};
 use crate::tables;
 
 /// The TTL of what isn't limited.
@@ -40,15 +43,15 @@ fn read(ctx: &TcContext) -> Option<Reply> {
     if ctx.skb.protocol() != ETHERTYPE_IPV6.to_be() as u32 {
         return None;
     }
-    let header = packet::load::<{ IPV6 as usize }>(ctx, ETH)?;
-    let [_, _, _, _, l0, l1, protocol, _, ..] = header;
-    if protocol != PROTOCOL_TCP {
+    let header = Header::<{ IPV6 as usize }>::load(ctx, ETH)?;
+    let [_, _, _, _, l0, l1, protocol, ..] = header.0;
+    if protocol != PROTOCOL_TCP || !packet::is(header.address::<V6_SOURCE>(), SERVICE_V6_WORDS) {
         return None;
     }
-    let [source, destination] = packet::addresses(&header);
-    if !packet::same_address(&source, &SERVICE_V6) {
-        return None;
-    }
+    let [d0, d1] = header.address::<V6_DESTINATION>().map(u64::to_ne_bytes);
+    let mut destination = [0; 16];
+    destination[..8].copy_from_slice(&d0);
+    destination[8..].copy_from_slice(&d1);
     let identity = Identity::from_address(destination)?;
     let tcp = TcpHeader::read(ctx, ETH + IPV6)?;
     let length = u16::from_be_bytes([l0, l1]);
@@ -74,15 +77,15 @@ fn answer(ctx: &TcContext, reply: &Reply) -> i32 {
         return exit::drop(number, Counter::DroppedReplyPlace);
     };
     // The place has another client by now.
-    let [c0, c1, c2, c3, ..] = client.address;
-    if u32::from_ne_bytes([c0, c1, c2, c3]) != u32::from_ne_bytes(reply.identity.client) {
+    if u32::from_ne_bytes(client.tag()) != u32::from_ne_bytes(reply.identity.client) {
         return exit::drop(number, Counter::DroppedReplyPlace);
     }
     let segment = reply.tcp.segment(reply.length as u32 - reply.tcp.length);
     let key = flow::key(reply.identity.place as u32, reply.tcp.destination);
-    let class = match tables::flow(tables, key) {
+    let now = tables::now_ms();
+    let class = match tables::flows(tables, key, now).known {
         // SAFETY: a live map value; the two programs write different fields of a flow.
-        Some(flow) => unsafe { (*flow).daemon(segment, tables::now_ms()) },
+        Some(flow) => unsafe { (*flow).daemon(segment, now) },
         None => flow::limit(segment),
     };
     let ttl = match class {
@@ -105,25 +108,50 @@ fn answer(ctx: &TcContext, reply: &Reply) -> i32 {
 
 /// Ethernet and IPv4 headers to a client, `length` bytes of IPv4 payload after them.
 #[inline(always)]
-pub fn headers(client: &Client, ttl: u8, length: u16) -> [u8; (ETH + IPV4) as usize] {
-    let [c0, c1, c2, c3, ..] = client.address;
+pub fn headers_v4(client: &Client, ttl: u8, length: u16) -> [u8; (ETH + IPV4) as usize] {
     let mut bytes = [0; (ETH + IPV4) as usize];
-    bytes[..6].copy_from_slice(&client.mac);
-    bytes[6..12].copy_from_slice(&client.gateway);
-    bytes[12..14].copy_from_slice(&ETHERTYPE_IPV4.to_be_bytes());
-    bytes[14..].copy_from_slice(&packet::ipv4_header(length + IPV4 as u16, ttl, SERVICE_V4, [c0, c1, c2, c3]));
+    bytes[..14].copy_from_slice(&ethernet(client, ETHERTYPE_IPV4));
+    bytes[14..].copy_from_slice(&packet::ipv4_header(length + IPV4 as u16, ttl, SERVICE_V4, client.tag()));
+    bytes
+}
+
+/// Ethernet and IPv6 headers to a client, `length` bytes of IPv6 payload after them.
+#[inline(always)]
+pub fn headers_v6(client: &Client, hop_limit: u8, length: u16) -> [u8; (ETH + IPV6) as usize] {
+    let mut bytes = [0; (ETH + IPV6) as usize];
+    bytes[..14].copy_from_slice(&ethernet(client, ETHERTYPE_IPV6));
+    bytes[14..22].copy_from_slice(&packet::ipv6_header(length, hop_limit));
+    bytes[22..38].copy_from_slice(&SERVICE_V6);
+    bytes[38..].copy_from_slice(&client.address);
     bytes
 }
 
 #[inline(always)]
+fn ethernet(client: &Client, ethertype: u16) -> [u8; ETH as usize] {
+    let mut bytes = [0; ETH as usize];
+    bytes[..6].copy_from_slice(&client.mac);
+    bytes[6..12].copy_from_slice(&client.gateway);
+    bytes[12..].copy_from_slice(&ethertype.to_be_bytes());
+    bytes
+}
+
+/// Turns the frame into one to the client. A function with a stack of its own.
+#[inline(never)]
 fn rewrite(ctx: &TcContext, reply: &Reply, client: &Client, ttl: u8) -> Result<(), HelperError> {
-    let headers = headers(client, ttl, reply.length);
     let mut before = [0u8; 32];
     before[..16].copy_from_slice(&SERVICE_V6);
     before[16..].copy_from_slice(&reply.identity.to_address());
-    let difference = packet::sum_difference(&before, headers[26..].as_ptr(), 8);
-    // SAFETY: the context is the program's own.
-    packet::check(unsafe { bpf_skb_change_proto(ctx.skb.skb, ETHERTYPE_IPV4.to_be(), 0) })?;
-    packet::store(ctx, 0, headers.as_ptr(), ETH + IPV4)?;
-    packet::mend_tcp_checksum(ctx, ETH + IPV4, difference)
+    if client.family == V4 {
+        let headers = headers_v4(client, ttl, reply.length);
+        let difference = packet::sum_difference(&before, headers[26..].as_ptr(), 8);
+        // SAFETY: the context is the program's own.
+        packet::check(unsafe { bpf_skb_change_proto(ctx.skb.skb, ETHERTYPE_IPV4.to_be(), 0) })?;
+        packet::store(ctx, 0, headers.as_ptr(), ETH + IPV4)?;
+        packet::mend_tcp_checksum(ctx, ETH + IPV4, difference)
+    } else {
+        let headers = headers_v6(client, ttl, reply.length);
+        let difference = packet::sum_difference(&before, headers[22..].as_ptr(), 32);
+        packet::store(ctx, 0, headers.as_ptr(), ETH + IPV6)?;
+        packet::mend_tcp_checksum(ctx, ETH + IPV6, difference)
+    }
 }

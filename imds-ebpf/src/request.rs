@@ -4,42 +4,18 @@ use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::{bpf_ktime_get_boot_ns, bpf_loop};
 use aya_ebpf::programs::TcContext;
-use imds_common::request::{KERNEL_HEAD_MAX, Scan};
+use imds_common::request::{Judged, KERNEL_HEAD_MAX, Scan};
 use imds_common::token::{Key, TOKEN_TEXT_LENGTH};
-use imds_common::verdict::{Refusal, kernel_refusal};
 
 use crate::exchange::Exchange;
 use crate::maps::{CHUNK, IMDS_KEYS, IMDS_SCRATCH};
 use crate::packet;
 
-/// What the kernel makes of a segment that stands at a request's beginning.
-#[derive(Clone, Copy)]
-pub struct Judged {
-    /// The refusal it is sure of.
-    pub refusal: Option<Refusal>,
-    /// Whether the segment is exactly one whole read.
-    pub is_read: bool,
-}
-
-/// Judges the segment's payload.
+/// Judges the payload of a segment that stands at a request's beginning.
 #[inline(always)]
 pub fn judge(ctx: &TcContext, exchange: &Exchange) -> Judged {
-    let word = exchange.word;
-    // With the endpoint disabled everything is refused, whatever of it can be read.
-    let unread = Judged {
-        refusal: if word.endpoint_enabled() { None } else { Some(Refusal::EndpointDisabled) },
-        is_read: false,
-    };
-    let Some(scan) = scan(ctx, exchange) else { return unread };
-    if !scan.is_complete() {
-        return unread;
-    }
-    let request = scan.facts();
-    let token_valid = request.asks_for_token() && word.endpoint_enabled() && verify(ctx, exchange, scan.token_span());
-    Judged {
-        refusal: kernel_refusal(word, &request, token_valid),
-        is_read: request.is_read() && !scan.has_body() && scan.head_length() == exchange.segment.length,
-    }
+    let scan = scan(ctx, exchange);
+    Judged::new(exchange.word, scan.as_ref(), exchange.segment.length, |span| verify(ctx, exchange, span))
 }
 
 /// Scans the payload, if it is short enough for a head that the kernel reads.

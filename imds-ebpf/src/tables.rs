@@ -4,7 +4,9 @@
 //! nobody else and opens nothing: a flow overwritten so is an unknown one, judged by the daemon and limited, and a
 //! place is read again after it was written.
 
-use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::generated::{bpf_ktime_get_ns, bpf_loop};
 use imds_common::flow::{FLOWS, Flow, first_index};
 use imds_common::place::{CLAIMED, Client, PLACES, Place, READY};
 use imds_common::slot::Tables;
@@ -47,30 +49,87 @@ fn same_client(place: *const Place, client: &Client) -> bool {
     (a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3]) == 0
 }
 
-/// The place of a client, a new one if it has none: `None` if all are taken by others that live.
-#[inline(always)]
-pub fn place(tables: *mut Tables, client: &Client, now_ms: u32) -> Option<u32> {
-    let first = first_place(client);
-    let mut free = PLACES;
-    for step in 0..PLACES {
-        let index = (first + step) & (PLACES - 1);
-        let place = place_at(tables, index);
-        // SAFETY: a live map value; what another CPU writes meanwhile is read again under its claim.
-        let ready = unsafe { (*place).state == READY };
-        if ready && same_client(place, client) {
-            // SAFETY: as above.
-            unsafe { (*place).touched = now_ms };
-            return Some(index as u32);
-        }
-        // SAFETY: as above.
-        if free == PLACES && unsafe { (*place).is_free(now_ms) } {
-            free = index;
-        }
+/// A search through a slot's table; it stands on the stack, where the callbacks of one `bpf_loop` find it. A callback
+/// instead of a loop: the verifier walks it once, not once for each entry.
+struct Search<'a> {
+    tables: *mut Tables,
+    client: &'a Client,
+    key: u64,
+    now_ms: u32,
+    first: u32,
+    /// The entry that was looked for, and the first free one: [`NONE`] if there is none.
+    found: u32,
+    free: u32,
+}
+
+/// No entry.
+const NONE: u32 = u32::MAX;
+
+impl Search<'_> {
+    /// Looks at up to so many entries.
+    #[inline(always)]
+    fn run(&mut self, entries: usize, look: extern "C" fn(u64, *mut c_void) -> i64) {
+        // SAFETY: the callback has the helper's signature, and its context lives over the call.
+        unsafe { bpf_loop(entries as u32, look as *mut c_void, (&raw mut *self).cast(), 0) };
     }
-    if free == PLACES {
+}
+
+/// Goes on with a search.
+const GO_ON: i64 = 0;
+/// Ends a search.
+const STOP: i64 = 1;
+
+extern "C" fn look_at_place(step: u64, search: *mut c_void) -> i64 {
+    // SAFETY: `Search::run` gives it.
+    let search = unsafe { &mut *search.cast::<Search<'_>>() };
+    let index = search.first.wrapping_add(step as u32) & (PLACES as u32 - 1);
+    let place = place_at(search.tables, index as usize);
+    // SAFETY: a live map value; what another CPU writes meanwhile is read again under its claim.
+    let (ready, free) = unsafe { ((*place).state == READY, (*place).is_free(search.now_ms)) };
+    if ready && same_client(place, search.client) {
+        search.found = index;
+        return STOP;
+    }
+    if free && search.free == NONE {
+        search.free = index;
+    }
+    GO_ON
+}
+
+extern "C" fn look_at_flow(step: u64, search: *mut c_void) -> i64 {
+    // SAFETY: `Search::run` gives it.
+    let search = unsafe { &mut *search.cast::<Search<'_>>() };
+    let index = search.first.wrapping_add(step as u32) & (FLOWS as u32 - 1);
+    let flow = flow_at(search.tables, index as usize);
+    // SAFETY: a live map value.
+    let (key, free) = unsafe { ((*flow).key, (*flow).is_free(search.now_ms)) };
+    if key == search.key {
+        search.found = index;
+        return STOP;
+    }
+    if free && search.free == NONE {
+        search.free = index;
+    }
+    GO_ON
+}
+
+/// The place of a client, a new one if it has none: `None` if all are taken by others that live. A function with a
+/// stack of its own.
+#[inline(never)]
+pub fn place(tables: *mut Tables, client: &Client, now_ms: u32) -> Option<u32> {
+    let first = first_place(client) as u32;
+    let mut search = Search { tables, client, key: 0, now_ms, first, found: NONE, free: NONE };
+    search.run(PLACES, look_at_place);
+    if search.found != NONE {
+        let place = place_at(tables, search.found as usize);
+        // SAFETY: a live map value.
+        unsafe { (*place).touched = now_ms };
+        return Some(search.found & (PLACES as u32 - 1));
+    }
+    if search.free == NONE {
         return None;
     }
-    let place = place_at(tables, free);
+    let place = place_at(tables, search.free as usize);
     // SAFETY: a live map value; the state keeps readers away until the client is whole.
     unsafe {
         core::ptr::write_volatile(&raw mut (*place).state, CLAIMED);
@@ -79,7 +138,7 @@ pub fn place(tables: *mut Tables, client: &Client, now_ms: u32) -> Option<u32> {
         core::ptr::write_volatile(&raw mut (*place).state, READY);
     }
     // Another CPU's client took it too: this packet is dropped and will be sent again.
-    if same_client(place, client) { Some((free & (PLACES - 1)) as u32) } else { None }
+    if same_client(place, client) { Some(search.free & (PLACES as u32 - 1)) } else { None }
 }
 
 /// The client at a place, if it is whole.
@@ -93,30 +152,21 @@ pub fn client_at(tables: *mut Tables, place: u32) -> Option<Client> {
     unsafe { if (*place).state == READY { Some((*place).client) } else { None } }
 }
 
-/// The flow with this key.
-#[inline(always)]
-pub fn flow(tables: *mut Tables, key: u64) -> Option<*mut Flow> {
-    let first = first_index(key);
-    for step in 0..FLOWS {
-        let flow = flow_at(tables, first + step);
-        // SAFETY: a live map value.
-        if unsafe { (*flow).key } == key {
-            return Some(flow);
-        }
-    }
-    None
+/// The entries of a connection's table that a search came to.
+pub struct Entries {
+    /// The flow with the key.
+    pub known: Option<*mut Flow>,
+    /// Where none has the key, the first free entry: `None` if every entry is a live connection's.
+    pub free: Option<*mut Flow>,
 }
 
-/// A free entry: `None` if every entry is a live connection's.
+/// Looks for the flow with this key.
 #[inline(always)]
-pub fn free_flow(tables: *mut Tables, key: u64, now_ms: u32) -> Option<*mut Flow> {
-    let first = first_index(key);
-    for step in 0..FLOWS {
-        let flow = flow_at(tables, first + step);
-        // SAFETY: a live map value.
-        if unsafe { (*flow).is_free(now_ms) } {
-            return Some(flow);
-        }
-    }
-    None
+pub fn flows(tables: *mut Tables, key: u64, now_ms: u32) -> Entries {
+    const NOBODY: Client = Client { address: [0; 16], mac: [0; 6], gateway: [0; 6], family: 0, vlan: 0 };
+    let first = first_index(key) as u32;
+    let mut search = Search { tables, client: &NOBODY, key, now_ms, first, found: NONE, free: NONE };
+    search.run(FLOWS, look_at_flow);
+    let entry = |index: u32| if index == NONE { None } else { Some(flow_at(tables, index as usize)) };
+    Entries { known: entry(search.found), free: entry(search.free) }
 }

@@ -3,6 +3,7 @@
 //! The tables below are the one definition of keys, defaults and comments: the types, and the file that
 //! `imdsd config default` prints, are made of it.
 
+mod role;
 mod table;
 mod value;
 
@@ -12,6 +13,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use self::role::RoleTable;
+pub use self::role::Roles;
 use self::table::table;
 pub use self::value::{AccountId, AvailabilityZone, LogFormat, LogLevel, OnRefuse, Seconds, SlotCount};
 
@@ -35,6 +38,11 @@ table! {
         defaults: DefaultsTable,
         /// imdsd's log, on standard error.
         log: LogTable,
+    }
+    lists {
+        /// Roles that instances can be given by name, a table each. Guests read their credentials, which are renewed
+        /// ahead and never served expired. For example, with every key and its default:
+        roles: Roles of RoleTable,
     }
 }
 
@@ -132,7 +140,8 @@ impl Config {
 fn key_at(text: &str, number: usize) -> Option<String> {
     let (key, _) = text.lines().nth(number)?.split_once('=')?;
     let table = text.lines().take(number).filter_map(|line| line.trim().strip_prefix('[')?.split(']').next()).last();
-    Some(table.map_or_else(String::new, |table| format!("{}.", table.trim())) + key.trim())
+    let table = table.map(|table| table.trim_start_matches('[').trim());
+    Some(table.map_or_else(String::new, |table| format!("{table}.")) + key.trim())
 }
 
 #[cfg(test)]
@@ -150,7 +159,9 @@ mod tests {
         let keys: Vec<_> = file.lines().filter_map(|line| line.split_once(" = ").map(|(key, _)| key)).collect();
         let expected = ["max-slots", "on-refuse", "detach-on-exit", "head-timeout", "idle-timeout"];
         assert_eq!(keys[..5], expected, "{file}");
-        assert_eq!(keys[5..], ["availability-zone", "account-id", "format", "level"], "{file}");
+        assert_eq!(keys[5..9], ["availability-zone", "account-id", "format", "level"], "{file}");
+        let role = ["name", "delivery", "provider", "path", "command", "uid", "gid", "timeout"];
+        assert_eq!(keys[9..], role.map(|key| format!("#   {key}")), "{file}");
         let bare = |pair: &[&str]| pair[1].contains(" = ") && !pair[0].starts_with("# ");
         assert!(!file.lines().collect::<Vec<_>>().windows(2).any(bare), "a key without a comment: {file}");
         assert!(file.lines().all(|line| line.len() <= 120), "{file}");

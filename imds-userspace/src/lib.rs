@@ -2,8 +2,10 @@
 //! bins → control → registry → {dataplane, metadata}; service → {metadata, registry's read side}.
 
 pub mod cli;
+mod clock;
 pub mod config;
 pub mod control;
+pub mod credentials;
 pub mod dataplane;
 pub mod metadata;
 pub mod private_directory;

@@ -4,6 +4,8 @@ for file in $(grep -l -s -F -e "$ROOT/" -e "ifname=$PREFIX" /proc/[0-9]*/cmdline
     process=${process%/cmdline}
     case $(readlink "/proc/$process/exe") in
     */imdsd | */imdsd\ * | */qemu-system-*) kill -KILL "$process" ;;
+    # It ends its workers, whose command lines don't name the directory.
+    */nginx) kill -TERM "$process" ;;
     esac
 done
 for namespace in /run/netns/"$PREFIX"*; do

@@ -1,4 +1,4 @@
-//! Where the binaries under test and the clients are, as `cargo xtask test` and `cargo xtask demo` tell.
+//! Where the binaries under test and the clients are, as `cargo xtask` tells.
 
 use std::env;
 use std::path::PathBuf;
@@ -28,8 +28,14 @@ pub fn machine() -> PathBuf {
     PathBuf::from(path)
 }
 
+/// The nginx that the benchmark compares with.
+#[must_use]
+pub fn nginx() -> PathBuf {
+    existing("IMDS_RIVALS", "usr/sbin/nginx")
+}
+
 fn existing(variable: &str, file: &str) -> PathBuf {
-    const HINT: &str = "run the tests by `cargo xtask test` and the demo by `cargo xtask demo`, which set it up";
+    const HINT: &str = "run this by `cargo xtask test`, `demo` or `bench`, which set it up";
     let directory = env::var_os(variable).unwrap_or_else(|| panic!("{variable} is not set; {HINT}"));
     let path = PathBuf::from(directory).join(file);
     assert!(path.is_file(), "{} is not there; {HINT}", path.display());

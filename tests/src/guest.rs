@@ -78,14 +78,26 @@ impl Guest {
         client
     }
 
+    /// Gives the guest an IPv6 address besides, and the service on its own link: it asks for its MAC.
+    pub fn add_ipv6(&self, address: &str) {
+        self.ip(["address", "add", &format!("{address}/64"), "dev", GUEST_LINK, "nodad"]);
+        self.ip(["route", "replace", "fd00:ec2::254/128", "dev", GUEST_LINK]);
+    }
+
     /// Gives the host's end an address, and the guest one beside it. Returns the host's.
     #[must_use]
     pub fn address_on_host(&self) -> String {
+        self.addresses_of_link().0
+    }
+
+    /// Gives the host's end an address, and the guest one beside it. Returns both, the host's first.
+    #[must_use]
+    pub fn addresses_of_link(&self) -> (String, String) {
         let (host, guest) = names::pair_of_addresses();
         let text = |[a, b, c, d]: [u8; 4]| format!("{a}.{b}.{c}.{d}");
         process::ip(["address", "add", &format!("{}/30", text(host)), "dev", self.interface()]);
         self.ip(["address", "add", &format!("{}/30", text(guest)), "dev", GUEST_LINK]);
-        text(host)
+        (text(host), text(guest))
     }
 }
 

@@ -53,13 +53,7 @@ impl Host {
     /// Starts the daemon on what is there, and waits until it answers.
     #[track_caller]
     pub fn launch(&mut self) {
-        assert!(self.daemon.is_none(), "it runs already");
-        let log = File::options().create(true).append(true).open(self.log_file());
-        let log = log.unwrap_or_else(|error| panic!("{} can't be written: {error}", self.log_file().display()));
-        let mut command = self.imdsd();
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        let child = command.spawn().unwrap_or_else(|error| panic!("{command:?} can't be started: {error}"));
-        self.daemon = Some(child);
+        self.spawn();
         let socket = self.socket();
         wait::until(
             "imdsd's socket",
@@ -69,6 +63,18 @@ impl Host {
                 seen.1
             },
         );
+    }
+
+    /// Starts the daemon on what is there, and waits for nothing.
+    #[track_caller]
+    pub fn spawn(&mut self) {
+        assert!(self.daemon.is_none(), "it runs already");
+        let log = File::options().create(true).append(true).open(self.log_file());
+        let log = log.unwrap_or_else(|error| panic!("{} can't be written: {error}", self.log_file().display()));
+        let mut command = self.imdsd();
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        let child = command.spawn().unwrap_or_else(|error| panic!("{command:?} can't be started: {error}"));
+        self.daemon = Some(child);
     }
 
     fn ended(&self) -> Option<String> {
@@ -163,6 +169,23 @@ impl Host {
     #[must_use]
     pub fn detach(&self) -> Output {
         process::run(Command::new(environment::imdsd()).args(["detach", "--run-dir"]).arg(self.run_dir()))
+    }
+
+    /// What the daemon has in the kernel now, a line each, as it says itself.
+    #[must_use]
+    #[track_caller]
+    pub fn leftovers(&self) -> Vec<String> {
+        let mut imdsd = Command::new(environment::imdsd());
+        let output = process::run(imdsd.args(["detach", "--dry-run", "--run-dir"]).arg(self.run_dir()));
+        assert!(output.success(), "imdsd detach --dry-run: {}", output.stderr);
+        output.stdout.lines().map(str::to_owned).collect()
+    }
+
+    /// The directory of the daemon's pins, as long as there is one.
+    #[must_use]
+    #[track_caller]
+    pub fn pins(&self) -> Option<PathBuf> {
+        self.leftovers().iter().find_map(|line| line.strip_prefix("pins ").map(PathBuf::from))
     }
 
     /// Runs `imdsctl`.

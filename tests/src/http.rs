@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use crate::namespace::Namespace;
 
@@ -82,6 +83,15 @@ impl Connection {
     /// The client's.
     pub fn open(namespace: &Namespace) -> io::Result<Self> {
         Ok(Self { stream: namespace.connect()?, received: Vec::new() })
+    }
+
+    /// Connects from a namespace to an address of the service's, within a time.
+    ///
+    /// # Errors
+    ///
+    /// The client's.
+    pub fn open_to(namespace: &Namespace, service: &str, patience: Duration) -> io::Result<Self> {
+        Ok(Self { stream: namespace.connect_to(service, patience)?, received: Vec::new() })
     }
 
     /// Sends bytes.

@@ -13,23 +13,36 @@
 //! | [`machine`] | a virtual machine at a tap of the host's |
 //! | [`http`], [`client`], [`credentials`] | requests byte by byte; curl, wget and boto3; what boto3 finds |
 //! | [`capture`], [`packet`], [`tap`], [`tap_connection`] | packets as they came, and such as no client sends |
-//! | [`demo`] | the demo's steps |
+//! | [`script`], [`volley`] | connections segment by segment, many side by side |
+//! | [`verdicts`] | requests, and what each mode answers them |
+//! | [`numbered`] | other traffic, whose packets are numbered |
+//! | [`provider`], [`front`] | a service of the host's own, and a program that lets everything through to it |
+//! | [`service_namespace`] | the namespace of a daemon's listening sockets |
+//! | [`demo`], [`bench`] | the demo's steps; the benchmark's rows |
 
+pub mod bench;
 pub mod capture;
 pub mod client;
 pub mod credentials;
 pub mod demo;
 pub mod environment;
+pub mod front;
 pub mod guest;
 pub mod host;
 pub mod http;
 pub mod machine;
 pub mod names;
 pub mod namespace;
+pub mod numbered;
 pub mod packet;
 pub mod process;
+pub mod provider;
 pub mod reaper;
+pub mod script;
+pub mod service_namespace;
 pub mod stats;
 pub mod tap;
 pub mod tap_connection;
+pub mod verdicts;
+pub mod volley;
 pub mod wait;

@@ -13,16 +13,19 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use crate::process::{self, Output};
 use crate::{environment, names};
 
-/// The service's address, as the daemon of every EC2 instance knows it.
+/// The service's address, as every EC2 instance knows it.
 pub const SERVICE: &str = "169.254.169.254:80";
+/// The service's IPv6 address.
+pub const SERVICE_V6: &str = "[fd00:ec2::254]:80";
 
 /// How long a client waits for a connection, an answer, or a write.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A network namespace that is removed with this value.
+/// A network namespace, removed with this value unless it is somebody else's.
 #[derive(Debug)]
 pub struct Namespace {
     name: String,
+    ours: bool,
 }
 
 impl Namespace {
@@ -32,9 +35,15 @@ impl Namespace {
         environment::require();
         let name = names::link();
         process::ip(["netns", "add", &name]);
-        let namespace = Self { name };
+        let namespace = Self { name, ours: true };
         namespace.ip(["link", "set", "lo", "up"]);
         namespace
+    }
+
+    /// One that somebody else made and removes.
+    #[must_use]
+    pub fn of_another(name: String) -> Self {
+        Self { name, ours: false }
     }
 
     /// Its name, as `ip netns` knows it.
@@ -87,8 +96,17 @@ impl Namespace {
     ///
     /// The client's.
     pub fn connect(&self) -> io::Result<TcpStream> {
-        let service: SocketAddr = SERVICE.parse().expect("an address");
-        let stream = self.inside(|| TcpStream::connect_timeout(&service, PATIENCE))?;
+        self.connect_to(SERVICE, PATIENCE)
+    }
+
+    /// Connects to an address from inside, within a time.
+    ///
+    /// # Errors
+    ///
+    /// The client's.
+    pub fn connect_to(&self, service: &str, patience: Duration) -> io::Result<TcpStream> {
+        let service: SocketAddr = service.parse().expect("an address");
+        let stream = self.inside(|| TcpStream::connect_timeout(&service, patience))?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
@@ -104,6 +122,8 @@ impl Default for Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        process::ip_remove(&["netns", "delete", &self.name]);
+        if self.ours {
+            process::ip_remove(&["netns", "delete", &self.name]);
+        }
     }
 }

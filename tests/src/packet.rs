@@ -1,19 +1,22 @@
 //! Frames as they come, read by another implementation than the kernel's.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use etherparse::{Ipv4HeaderSlice, NetSlice, SlicedPacket, TcpSlice, TransportSlice};
 
 /// The service's IPv4 address.
 pub const SERVICE: [u8; 4] = [169, 254, 169, 254];
+/// The service's IPv6 address, `fd00:ec2::254`.
+pub const SERVICE_V6: [u8; 16] = [0xfd, 0, 0x0e, 0xc2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0x54];
 
 /// A TCP segment that the service sent.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Segment {
-    /// The IPv4 TTL.
+    /// The IPv4 TTL, or the IPv6 hop limit.
     pub ttl: u8,
     /// Where it goes.
-    pub destination: [u8; 4],
+    pub destination: IpAddr,
     /// To which port.
     pub port: u16,
     /// Sequence number.
@@ -37,13 +40,22 @@ impl Segment {
     #[must_use]
     pub fn of_service(frame: &[u8]) -> Option<Self> {
         let packet = SlicedPacket::from_ethernet(frame).ok()?;
-        let (Some(NetSlice::Ipv4(ip)), Some(TransportSlice::Tcp(tcp))) = (&packet.net, &packet.transport) else {
-            return None;
+        let Some(TransportSlice::Tcp(tcp)) = &packet.transport else { return None };
+        let (ttl, destination, checksums) = match &packet.net {
+            Some(NetSlice::Ipv4(ip)) if ip.header().source() == SERVICE => {
+                let header = ip.header();
+                (header.ttl(), header.destination().into(), checksums_are_right(&header, tcp))
+            }
+            Some(NetSlice::Ipv6(ip)) if ip.header().source() == SERVICE_V6 => {
+                let header = ip.header();
+                let expected = tcp.calc_checksum_ipv6(header.source(), header.destination());
+                (header.hop_limit(), header.destination().into(), expected == Ok(tcp.checksum()))
+            }
+            _ => return None,
         };
-        let header = ip.header();
-        (header.source() == SERVICE).then(|| Self {
-            ttl: header.ttl(),
-            destination: header.destination(),
+        Some(Self {
+            ttl,
+            destination,
             port: tcp.destination_port(),
             seq: tcp.sequence_number(),
             ack: tcp.acknowledgment_number(),
@@ -51,7 +63,7 @@ impl Segment {
             fin: tcp.fin(),
             rst: tcp.rst(),
             payload: tcp.payload().to_vec(),
-            checksums: checksums_are_right(&header, tcp),
+            checksums,
         })
     }
 
@@ -73,6 +85,8 @@ impl fmt::Debug for Segment {
 }
 
 fn checksums_are_right(header: &Ipv4HeaderSlice<'_>, tcp: &TcpSlice<'_>) -> bool {
-    let expected = tcp.calc_checksum_ipv4(header.source(), header.destination());
-    header.header_checksum() == header.to_header().calc_header_checksum() && expected == Ok(tcp.checksum())
+    let Ok(expected) = tcp.calc_checksum_ipv4(header.source(), header.destination()) else { return false };
+    // In ones' complement, zero has two spellings: whoever mends a sum instead of computing it may write either.
+    let same = |a: u16, b: u16| a % 0xffff == b % 0xffff;
+    same(header.header_checksum(), header.to_header().calc_header_checksum()) && same(expected, tcp.checksum())
 }

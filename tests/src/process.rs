@@ -76,9 +76,13 @@ pub fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
 /// Runs `ip`, which must succeed.
 #[track_caller]
 pub fn ip<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) {
-    let mut command = Command::new("ip");
-    command.args(arguments);
-    let output = run(&mut command);
+    succeed(Command::new("ip").args(arguments));
+}
+
+/// Runs a command that must succeed.
+#[track_caller]
+pub fn succeed(command: &mut Command) {
+    let output = run(command);
     assert!(output.success(), "{command:?}: {}", output.stderr);
 }
 

@@ -46,6 +46,31 @@ impl<'a> TapConnection<'a> {
         self.seq = self.seq.wrapping_add(u32::try_from(payload.len()).expect("a segment"));
     }
 
+    /// Sends again what was sent last.
+    #[track_caller]
+    pub fn send_again(&mut self, payload: &[u8]) {
+        self.seq = self.seq.wrapping_sub(u32::try_from(payload.len()).expect("a segment"));
+        self.send(payload);
+    }
+
+    /// Acknowledges a segment's data, though not its FIN.
+    #[track_caller]
+    pub fn acknowledge_data(&mut self, segment: &Segment) {
+        self.ack = segment.seq.wrapping_add(u32::try_from(segment.payload.len()).expect("a segment"));
+        self.write(Mark::None, &[]);
+    }
+
+    /// Takes what comes, and acknowledges nothing, until one is `wanted`.
+    #[track_caller]
+    pub fn receive_until(&mut self, what: &str, wanted: impl Fn(&Segment) -> bool) -> Segment {
+        loop {
+            let segment = self.next().unwrap_or_else(|| panic!("no {what} came; so far: {:?}", self.segments));
+            if wanted(&segment) {
+                return segment;
+            }
+        }
+    }
+
     /// Takes what comes in order, and acknowledges it, until the service's FIN.
     #[track_caller]
     pub fn receive_to_end(&mut self) -> Vec<u8> {

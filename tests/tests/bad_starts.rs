@@ -40,6 +40,8 @@ fn of_a_config() {
         ("max-slots = 1\n", &["line 1", "max-slots", "2 to 16384"]),
         ("[log]\nlevel = \"loud\"\n", &["line 2", "level", "loud"]),
         ("max-slots = [\n", &["line 1", "max-slots"]),
+        ("[[roles]]\nname = \"web\"\nuser = 5\n", &["line 3", "roles.user", "imdsd config default"]),
+        ("\n[[roles]]\nname = \"web\"\nprovider = \"process\"\n", &["line 2", "role \"web\"", "needs command"]),
         ("this is no TOML\n", &["line 1"]),
     ] {
         names::write(&host.config(), text.as_bytes(), 0o600);
@@ -87,18 +89,20 @@ fn of_a_damaged_store() {
 }
 
 #[test]
-fn of_a_newer_store() {
+fn of_a_store_of_another_version() {
     const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
     let mut host = Host::start();
     assert!(host.terminate().success());
     let store = store_of(&host);
-    let database = Database::create(&store).expect("a store");
-    let transaction = database.begin_write().expect("a transaction");
-    transaction.open_table(META).expect("a table").insert("schema", 1_000).expect("written");
-    transaction.commit().expect("committed");
-    drop(database);
     let name = store.display().to_string();
-    assert_fails(&mut host.imdsd(), &[&name, "version 1000", "move the file away"]);
+    for (version, way_out) in [(1_000, "move the file away"), (1, "Remove the file and create the instances again")] {
+        let database = Database::create(&store).expect("a store");
+        let transaction = database.begin_write().expect("a transaction");
+        transaction.open_table(META).expect("a table").insert("schema", version).expect("written");
+        transaction.commit().expect("committed");
+        drop(database);
+        assert_fails(&mut host.imdsd(), &[&name, &format!("version {version}"), way_out]);
+    }
 }
 
 #[test]
@@ -189,7 +193,8 @@ fn files_are_their_owners_alone() {
     let guest = Guest::on_veth(ADDRESS);
     let _ = host.create(guest.interface(), &[]);
     let mode = |path: &Path| fs::metadata(path).expect("it is there").mode() & 0o077;
-    for path in [host.run_dir(), host.state_dir(), host.socket(), store_of(&host)] {
+    for path in [host.run_dir(), host.state_dir(), host.state_dir().join("credentials"), host.socket(), store_of(&host)]
+    {
         assert_eq!(mode(&path), 0, "{}", path.display());
     }
 }

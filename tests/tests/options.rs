@@ -153,3 +153,26 @@ fn tags_appear_and_go_with_their_option() {
     host.set(&id, &["--instance-metadata-tags", "disabled"]);
     assert_eq!(guest.get(path, None).status, 404);
 }
+
+#[test]
+fn options_are_applied_when_the_call_returns_and_after_a_restart() {
+    let mut host = Host::start();
+    let guests = [Guest::on_veth(ADDRESS), Guest::on_veth(ADDRESS)];
+    let [first, second] = guests.each_ref().map(Guest::interface);
+    let id = host.create(first, &["--interface", second]);
+    for (round, tokens) in ["required", "optional", "required"].into_iter().enumerate() {
+        let set = host.ask(&["options", "set", &id, "--http-tokens", tokens]);
+        assert_eq!(set[0]["metadata_options"]["State"], "applied");
+        assert_eq!(set[0]["metadata_options"]["HttpTokens"], tokens);
+        if round > 0 {
+            host.kill();
+            host.launch();
+        }
+        let shown = host.ask(&["options", "show", &id]);
+        assert_eq!((&shown["State"], &shown["HttpTokens"]), (&"applied".into(), &tokens.into()));
+        let status = if tokens == "required" { 401 } else { 200 };
+        for guest in &guests {
+            assert_eq!(guest.get("/latest/meta-data/", None).status, status, "round {round}");
+        }
+    }
+}

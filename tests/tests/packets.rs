@@ -8,15 +8,13 @@ use std::time::Duration;
 use etherparse::{IpFragOffset, IpHeaders, IpNumber, Ipv4Header, PacketBuilderStep, TcpHeader, VlanId};
 use imds_tests::guest::Guest;
 use imds_tests::host::Host;
-use imds_tests::packet::SERVICE;
+use imds_tests::packet::{SERVICE, SERVICE_V6};
 use imds_tests::tap::Tap;
 use imds_tests::wait::{self, LIMIT};
 
 const SOURCE: [u8; 4] = [10, 0, 0, 1];
 const PORT: u16 = 41_000;
 const TTL: u8 = 64;
-/// `fd00:ec2::254`
-const SERVICE_V6: [u8; 16] = [0xfd, 0, 0x0e, 0xc2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0x54];
 const SOURCE_V6: [u8; 16] = [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 /// So long an answer is waited for that must not come.
 const SILENCE: Duration = Duration::from_millis(200);
@@ -91,7 +89,7 @@ fn rows(tap: &Tap) -> Vec<Row> {
         ("an ICMPv6 echo", ping6, "dropped-ipv6"),
         ("from 0.0.0.0", syn_from(tap, [0; 4], 80), "dropped-source"),
         ("from 127.0.0.1", syn_from(tap, [127, 0, 0, 1], 80), "dropped-source"),
-        ("from the service", syn_from(tap, SERVICE, 80), "dropped-source"),
+        ("from the service", syn_from(tap, SERVICE, 80), "dropped-impersonation"),
         ("from a group", syn_from(tap, [224, 0, 0, 1], 80), "dropped-source"),
         ("from everybody", syn_from(tap, [255; 4], 80), "dropped-source"),
         ("from a group's MAC", from_group, "dropped-source"),

@@ -3,134 +3,46 @@
 use imds_tests::credentials::{self, ROLE};
 use imds_tests::guest::Guest;
 use imds_tests::host::Host;
-use imds_tests::http::{Answer, Connection, TOKEN, TTL, request};
+use imds_tests::http::{Connection, TTL, request};
 use imds_tests::names;
+use imds_tests::verdicts::{INSTANCE_ID, Mode, TOKEN_PATH, assert_well_formed, rows};
 
 const ADDRESS: &str = "10.0.0.1";
-const INSTANCE_ID: &str = "/latest/meta-data/instance-id";
-const TOKEN_PATH: &str = "/latest/api/token";
-const FORWARDED: (&str, &str) = ("X-Forwarded-For", "10.0.0.9");
 
-/// A request, and its status while tokens are optional and while they are required.
-type Row = (&'static str, Vec<u8>, u16, u16);
-
-fn rows(token: &str) -> Vec<Row> {
-    let good = (TOKEN, token);
-    let mut altered = token.to_owned();
-    altered.replace_range(20..21, if &token[20..21] == "A" { "B" } else { "A" });
-    let other_spelling = token.replace("==", "");
-    let put = |headers: &[(&str, &str)]| request("PUT", TOKEN_PATH, headers);
-    let get = |headers: &[(&str, &str)]| request("GET", INSTANCE_ID, headers);
-    vec![
-        ("a read", get(&[]), 200, 401),
-        ("a read of the root", request("GET", "/", &[]), 200, 401),
-        ("a HEAD", request("HEAD", INSTANCE_ID, &[]), 200, 401),
-        ("a read with a token", get(&[good]), 200, 200),
-        ("a HEAD with a token", request("HEAD", INSTANCE_ID, &[good]), 200, 200),
-        ("a token in a header of another case", get(&[("x-AWS-ec2-METADATA-token", token)]), 200, 200),
-        ("one token twice", get(&[good, good]), 200, 200),
-        ("two tokens", get(&[good, (TOKEN, "x")]), 400, 400),
-        ("an empty token", get(&[(TOKEN, "")]), 401, 401),
-        ("no token at all", get(&[(TOKEN, "nonsense")]), 401, 401),
-        ("an altered token", get(&[(TOKEN, &altered)]), 401, 401),
-        ("a token without padding", get(&[(TOKEN, &other_spelling)]), 401, 401),
-        ("a token and a proxy", get(&[good, FORWARDED]), 403, 403),
-        ("a proxy", get(&[FORWARDED]), 200, 401),
-        ("the header of a PUT on a read", get(&[(TTL, "60")]), 200, 401),
-        ("what isn't there", request("GET", "/latest/meta-data/nothing", &[]), 404, 401),
-        ("what isn't there, with a token", request("GET", "/latest/meta-data/nothing", &[good]), 404, 404),
-        ("a directory without its slash", request("GET", "/latest/meta-data/placement", &[good]), 301, 301),
-        ("another version", request("GET", "/2021-03-23/meta-data/instance-id", &[good]), 200, 200),
-        ("no version", request("GET", "/2021-03-24/meta-data/instance-id", &[good]), 404, 404),
-        ("two slashes", request("GET", "/latest//meta-data/instance-id", &[good]), 200, 200),
-        ("a leaf with a slash", request("GET", "/latest/meta-data/instance-id/", &[good]), 200, 200),
-        ("HTTP/1.0", b"GET /latest/meta-data/ HTTP/1.0\r\n\r\n".to_vec(), 200, 401),
-        ("a token asked for", put(&[(TTL, "21600")]), 200, 200),
-        ("a token for a second", put(&[(TTL, "1")]), 200, 200),
-        ("a token for ever", put(&[(TTL, "21601")]), 400, 400),
-        ("a token for no time", put(&[(TTL, "0")]), 400, 400),
-        ("a token for a word", put(&[(TTL, "long")]), 400, 400),
-        ("a token for a negative time", put(&[(TTL, "-1")]), 400, 400),
-        ("a token for no length", put(&[]), 400, 400),
-        ("a token through a proxy", put(&[(TTL, "60"), FORWARDED]), 403, 403),
-        ("a PUT with a slash too many", request("PUT", "/latest/api/token/", &[(TTL, "60")]), 403, 403),
-        ("a PUT under another version", request("PUT", "/2021-03-23/api/token", &[(TTL, "60")]), 403, 403),
-        ("a PUT elsewhere", request("PUT", INSTANCE_ID, &[(TTL, "60")]), 403, 403),
-        ("a read of the token path", request("GET", TOKEN_PATH, &[]), 405, 405),
-        ("a POST to the token path", request("POST", TOKEN_PATH, &[(TTL, "60")]), 405, 405),
-        ("what the token path takes", request("OPTIONS", TOKEN_PATH, &[]), 200, 200),
-        ("a POST", request("POST", INSTANCE_ID, &[]), 405, 405),
-        ("a DELETE with a token", request("DELETE", INSTANCE_ID, &[good]), 405, 405),
-        ("HTTP/0.9", b"GET /latest/meta-data/\r\n\r\n".to_vec(), 400, 400),
-        ("HTTP/2.0", b"GET / HTTP/2.0\r\n\r\n".to_vec(), 400, 400),
-        ("bare line feeds", b"GET / HTTP/1.1\nHost: x\n\n".to_vec(), 400, 400),
-        ("a folded header", b"GET / HTTP/1.1\r\nHost: x\r\n y\r\n\r\n".to_vec(), 400, 400),
-        ("a space before a colon", format!("GET / HTTP/1.1\r\n{TOKEN} : {token}\r\n\r\n").into_bytes(), 400, 400),
-    ]
-}
-
-/// What every answer has.
-fn assert_well_formed(name: &str, answer: &Answer) {
-    let head = &answer.head;
-    assert!(head.starts_with("HTTP/1.1 "), "{name}: {head}");
-    assert_eq!(answer.header("Server"), Some("EC2ws"), "{name}: {head}");
-    let date = answer.header("Date").unwrap_or_else(|| panic!("{name}: no date: {head}"));
-    assert!(date.len() == 29 && date.ends_with(" GMT"), "{name}: {date}");
-    assert!(answer.header("Content-Type").is_some() || answer.status == 301, "{name}: {head}");
-    let refused = answer.status >= 400 && answer.status != 404;
-    if refused {
-        assert_eq!(answer.header("Content-Length"), Some("0"), "{name}: {head}");
-        assert_eq!(answer.header("Connection"), Some("close"), "{name}: {head}");
-    }
-    let allow = match answer.status {
-        405 => answer.header("Allow"),
-        _ => return,
-    };
-    assert!(matches!(allow, Some("OPTIONS, PUT" | "GET, HEAD")), "{name}: {head}");
-    assert!(head.starts_with("HTTP/1.1 405 Not Allowed\r\n"), "{name}: {head}");
-}
-
-#[test]
-fn the_verdict_table_in_both_modes() {
+/// Sends each row on a connection of its own, in two parts where `cut` tells where, and compares what comes.
+fn compare_rows(cut: impl Fn(usize) -> Option<usize>) {
     let host = Host::start();
     let guest = Guest::on_veth(ADDRESS);
     let id = host.create(guest.interface(), &[]);
-    let token = guest.token();
-    for required in [false, true] {
-        host.set(&id, &["--http-tokens", if required { "required" } else { "optional" }]);
-        for (name, request, when_optional, when_required) in rows(&token) {
-            let answer = guest.exchange(&request);
-            let expected = if required { when_required } else { when_optional };
-            assert_eq!(answer.status, expected, "{name}, required: {required}: {}", answer.head);
-            assert_well_formed(name, &answer);
-            if request.starts_with(b"HEAD") {
-                assert!(answer.body.is_empty() && answer.header("Content-Length").is_some(), "{name}");
+    let rows = rows(&guest.token());
+    for mode in Mode::ALL {
+        host.set(&id, mode.options());
+        for row in &rows {
+            let (name, bytes) = (format!("{}, {mode:?}", row.name), row.bytes());
+            let (first, second) = bytes.split_at(cut(bytes.len()).unwrap_or(bytes.len()));
+            let mut connection = Connection::open(&guest).expect("connects");
+            // What is malformed may be answered before it is whole, and what comes then be reset.
+            let _ = connection.send(first).and_then(|()| connection.send(second));
+            let answers = row.bodyless(mode).into_iter().map(|bodyless| connection.receive(bodyless));
+            let answers: Vec<_> =
+                answers.map(|answer| answer.unwrap_or_else(|error| panic!("{name}: {error}"))).collect();
+            let statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
+            assert_eq!(statuses, row.statuses(mode), "{name}: {answers:?}");
+            for answer in &answers {
+                assert_well_formed(&name, answer);
             }
         }
     }
 }
 
 #[test]
+fn the_verdict_table_in_every_mode() {
+    compare_rows(|_| None);
+}
+
+#[test]
 fn cut_in_two_every_request_is_judged_alike() {
-    let host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
-    let id = host.create(guest.interface(), &[]);
-    let token = guest.token();
-    for required in [false, true] {
-        host.set(&id, &["--http-tokens", if required { "required" } else { "optional" }]);
-        for (name, request, when_optional, when_required) in rows(&token) {
-            let expected = if required { when_required } else { when_optional };
-            let (first, second) = request.split_at(request.len() - 3);
-            let mut connection = Connection::open(&guest).expect("connects");
-            connection.send(first).expect("sent");
-            // What is malformed may be answered before it is whole, and what comes then be reset.
-            let _ = connection.send(second);
-            let answer = connection.receive(request.starts_with(b"HEAD"));
-            let answer = answer.unwrap_or_else(|error| panic!("{name}, required: {required}: {error}"));
-            assert_eq!(answer.status, expected, "{name}, required: {required}: {}", answer.head);
-            assert_well_formed(name, &answer);
-        }
-    }
+    compare_rows(|length| Some(length - 3));
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! `cargo xtask demo`: the main job on real packets.
 
 use std::os::unix::process::CommandExt;
-use std::process::Command;
 
 use anyhow::{Context, Result};
 
@@ -15,17 +14,7 @@ pub(crate) fn run(workspace: &Workspace, core: Core, keep: bool) -> Result<()> {
     process::require_root("the demo (it makes network namespaces and loads kernel programs)")?;
     clients::ensure(workspace)?;
     build::run(workspace, core, &[Profile::Release])?;
-    process::run(workspace.cargo().args([
-        "build",
-        "--package",
-        "imds-tests",
-        "--bin",
-        "demo",
-        "--release",
-        "--locked",
-    ]))?;
-    let mut demo = Command::new(workspace.binaries(Profile::Release).join("demo"));
-    demo.envs(test::black_box_environment(workspace));
+    let mut demo = test::binary(workspace, "demo")?;
     if keep {
         demo.arg("--keep");
     }

@@ -1,5 +1,6 @@
 //! The project's own commands, run as `cargo xtask COMMAND`.
 
+mod bench;
 mod build;
 mod demo;
 mod ebpf;
@@ -7,6 +8,7 @@ mod lint;
 mod process;
 mod setup;
 mod test;
+mod verifier_costs;
 mod vm;
 mod vm_init;
 mod vm_instance;
@@ -18,6 +20,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use crate::bench::Row;
 use crate::setup::compiler::Core;
 use crate::vm::kernel::Series;
 use crate::vm::suite::Extent;
@@ -30,6 +33,7 @@ Examples:
   cargo xtask demo --keep             the same, and leave it running to try by hand
   cargo xtask build --release         target/release/imdsd and imdsctl
   cargo xtask test --no-vm            every test but those in virtual machines (as root)
+  cargo xtask bench --only tokens     measure one row against nginx, 5 rounds (as root)
   cargo xtask vm-test --kernel 6.1    run the tests on one other kernel only
 
 Each command installs what it misses, once, and says so; afterwards it works offline.";
@@ -69,6 +73,21 @@ enum Command {
         #[arg(long)]
         keep: bool,
     },
+    /// Measure the speed of the path against named peers in the same run (as root); aims are shown, not demanded
+    Bench {
+        /// Rounds of each row, the peers taking turns; what is printed is their median
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        rounds: u32,
+        /// One of the rows, and no other
+        #[arg(long, value_name = "NAME", value_enum, value_delimiter = ',')]
+        only: Vec<Row>,
+        /// One short round of each row, to see that all of it works: its numbers mean nothing
+        #[arg(long, conflicts_with = "rounds")]
+        quick: bool,
+        /// Write what the verifier walks on this kernel into the committed list, and measure nothing else
+        #[arg(long, conflicts_with_all = ["rounds", "only", "quick"])]
+        accept: bool,
+    },
     /// Run the black-box tests, and load every object, on other kernels in QEMU
     VmTest {
         /// Kernel series to boot
@@ -78,6 +97,9 @@ enum Command {
         /// Also run what is slow where guests are emulated
         #[arg(long)]
         all: bool,
+        /// Write what the verifiers walk into the committed list
+        #[arg(long)]
+        accept: bool,
     },
     /// Boot virtual machines as instances, on a routed and on a bridged tap (as root)
     VmInstance {
@@ -115,9 +137,13 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::Lint => lint::run(&Workspace::locate()?, core),
         Command::Test { no_vm } => test::run(&Workspace::locate()?, core, !no_vm),
         Command::Demo { keep } => demo::run(&Workspace::locate()?, core, keep),
-        Command::VmTest { kernels, all } => {
+        Command::Bench { accept: true, .. } => bench::accept(&Workspace::locate()?, core),
+        Command::Bench { rounds, only, quick, accept: false } => {
+            bench::run(&Workspace::locate()?, core, &only, (!quick).then_some(rounds))
+        }
+        Command::VmTest { kernels, all, accept } => {
             let extent = if all { Extent::All } else { Extent::Slice };
-            vm_test::run(&Workspace::locate()?, core, &kernels, extent).map(drop)
+            vm_test::run(&Workspace::locate()?, core, &kernels, extent, accept).map(drop)
         }
         Command::VmInstance { series } => vm_instance::run(&Workspace::locate()?, core, series).map(drop),
         Command::VmInit { role } => vm_init::run(role),

@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::setup::clients;
 use crate::setup::compiler::Core;
+use crate::setup::{clients, rivals};
 use crate::vm::kernel::Series;
 use crate::vm::suite::Extent;
 use crate::workspace::{Profile, Workspace};
@@ -20,12 +20,16 @@ const BLACK_BOX_THREADS: &str = "4";
 pub(crate) fn run(workspace: &Workspace, core: Core, in_virtual_machines: bool) -> Result<()> {
     process::require_root("the black-box tests (they make network namespaces and load kernel programs)")?;
     clients::ensure(workspace)?;
+    rivals::ensure(workspace)?;
     let objects = build::run(workspace, core, &[Profile::Debug, Profile::Release])?;
     let object = objects.first().context("no object was built")?;
 
     let mut suites = vec![("unit", unit(workspace, object)), ("black-box", black_box(workspace))];
     if in_virtual_machines {
-        suites.push(("virtual machines", vm_test::run(workspace, core, &[Series::V6_1, Series::V6_12], Extent::Slice)));
+        suites.push((
+            "virtual machines",
+            vm_test::run(workspace, core, &[Series::V6_1, Series::V6_12], Extent::Slice, false),
+        ));
         suites.push(("machines as instances", vm_instance::run(workspace, core, Series::V6_12)));
     }
 
@@ -50,9 +54,21 @@ pub(crate) fn run(workspace: &Workspace, core: Core, in_virtual_machines: bool) 
     Ok(())
 }
 
-/// What black-box tests and the demo are told about where things are.
-pub(crate) fn black_box_environment(workspace: &Workspace) -> [(&'static str, PathBuf); 2] {
-    [("IMDS_BIN_DIR", workspace.binaries(Profile::Release)), ("IMDS_CLIENTS", workspace.clients())]
+/// What black-box tests, the demo and the benchmark are told about where things are.
+pub(crate) fn black_box_environment(workspace: &Workspace) -> [(&'static str, PathBuf); 3] {
+    [
+        ("IMDS_BIN_DIR", workspace.binaries(Profile::Release)),
+        ("IMDS_CLIENTS", workspace.clients()),
+        ("IMDS_RIVALS", workspace.rivals()),
+    ]
+}
+
+/// Builds a binary of the black-box tests' package; the command that runs it.
+pub(crate) fn binary(workspace: &Workspace, name: &str) -> Result<Command> {
+    process::run(workspace.cargo().args(["build", "--package", "imds-tests", "--bin", name, "--release", "--locked"]))?;
+    let mut command = Command::new(workspace.binaries(Profile::Release).join(name));
+    command.envs(black_box_environment(workspace));
+    Ok(command)
 }
 
 fn unit(workspace: &Workspace, object: &Path) -> Result<usize> {

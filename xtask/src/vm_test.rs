@@ -12,6 +12,7 @@ use crate::build;
 use crate::setup::clients;
 use crate::setup::compiler::Core;
 use crate::setup::virtual_machines::{self, Qemu};
+use crate::verifier_costs::{self, List};
 use crate::vm::accelerator::Accelerator;
 use crate::vm::guest::{self, Boot};
 use crate::vm::image::Image;
@@ -23,13 +24,21 @@ use crate::vm::suite::{self, Binary, Extent};
 use crate::workspace::{Profile, Workspace};
 
 /// What the tests run beside the binaries under test: clients, and the shell that cleans up after them with its tools.
-const PROGRAMS: [&str; 11] = ["curl", "grep", "ip", "readlink", "rm", "setpriv", "sh", "sleep", "sysctl", "tc", "wget"];
+const PROGRAMS: [&str; 12] =
+    ["cat", "curl", "grep", "ip", "readlink", "rm", "setpriv", "sh", "sleep", "sysctl", "tc", "wget"];
 /// Each object, by the daemon that embeds it: the test's name, the program, and the profile.
 const CHECKS: [(&str, &str, Profile); 2] =
-    [("check/debug", "/bin/imdsd-debug", Profile::Debug), ("check/release", "/bin/imdsd-release", Profile::Release)];
+    [("debug", "/bin/imdsd-debug", Profile::Debug), ("release", "/bin/imdsd-release", Profile::Release)];
 
-/// Boots each kernel and runs the tests on it; returns how many passed. Fails if any did not.
-pub(crate) fn run(workspace: &Workspace, core: Core, kernels: &[Series], extent: Extent) -> Result<usize> {
+/// Boots each kernel and runs the tests on it; returns how many passed. Fails if any did not. `accept`
+/// takes what the verifiers walked over into the committed list.
+pub(crate) fn run(
+    workspace: &Workspace,
+    core: Core,
+    kernels: &[Series],
+    extent: Extent,
+    accept: bool,
+) -> Result<usize> {
     let qemu = Qemu::ensure(workspace)?;
     clients::ensure_programs()?;
     build::run(workspace, core, &[Profile::Debug, Profile::Release])?;
@@ -40,7 +49,8 @@ pub(crate) fn run(workspace: &Workspace, core: Core, kernels: &[Series], extent:
     let limit = accelerator.guest_limit(extent);
 
     let expected: Vec<_> = tests.iter().map(|test| test.name.as_str()).collect();
-    let mut table = String::new();
+    let mut list = List::read(workspace)?;
+    let (mut table, mut costs) = (String::new(), String::new());
     let mut failures = Vec::new();
     // Side by side: an emulated guest keeps one processor busy, whatever it has itself.
     let reports = thread::scope(|scope| {
@@ -57,11 +67,19 @@ pub(crate) fn run(workspace: &Workspace, core: Core, kernels: &[Series], extent:
         let name = series.name();
         let report = report.unwrap_or_else(|panic| panic::resume_unwind(panic))?;
         rows(&mut table, *series, &report)?;
+        for (test, _, _) in CHECKS {
+            let programs = verifier_costs::parse(report.output_of(test));
+            costs += &list.compare(name, test, &programs);
+            if accept {
+                list.accept(name, test, programs)?;
+            }
+        }
         if let Err(reason) = report.judge(&expected) {
             failures.push(format!("Linux {name}: {reason}"));
         }
     }
-    print!("\n{:<28} {:<14} {:<7} what imdsd check says\n{table}", "kernel", "object", "result");
+    print!("\n{:<28} {:<8} {:<7} what imdsd check says\n{table}", "kernel", "object", "result");
+    print!("\nbeside the committed list:\n{costs}");
     ensure!(failures.is_empty(), "vm-test failed: {}", failures.join("; "));
     let passed = expected.len() * kernels.len();
     println!("vm-test: {passed} passed on {} kernels", kernels.len());
@@ -115,10 +133,10 @@ fn rows(table: &mut String, series: Series, report: &Report) -> Result<()> {
             Some((_, Err(_))) => "failed",
             None => "not run",
         };
-        let mut lines = report.output.iter().filter(|(name, _)| name == test).map(|(_, text)| text.as_str());
+        let mut lines = report.output_of(test);
         writeln!(table, "{kernel:<28} {test:<14} {result:<7} {}", lines.next().unwrap_or("-"))?;
         for line in lines {
-            writeln!(table, "{:<52}{line}", "")?;
+            writeln!(table, "{:<46}{line}", "")?;
         }
     }
     Ok(())

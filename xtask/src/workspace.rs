@@ -77,6 +77,21 @@ impl Workspace {
     pub(crate) fn clients(&self) -> PathBuf {
         self.target.join("clients")
     }
+
+    /// The folder of what the benchmark compares with.
+    pub(crate) fn rivals(&self) -> PathBuf {
+        self.target.join("rivals")
+    }
+
+    /// The nginx that the benchmark compares with.
+    pub(crate) fn nginx(&self) -> PathBuf {
+        self.rivals().join("usr/sbin/nginx")
+    }
+
+    /// The committed list of what the verifier walks.
+    pub(crate) fn verifier_costs(&self) -> PathBuf {
+        self.root.join("xtask/verifier-costs.toml")
+    }
 }
 
 /// Whether a variable's name begins with `prefix`.

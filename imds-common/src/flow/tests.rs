@@ -7,7 +7,7 @@ const ISN: u32 = u32::MAX - 20;
 const DAEMON_ISN: u32 = 5_000;
 const KEY: u64 = key(3, 40_000);
 
-fn empty() -> Flow {
+pub(super) fn empty() -> Flow {
     Flow {
         key: 0,
         phase: 0,
@@ -15,11 +15,13 @@ fn empty() -> Flow {
         boundary: 0,
         acked: 0,
         sent: 0,
+        pushed: 0,
         answer: 0,
-        limited: 0,
-        marks: 0,
-        refusal: 0,
         fin: 0,
+        limited: 0,
+        refusal: 0,
+        client_marks: 0,
+        daemon_marks: 0,
     }
 }
 
@@ -55,7 +57,7 @@ fn reads_on_one_connection_are_judged_at_rest_and_not_limited() {
         let request = client_at(asked, answered, ACK | PSH, 100);
         assert_eq!(flow.client(request, NOW), AT_REST);
         flow.read(request, true);
-        assert_eq!(flow.daemon(daemon_at(answered, asked + 100, ACK, 300), NOW), Daemon::Normal);
+        assert_eq!(flow.daemon(daemon_at(answered, asked + 100, ACK | PSH, 300), NOW), Daemon::Normal);
     }
     assert_eq!(flow.limited, 0);
     assert_eq!(flow.daemon(daemon_at(1_501, 501, FIN | ACK, 0), NOW), Daemon::Normal);
@@ -138,16 +140,35 @@ fn urgent_bytes_are_not_judged() {
 
 #[test]
 fn before_the_handshake_is_over_nothing_is_judged() {
-    let mut flow = empty();
-    flow.client_syn(KEY, segment(ISN, 0, SYN, 0), NOW);
-    assert_eq!(flow.client(client_at(1, 1, ACK, 100), NOW), Client::Deliver);
-    assert_eq!(flow.phase, MIXED);
-    let mut flow = empty();
-    flow.client_syn(KEY, segment(ISN, 0, SYN, 0), NOW);
+    let half_open = || {
+        let mut flow = empty();
+        flow.client_syn(KEY, segment(ISN, 0, SYN, 0), NOW);
+        flow
+    };
+    let answer = |flow: &mut Flow| {
+        assert_eq!(flow.daemon(segment(DAEMON_ISN, ISN.wrapping_add(1), SYN | ACK, 0), NOW), Daemon::Normal);
+    };
+    for early in [client_at(1, 1, ACK, 100), client_at(0, 1, ACK, 1), client_at(1, 1, ACK | URG, 0)] {
+        let mut flow = half_open();
+        assert_eq!(flow.client(early, NOW), Client::Deliver);
+        assert_eq!(flow.phase, HALF_OPEN);
+        answer(&mut flow);
+        assert_eq!(flow.client(client_at(1, 1, ACK, 0), NOW), Client::Deliver);
+        assert_eq!((flow.phase, flow.limited), (MIXED, 1), "{early:?}");
+    }
+    let mut flow = half_open();
     assert_eq!(flow.daemon(segment(DAEMON_ISN, ISN, SYN | ACK, 0), NOW), Daemon::Normal);
     assert_eq!(flow.phase, HALF_OPEN, "that SYN-ACK answers another SYN");
-    assert_eq!(flow.client(client_at(0, 1, ACK, 1), NOW), Client::Deliver);
-    assert_eq!(flow.phase, MIXED, "not even what looks acknowledged");
+    for other in [client_at(1, 2, ACK, 0), client_at(1, 2, ACK, 9), client_at(2, 1, ACK, 0), client_at(2, 1, ACK, 9)] {
+        let mut flow = half_open();
+        answer(&mut flow);
+        assert_eq!(flow.client(other, NOW), Client::Deliver);
+        assert_eq!((flow.phase, flow.limited), (SYN_ANSWERED, 1), "{other:?} doesn't end the handshake");
+    }
+    let mut flow = half_open();
+    answer(&mut flow);
+    assert_eq!(flow.client(client_at(1, 1, ACK | PSH, 100), NOW), AT_REST, "the first request may end it");
+    assert_eq!((flow.phase, flow.limited), (READS, 0));
 }
 
 #[test]
@@ -177,11 +198,13 @@ fn an_entry_of_another_key_begins_anew() {
     let mut flow = open();
     flow.mix();
     flow.client_syn(key(4, 40_000), segment(9, 0, SYN, 0), NOW);
-    assert_eq!((flow.key, flow.phase, flow.limited, flow.boundary), (key(4, 40_000), HALF_OPEN, 0, 10));
+    assert_eq!((flow.key, flow.phase, flow.limited, flow.boundary), (key(4, 40_000), HALF_OPEN, 1, 10));
     for phase in [CLOSED, REFUSED, REFUSED_DONE] {
-        let mut flow = Flow { phase, limited: 1, marks: 3, ..open() };
-        flow.client_syn(KEY, segment(9, 0, SYN, 0), NOW);
-        assert_eq!((flow.phase, flow.limited, flow.marks), (HALF_OPEN, 0, 0), "a port is used again");
+        let mut flow = Flow { phase, client_marks: 3, daemon_marks: 3, ..open() };
+        let later = segment(flow.boundary.wrapping_add(9), 0, SYN, 0);
+        flow.client_syn(KEY, later, NOW);
+        assert_eq!((flow.phase, flow.limited), (HALF_OPEN, 1), "a port is used again");
+        assert_eq!((flow.client_marks, flow.daemon_marks), (0, 0));
     }
 }
 
@@ -220,8 +243,10 @@ fn a_fin_before_the_answer_arrived_gets_the_answer_again() {
 
 #[test]
 fn a_request_with_its_fin_is_refused_whole() {
-    let flow = refused(ACK | PSH | FIN);
-    assert_eq!((flow.phase, flow.boundary), (REFUSED_DONE, ISN.wrapping_add(102)));
+    let mut flow = refused(ACK | PSH | FIN);
+    assert_eq!((flow.phase, flow.boundary), (REFUSED, ISN.wrapping_add(102)));
+    assert_eq!(flow.client(client_at(102, 147, ACK, 0), NOW), Client::Swallow);
+    assert_eq!(flow.phase, REFUSED_DONE, "only with the answer acknowledged");
 }
 
 #[test]
@@ -325,7 +350,7 @@ fn a_pipelined_request_is_never_refused_by_the_kernel() {
 fn an_idle_connection_gives_way_to_a_new_one_of_its_port() {
     let mut flow = Flow { limited: 1, phase: MIXED, ..open() };
     flow.client_syn(KEY, segment(77, 0, SYN, 0), NOW + IDLE_MS + 1);
-    assert_eq!((flow.phase, flow.limited, flow.boundary), (HALF_OPEN, 0, 78));
+    assert_eq!((flow.phase, flow.limited, flow.boundary), (HALF_OPEN, 1, 78));
 }
 
 #[test]

@@ -97,3 +97,17 @@ fn tightening_is_seen_for_each_option() {
     assert!(from.is_tightened_by(OptionsWord::CLOSED));
     assert!(!OptionsWord::CLOSED.is_tightened_by(from));
 }
+
+#[test]
+fn a_packet_budget_changes_nothing_else() {
+    for options in all_options() {
+        let word = OptionsWord::new(&options, true);
+        assert_eq!(word.packet_interval_ns(), 0);
+        for rate in [1, 1_024, budget::PACKETS_PER_SECOND_MAX] {
+            let budgeted = word.with_packet_budget(rate);
+            assert_eq!(budgeted.packet_interval_ns(), budget::interval_ns(rate));
+            assert_eq!(budgeted.with_packet_budget(0), word);
+            assert_eq!(budgeted.bits() & 0xffff_ffff, word.bits());
+        }
+    }
+}

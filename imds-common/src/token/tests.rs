@@ -5,7 +5,7 @@ const GENERATION: u64 = 0x1122_3344_5566_7788;
 const NONCE: [u8; 12] = *b"nonce-nonce-";
 
 fn keys() -> [Key; KEYS] {
-    [Key { number: 2, k0: 3, k1: 4 }, Key { number: 1, k0: 5, k1: 6 }]
+    [Key { number: 2, k0: 3, k1: 4, ..Key::EMPTY }, Key { number: 1, k0: 5, k1: 6, ..Key::EMPTY }]
 }
 
 fn read(text: &[u8; TOKEN_TEXT_LENGTH]) -> Presented {
@@ -67,7 +67,7 @@ fn a_token_survives_one_rotation_and_dies_at_the_second() {
     let text = mint(&first, GENERATION, 10_000, NONCE);
     assert!(verify(&text, &[Key::EMPTY, first], GENERATION, 0).is_some());
     assert!(verify(&text, &[second, first], GENERATION, 0).is_some());
-    let third = Key { number: 3, k0: 7, k1: 8 };
+    let third = Key { number: 3, k0: 7, k1: 8, ..Key::EMPTY };
     assert_eq!(verify(&text, &[second, third], GENERATION, 0), None);
 }
 
@@ -226,10 +226,39 @@ fn the_newest_key_signs() {
     assert_eq!(Key::newest(&[number(130), number(2)]), 2, "half way round counts as before");
 }
 
+#[test]
+fn each_key_is_newer_than_the_one_before_and_stands_at_the_other_place() {
+    let number = |number: u8| Key { number: number.into(), ..Key::EMPTY };
+    let mut now = 1;
+    for _ in 0..600 {
+        let next = Key::after(now);
+        assert_ne!(Key::index_of(next), Key::index_of(now), "{now}");
+        let keys = if Key::index_of(next) == 0 { [next, now] } else { [now, next] };
+        assert_eq!(Key::newest(&keys.map(number)), next);
+        now = next;
+    }
+    assert_eq!((Key::after(254), Key::after(255)), (255, 2));
+}
+
+#[test]
+fn a_rotation_waits_for_the_tokens_that_it_ends() {
+    let ttl_ms = u64::from(TTL_MAX_SECONDS) * 1_000;
+    let key = |number, made_ms| Key { number, made_ms, ..Key::EMPTY };
+    for keys in [[Key::EMPTY, key(1, 50)], [key(2, 50), Key::EMPTY], [Key::EMPTY; KEYS]] {
+        assert_eq!(Key::rotation_wait(&keys, 60), 0, "no key is removed");
+    }
+    for (keys, newest_ms) in [([key(2, 5_000), key(1, 0)], 5_000), ([key(2, 5_000), key(3, 7_000)], 7_000)] {
+        assert_eq!(Key::rotation_wait(&keys, newest_ms), ttl_ms);
+        assert_eq!(Key::rotation_wait(&keys, newest_ms + ttl_ms - 1), 1);
+        assert_eq!(Key::rotation_wait(&keys, newest_ms + ttl_ms), 0);
+        assert_eq!(Key::rotation_wait(&keys, u64::MAX), 0);
+    }
+}
+
 proptest! {
     #[test]
     fn a_minted_token_is_good(k0: u64, k1: u64, number in 1..=255u8, generation: u64, expiry in 1..u64::MAX, nonce: [u8; 12]) {
-        let key = Key { number: u64::from(number), k0, k1 };
+        let key = Key { number: u64::from(number), k0, k1, ..Key::EMPTY };
         let mut keys = [Key::EMPTY; KEYS];
         keys[Key::index_of(number) as usize] = key;
         let text = mint(&key, generation, expiry, nonce);

@@ -15,6 +15,10 @@ fn required() -> OptionsWord {
     word(HttpTokens::Required, Switch::Enabled)
 }
 
+fn in_kernel(word: OptionsWord, request: &Request, token_valid: bool) -> Option<Refusal> {
+    kernel_refusal(judge(word, request, token_valid), request)
+}
+
 const GET: Request = Request {
     malformed: false,
     method: Method::Get,
@@ -88,11 +92,11 @@ fn the_table_of_the_verdicts() {
             let request = Request { method, ..request };
             assert_eq!(judge(optional(), &request, valid), in_optional, "{request:?}");
             assert_eq!(judge(required(), &request, valid), in_required, "{request:?}");
-            assert_eq!(kernel_refusal(required(), &request, valid), kernel, "{request:?}");
+            assert_eq!(in_kernel(required(), &request, valid), kernel, "{request:?}");
             for tokens in [HttpTokens::Optional, HttpTokens::Required] {
                 let disabled = word(tokens, Switch::Disabled);
                 assert_eq!(judge(disabled, &request, valid), Refuse(Refusal::EndpointDisabled));
-                assert_eq!(kernel_refusal(disabled, &request, valid), Some(Refusal::EndpointDisabled));
+                assert_eq!(in_kernel(disabled, &request, valid), Some(Refusal::EndpointDisabled));
             }
             assert_eq!(judge(OptionsWord::CLOSED, &request, valid), Refuse(Refusal::EndpointDisabled));
         }
@@ -109,10 +113,10 @@ fn a_word_without_an_owner_refuses_even_if_its_endpoint_looks_enabled() {
 #[test]
 fn the_kernel_leaves_several_token_headers_to_the_daemon() {
     let several = Request { token: TokenHeader::Several, ..GET };
-    assert_eq!(kernel_refusal(required(), &several, false), None);
-    assert_eq!(kernel_refusal(optional(), &several, false), None);
+    assert_eq!(in_kernel(required(), &several, false), None);
+    assert_eq!(in_kernel(optional(), &several, false), None);
     let disabled = word(HttpTokens::Required, Switch::Disabled);
-    assert_eq!(kernel_refusal(disabled, &several, false), Some(Refusal::EndpointDisabled));
+    assert_eq!(in_kernel(disabled, &several, false), Some(Refusal::EndpointDisabled));
 }
 
 #[test]
@@ -190,7 +194,7 @@ proptest! {
     #[test]
     fn the_kernel_is_never_stricter(request in requests(), valid: bool, bits: u64) {
         let word = OptionsWord::from_bits(bits);
-        if let Some(refusal) = kernel_refusal(word, &request, valid) {
+        if let Some(refusal) = in_kernel(word, &request, valid) {
             prop_assert_eq!(judge(word, &request, valid), Verdict::Refuse(refusal));
         }
     }

@@ -58,6 +58,9 @@ pub(super) enum Subject {
     /// Shows and changes the metadata options of instances
     #[command(subcommand, after_help = help::OPTIONS)]
     Options(OptionsCommand),
+    /// Releases an interface that is closed since its instance was deleted
+    #[command(subcommand, after_help = help::INTERFACE)]
+    Interface(InterfaceCommand),
     /// Prints counters: reads without a token, tokens, requests, refusals and drops by reason
     #[command(after_help = help::STATS)]
     Stats {
@@ -68,6 +71,9 @@ pub(super) enum Subject {
         #[arg(long)]
         watch: bool,
     },
+    /// Rotates the keys that sign tokens
+    #[command(subcommand, after_help = help::KEYS)]
+    Keys(KeysCommand),
     /// Prints a shell's completions
     #[command(after_help = help::COMPLETIONS)]
     Completions {
@@ -105,6 +111,10 @@ pub(super) enum InstanceCommand {
         /// The instance's id
         #[arg(value_name = "ID")]
         instance_id: String,
+        /// Let its interfaces go instead of leaving them closed: what the guest sends to the metadata addresses then
+        /// goes where the host's own stack leads it
+        #[arg(long)]
+        release: bool,
     },
 }
 
@@ -134,10 +144,10 @@ pub(super) struct CreateArguments {
     /// The account it belongs to, twelve digits [default: as the daemon's config says]
     #[arg(long, value_name = "NUMBER")]
     pub(super) account_id: Option<String>,
-    /// The name of its role
-    #[arg(long, value_name = "NAME", requires = "credentials_file")]
+    /// The name of its role: one of the daemon's config, or any with --credentials-file
+    #[arg(long, value_name = "NAME")]
     pub(super) iam_role: Option<String>,
-    /// The role's credentials, JSON with AccessKeyId, SecretAccessKey, Token and Expiration
+    /// The role's credentials as static values, JSON with AccessKeyId, SecretAccessKey, Token and Expiration
     #[arg(long, value_name = "FILE", requires = "iam_role", value_hint = ValueHint::FilePath)]
     pub(super) credentials_file: Option<PathBuf>,
     /// A tag; may be repeated
@@ -182,6 +192,28 @@ pub(super) enum OptionsCommand {
         all: bool,
         #[command(flatten)]
         changes: OptionFlags,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum InterfaceCommand {
+    /// Takes the program off a closed interface
+    #[command(after_help = help::INTERFACE_RELEASE)]
+    Release {
+        /// The interface's name on this host
+        #[arg(value_name = "IF")]
+        interface: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum KeysCommand {
+    /// Makes a new key, which signs all tokens from now on
+    #[command(after_help = help::KEYS_ROTATE)]
+    Rotate {
+        /// Rotate even if good tokens end by it
+        #[arg(long)]
+        force: bool,
     },
 }
 

@@ -5,13 +5,10 @@ use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value};
 use thiserror::Error;
 
+use crate::credentials::form::{self, FormError, SIZE_MAX, Writer};
 use crate::metadata::instance::Credentials;
-
-/// The largest credentials file in bytes: session tokens have one or two KiB.
-const FILE_MAX: u64 = 64 * 1024;
 
 /// The permission bits that let others than the owner read.
 const READABLE_BY_OTHERS: u32 = 0o044;
@@ -21,16 +18,10 @@ const READABLE_BY_OTHERS: u32 = 0o044;
 pub(super) enum CredentialsError {
     #[error("credentials file {} can't be read: {source}", .file.display())]
     Unreadable { file: PathBuf, source: io::Error },
-    #[error("credentials file {} has more than {FILE_MAX} bytes; give one with a role's credentials only", .file.display())]
+    #[error("credentials file {} has more than {SIZE_MAX} bytes; give one with a role's credentials only", .file.display())]
     TooLarge { file: PathBuf },
-    #[error("credentials file {}, line {line}, column {column}: not JSON from there on; mend it", .file.display())]
-    Malformed { file: PathBuf, line: usize, column: usize },
-    #[error("credentials file {} is not a JSON object; it needs AccessKeyId, SecretAccessKey, Token and Expiration", .file.display())]
-    NoObject { file: PathBuf },
-    #[error("credentials file {} has no key {key}; it needs AccessKeyId, SecretAccessKey, Token and Expiration", .file.display())]
-    Missing { file: PathBuf, key: &'static str },
-    #[error("credentials file {}: {key} is not a string, or an empty one; give its value in quotes", .file.display())]
-    NoString { file: PathBuf, key: &'static str },
+    #[error("credentials file {}: {source}", .file.display())]
+    Form { file: PathBuf, source: FormError },
 }
 
 /// What a file held.
@@ -41,46 +32,24 @@ pub(super) struct CredentialsFile {
     pub(super) warning: Option<String>,
 }
 
-/// Reads credentials. Keys beside the four, such as `Code`, `LastUpdated` and `Type` of EC2's own document, are passed
-/// over.
+/// Reads credentials, in EC2's form or in that of `credential_process`.
 pub(super) fn read(path: &Path) -> Result<CredentialsFile, CredentialsError> {
     let file = || path.to_owned();
     let unreadable = |source| CredentialsError::Unreadable { file: file(), source };
     let opened = File::open(path).map_err(unreadable)?;
     let mode = opened.metadata().map_err(unreadable)?.permissions().mode() & 0o7777;
     let mut content = Vec::new();
-    let read = opened.take(FILE_MAX + 1).read_to_end(&mut content).map_err(unreadable)?;
-    if read as u64 > FILE_MAX {
+    let read = opened.take(SIZE_MAX as u64 + 1).read_to_end(&mut content).map_err(unreadable)?;
+    if read > SIZE_MAX {
         return Err(CredentialsError::TooLarge { file: file() });
     }
-    // The parser's own words could quote the content; its position can't.
-    let value: Value = serde_json::from_slice(&content).map_err(|error| CredentialsError::Malformed {
-        file: file(),
-        line: error.line(),
-        column: error.column(),
-    })?;
-    let Value::Object(mut object) = value else {
-        return Err(CredentialsError::NoObject { file: file() });
-    };
-    let credentials = Credentials {
-        access_key_id: take(&mut object, "AccessKeyId", path)?,
-        secret_access_key: take(&mut object, "SecretAccessKey", path)?,
-        token: take(&mut object, "Token", path)?,
-        expiration: take(&mut object, "Expiration", path)?,
-    };
+    let credentials =
+        form::parse(&content, Writer::File).map_err(|source| CredentialsError::Form { file: file(), source })?;
     let warning = (mode & READABLE_BY_OTHERS != 0).then(|| {
         let name = path.display();
         format!("credentials file {name} is readable by others (mode {mode:04o}); run `chmod 600 {name}`")
     });
     Ok(CredentialsFile { credentials, warning })
-}
-
-fn take(object: &mut Map<String, Value>, key: &'static str, path: &Path) -> Result<String, CredentialsError> {
-    match object.remove(key) {
-        Some(Value::String(value)) if !value.is_empty() => Ok(value),
-        Some(_) => Err(CredentialsError::NoString { file: path.to_owned(), key }),
-        None => Err(CredentialsError::Missing { file: path.to_owned(), key }),
-    }
 }
 
 #[cfg(test)]
@@ -89,13 +58,9 @@ mod tests {
     use std::fs::{self, Permissions};
 
     const SECRET: &str = "wJalrXUtnFEMI";
-    const KEYS: [&str; 4] = ["AccessKeyId", "SecretAccessKey", "Token", "Expiration"];
 
-    fn document() -> Map<String, Value> {
-        let mut document: Map<_, _> =
-            KEYS.iter().map(|key| (key.to_string(), format!("{key} {SECRET}").into())).collect();
-        document.insert("Expiration".into(), "2030-01-01T00:00:00Z".into());
-        document
+    fn document() -> String {
+        format!(r#"{{"AccessKeyId":"A","SecretAccessKey":"{SECRET}","Token":"T","Expiration":"2030-01-01T00:00:00Z"}}"#)
     }
 
     fn read_text(text: &str, mode: u32) -> Result<CredentialsFile, CredentialsError> {
@@ -114,48 +79,10 @@ mod tests {
     }
 
     #[test]
-    fn the_four_keys_are_taken_and_others_passed_over() {
-        let mut document = document();
-        for (key, value) in [("Code", "Success"), ("LastUpdated", "2029-01-01T00:00:00Z"), ("Type", "AWS-HMAC")] {
-            document.insert(key.into(), value.into());
-        }
-        let file = read_text(&Value::Object(document).to_string(), 0o600).expect("complete");
-        assert_eq!(file.credentials.access_key_id, format!("AccessKeyId {SECRET}"));
-        assert_eq!(file.credentials.secret_access_key, format!("SecretAccessKey {SECRET}"));
-        assert_eq!(file.credentials.token, format!("Token {SECRET}"));
-        assert_eq!(file.credentials.expiration, "2030-01-01T00:00:00Z");
-        assert_eq!(file.warning, None);
-    }
-
-    #[test]
-    fn a_missing_key_is_named() {
-        for key in KEYS {
-            let mut document = document();
-            document.remove(key);
-            let message = message_of(&Value::Object(document).to_string());
-            assert!(message.contains(&format!("has no key {key};")), "{message}");
-        }
-    }
-
-    #[test]
-    fn a_key_that_is_no_text_is_named() {
-        for key in KEYS {
-            for value in [Value::Null, Value::from(1), Value::from(""), Value::from(vec![SECRET])] {
-                let mut document = document();
-                document.insert(key.into(), value);
-                let message = message_of(&Value::Object(document).to_string());
-                assert!(message.contains(&format!(": {key} is not a string")), "{message}");
-            }
-        }
-    }
-
-    #[test]
-    fn broken_json_is_told_by_line_and_column_without_its_content() {
-        let text = format!("{{\n  \"AccessKeyId\": \"A\",\n  \"Token\": {SECRET}\n}}");
-        assert!(message_of(&text).contains(", line 3, column 12: not JSON"), "{}", message_of(&text));
-        assert!(message_of("").contains(", line 1, column 0: not JSON"));
-        assert!(message_of("{\"Token\": \"").contains(", line 1, column 11: not JSON"));
-        assert!(message_of(&format!("[\"{SECRET}\"]")).contains("is not a JSON object"));
+    fn a_file_of_another_form_is_named() {
+        let without_token = document().replace("\"Token\"", "\"token\"");
+        assert!(message_of(&without_token).contains("role.json: it has no key Token;"));
+        assert!(message_of(&document()[1..]).contains("role.json: line 1, column "));
     }
 
     #[test]
@@ -165,17 +92,16 @@ mod tests {
             message.starts_with("credentials file /nonexistent/role.json can't be read: No such file"),
             "{message}"
         );
-        let spaces = " ".repeat(usize::try_from(FILE_MAX).expect("fits") + 1);
-        assert!(message_of(&spaces).contains("has more than 65536 bytes"));
+        assert!(message_of(&" ".repeat(SIZE_MAX + 1)).contains("has more than 65536 bytes"));
     }
 
     #[test]
     fn a_file_that_others_may_read_is_warned_of() {
-        let text = Value::Object(document()).to_string();
         for (mode, warned) in [(0o600, false), (0o400, false), (0o640, true), (0o604, true), (0o644, true)] {
-            let warning = read_text(&text, mode).expect("complete").warning;
-            assert_eq!(warning.is_some(), warned, "{mode:o}");
-            assert!(warning.is_none_or(|text| text.contains(&format!("(mode {mode:04o}); run `chmod 600 "))));
+            let file = read_text(&document(), mode).expect("complete");
+            assert_eq!(file.credentials.secret_access_key, SECRET);
+            assert_eq!(file.warning.is_some(), warned, "{mode:o}");
+            assert!(file.warning.is_none_or(|text| text.contains(&format!("(mode {mode:04o}); run `chmod 600 "))));
         }
     }
 }

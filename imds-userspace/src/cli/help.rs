@@ -6,8 +6,8 @@ Exit codes:
   0  done
   1  anything else, such as no daemon answering
   2  wrong usage or invalid input
-  3  no such instance
-  4  the id or the interface is taken
+  3  no such instance, or no such closed interface
+  4  the id or the interface is taken, or a key rotation comes too soon
   5  the host can't do it
 
 Examples:
@@ -36,6 +36,7 @@ The files are read by imdsctl, so they need to be readable by its user only.
 Examples:
   imdsctl instance create --interface tap0 --instance-id i-0123456789abcdef0 --private-ip 10.0.0.5
   imdsctl instance create --interface veth0 --tag Name=web --tag stage=test --user-data-file cloud-init.yaml
+  imdsctl instance create --interface veth0 --iam-role web --metadata-options HttpTokens=required
   imdsctl instance create --interface veth0 --iam-role web --credentials-file web.json \\
       --metadata-options HttpTokens=required,HttpPutResponseHopLimit=2";
 
@@ -54,10 +55,26 @@ Examples:
 
 /// Below `instance delete`.
 pub(super) const INSTANCE_DELETE: &str = "\
-Its tokens and open connections end with it.
+Its tokens and open connections end with it. Its interfaces stay closed, so that the guest never falls through to a
+service of the host's own provider, until another instance takes them, they vanish, or they are released: by --release
+here, or later by `imdsctl interface release`.
 
 Examples:
-  imdsctl instance delete i-0123456789abcdef0";
+  imdsctl instance delete i-0123456789abcdef0
+  imdsctl instance delete i-0123456789abcdef0 --release";
+
+/// Below `interface`.
+pub(super) const INTERFACE: &str = "\
+Examples:
+  imdsctl interface release tap0";
+
+/// Below `interface release`.
+pub(super) const INTERFACE_RELEASE: &str = "\
+What its guest sends to the metadata addresses then goes where the host's own stack leads it.
+An interface of an instance is not released: delete the instance, with --release.
+
+Examples:
+  imdsctl interface release tap0";
 
 /// Below `options`.
 pub(super) const OPTIONS: &str = "\
@@ -91,6 +108,21 @@ Examples:
   imdsctl stats
   imdsctl stats i-0123456789abcdef0 --watch
   imdsctl stats --watch --output json";
+
+/// Below `keys`.
+pub(super) const KEYS: &str = "\
+Examples:
+  imdsctl keys rotate";
+
+/// Below `keys rotate`.
+pub(super) const KEYS_ROTATE: &str = "\
+Two keys are good: the one that signs, and the one before it. So tokens survive one rotation, and end at the second.
+A rotation that would end tokens before their time, within 6 hours after the last one, is refused; with --force, the
+tokens of the key before the last rotation end at once. Keys outlive the daemon, never a reboot or `imdsd detach`.
+
+Examples:
+  imdsctl keys rotate
+  imdsctl keys rotate --force";
 
 /// Below `completions`.
 pub(super) const COMPLETIONS: &str = "\

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use clap_complete::Shell;
 
-use super::arguments::{Arguments, CreateArguments, InstanceCommand, OptionsCommand, Subject};
+use super::arguments::{
+    Arguments, CreateArguments, InstanceCommand, InterfaceCommand, KeysCommand, OptionsCommand, Subject,
+};
 use super::error::Error;
 use super::output::Format;
 use super::{credentials, metadata_options, tags, user_data};
@@ -39,8 +41,10 @@ pub(super) enum Action {
 pub(super) enum View {
     /// All of one instance.
     Instance,
-    /// That an instance is gone.
-    Deletion,
+    /// That an instance is gone, and whether its interfaces were let go.
+    Deletion { released: bool },
+    /// That an interface was let go.
+    Release,
     /// A line for each instance.
     Instances,
     /// The options of the one instance.
@@ -49,6 +53,8 @@ pub(super) enum View {
     OptionsOfEach,
     /// Counters.
     Stats,
+    /// The keys after a rotation.
+    Keys,
     /// Counters, among others before and after: a JSON document is one line.
     StatsOverTime,
 }
@@ -69,8 +75,12 @@ impl Invocation {
             Subject::Instance(InstanceCommand::Show { instance_id }) => {
                 Action::Ask { command: Command::InstanceShow { instance_id }, view: View::Instance }
             }
-            Subject::Instance(InstanceCommand::Delete { instance_id }) => {
-                Action::Ask { command: Command::InstanceDelete { instance_id }, view: View::Deletion }
+            Subject::Instance(InstanceCommand::Delete { instance_id, release }) => {
+                let command = Command::InstanceDelete { instance_id, release };
+                Action::Ask { command, view: View::Deletion { released: release } }
+            }
+            Subject::Interface(InterfaceCommand::Release { interface }) => {
+                Action::Ask { command: Command::InterfaceRelease { interface }, view: View::Release }
             }
             Subject::Options(OptionsCommand::Show { instance_id }) => {
                 Action::Ask { command: Command::InstanceShow { instance_id }, view: View::OptionsOfOne }
@@ -83,6 +93,9 @@ impl Invocation {
             Subject::Stats { instance_id, watch: true } => Action::Watch { instance_id },
             Subject::Stats { instance_id, watch: false } => {
                 Action::Ask { command: Command::Stats { instance_id }, view: View::Stats }
+            }
+            Subject::Keys(KeysCommand::Rotate { force }) => {
+                Action::Ask { command: Command::KeysRotate { force }, view: View::Keys }
             }
             Subject::Completions { shell } => Action::Completions(shell),
             Subject::Man { directory } => Action::Man(directory),

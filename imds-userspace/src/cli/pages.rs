@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     /// Every command by its whole name.
-    const COMMANDS: [&str; 12] = [
+    const COMMANDS: [&str; 16] = [
         "imdsctl",
         "imdsctl-instance",
         "imdsctl-instance-create",
@@ -74,7 +74,11 @@ mod tests {
         "imdsctl-options",
         "imdsctl-options-show",
         "imdsctl-options-set",
+        "imdsctl-interface",
+        "imdsctl-interface-release",
         "imdsctl-stats",
+        "imdsctl-keys",
+        "imdsctl-keys-rotate",
         "imdsctl-completions",
         "imdsctl-man",
     ];

@@ -5,7 +5,8 @@ use serde::Serialize;
 /// Width at which comments of the printed file are wrapped, in characters.
 const WIDTH: usize = 100;
 
-/// Defines a table: `Name { /// comment  key: Type = default, … } tables { /// comment  key: Table, … }`.
+/// Defines a table: `Name { /// comment  key: Type = default, … } tables { /// comment  key: Table, … } lists { ///
+/// comment  key: List of Entry, … }`, where a list is of tables that are none until they are given.
 macro_rules! table {
     (
         $(#[doc = $about:literal])*
@@ -15,6 +16,9 @@ macro_rules! table {
         $(tables {
             $($(#[doc = $table_doc:literal])* $table:ident: $table_type:ty,)*
         })?
+        $(lists {
+            $($(#[doc = $list_doc:literal])* $list:ident: $list_type:ident of $entry_type:ty,)*
+        })?
     ) => {
         $(#[doc = $about])*
         #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
@@ -22,6 +26,7 @@ macro_rules! table {
         pub struct $name {
             $($(#[doc = $doc])* pub $key: $type,)*
             $($($(#[doc = $table_doc])* pub $table: $table_type,)*)?
+            $($($(#[doc = $list_doc])* pub $list: $list_type,)*)?
         }
 
         impl Default for $name {
@@ -29,17 +34,23 @@ macro_rules! table {
                 Self {
                     $($key: $default,)*
                     $($($table: <$table_type>::default(),)*)?
+                    $($($list: <$list_type>::default(),)*)?
                 }
             }
         }
 
         impl $name {
             /// Appends the table as TOML, each key under its comment.
-            fn print(&self, file: &mut String) {
+            pub(in $crate::config) fn print(&self, file: &mut String) {
                 $($crate::config::table::print_key(file, &[$($doc),*], stringify!($key), &self.$key);)*
                 $($(
                     $crate::config::table::print_header(file, &[$($table_doc),*], stringify!($table));
                     self.$table.print(file);
+                )*)?
+                $($(
+                    $crate::config::table::print_list(file, &[$($list_doc),*], stringify!($list), |entry| {
+                        <$entry_type>::default().print(entry);
+                    });
                 )*)?
             }
         }
@@ -60,6 +71,19 @@ pub(super) fn print_header(file: &mut String, comment: &[&str], key: &str) {
     file.push('\n');
     print_comment(file, comment);
     file.push_str(&format!("[{}]\n", key.replace('_', "-")));
+}
+
+/// Appends an entry of a list as a comment, since there is none by default.
+pub(super) fn print_list(file: &mut String, comment: &[&str], key: &str, print: impl FnOnce(&mut String)) {
+    file.push('\n');
+    print_comment(file, comment);
+    let mut entry = format!("[[{}]]\n", key.replace('_', "-"));
+    print(&mut entry);
+    for line in entry.lines() {
+        file.push_str(if line.is_empty() { "#" } else { "#   " });
+        file.push_str(line);
+        file.push('\n');
+    }
 }
 
 fn print_comment(file: &mut String, lines: &[&str]) {

@@ -2,6 +2,7 @@
 
 use super::protocol::{Command, Failure, FailureKind, Payload};
 use super::server::Handler;
+use crate::credentials::CredentialsError;
 use crate::registry::Registry;
 use crate::registry::error::RegistryError;
 use crate::registry::kernel::Kernel;
@@ -13,11 +14,13 @@ impl<K: Kernel> Handler for Registry<K> {
             Command::InstanceCreate(request) => self.create(&request).await.map(instance),
             Command::InstanceList => self.list().await.map(Payload::Instances),
             Command::InstanceShow { instance_id } => self.show(&instance_id).await.map(instance),
-            Command::InstanceDelete { instance_id } => self.delete(&instance_id).await.map(instance),
+            Command::InstanceDelete { instance_id, release } => self.delete(&instance_id, release).await.map(instance),
+            Command::InterfaceRelease { interface } => self.release_interface(&interface).await.map(Payload::Interface),
             Command::OptionsSet { instance_id, changes } => {
                 self.set_options(instance_id.as_deref(), &changes).await.map(Payload::Instances)
             }
             Command::Stats { instance_id } => self.stats(instance_id.as_deref()).await.map(Payload::Stats),
+            Command::KeysRotate { force } => self.rotate_keys(force).await.map(Payload::Keys),
         };
         outcome.map_err(|error| Failure { kind: kind(&error), message: error.to_string() })
     }
@@ -25,17 +28,22 @@ impl<K: Kernel> Handler for Registry<K> {
 
 fn kind(error: &RegistryError) -> FailureKind {
     match error {
-        RegistryError::Draft(_) | RegistryError::Options { .. } | RegistryError::SameInterface { .. } => {
-            FailureKind::Invalid
-        }
-        RegistryError::NotFound(_) => FailureKind::NotFound,
-        RegistryError::OtherContent(_) | RegistryError::InterfaceTaken { .. } => FailureKind::Conflict,
+        RegistryError::Draft(_)
+        | RegistryError::Options { .. }
+        | RegistryError::SameInterface { .. }
+        | RegistryError::Credentials(CredentialsError::UnknownRole { .. }) => FailureKind::Invalid,
+        RegistryError::NotFound(_) | RegistryError::NotClosed(_) => FailureKind::NotFound,
+        RegistryError::OtherContent(_)
+        | RegistryError::InterfaceTaken { .. }
+        | RegistryError::RotationTooSoon { .. } => FailureKind::Conflict,
         RegistryError::NoSlot(_) | RegistryError::Interface(_) | RegistryError::Dataplane(_) => {
             FailureKind::Unsupported
         }
         RegistryError::Lookup { .. }
         | RegistryError::Store(_)
+        | RegistryError::Credentials(_)
         | RegistryError::NotReleased { .. }
+        | RegistryError::NotLetGo { .. }
         | RegistryError::Random(_) => FailureKind::Internal,
     }
 }

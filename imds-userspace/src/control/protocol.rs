@@ -9,6 +9,7 @@ use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::credentials::RoleState;
 use crate::metadata::instance::{Credentials, Instance};
 
 /// The version of this protocol. A daemon answers a request of another version with an error that names both.
@@ -60,9 +61,9 @@ pub struct Failure {
 pub enum FailureKind {
     /// The request itself is wrong: a malformed id, a value out of range, options that exclude each other.
     Invalid,
-    /// No such instance.
+    /// No such instance, or no such closed interface.
     NotFound,
-    /// The id or the interface is taken, or the id exists with other content.
+    /// What there is stands against it: the id or the interface is taken, the keys were rotated a short time ago.
     Conflict,
     /// The host can't do it: no such interface, a kind that doesn't work, a kernel's no.
     Unsupported,
@@ -89,6 +90,14 @@ pub enum Command {
     InstanceDelete {
         /// Its id.
         instance_id: String,
+        /// Whether its interfaces are let go; else they stay closed.
+        #[serde(default)]
+        release: bool,
+    },
+    /// Lets an interface go that is closed since its instance was deleted.
+    InterfaceRelease {
+        /// Its name on the host.
+        interface: String,
     },
     /// Changes options of one instance, or of all.
     OptionsSet {
@@ -102,6 +111,11 @@ pub enum Command {
         /// Its id, or all.
         instance_id: Option<String>,
     },
+    /// Makes a new key, which signs tokens from now on.
+    KeysRotate {
+        /// Whether tokens may end before their time by it.
+        force: bool,
+    },
 }
 
 /// A reply's payload.
@@ -112,8 +126,12 @@ pub enum Payload {
     Instance(Box<InstanceView>),
     /// Of list and of `OptionsSet`: the instances.
     Instances(Vec<InstanceView>),
+    /// Of `InterfaceRelease`: the interface.
+    Interface(ReleasedInterface),
     /// Of stats.
     Stats(StatsView),
+    /// Of `KeysRotate`.
+    Keys(KeysView),
 }
 
 /// What an instance is created from. What is left out gets a default.
@@ -136,9 +154,9 @@ pub struct CreateInstance {
     pub hostname: Option<String>,
     /// Left out: the daemon's config says.
     pub account_id: Option<String>,
-    /// A role's name; goes with `credentials`.
+    /// A role's name: one of the daemon's config, or any with `credentials`.
     pub iam_role: Option<String>,
-    /// The role's static credentials.
+    /// The role's credentials as static values.
     pub credentials: Option<Credentials>,
     /// Tags by key.
     pub tags: BTreeMap<String, String>,
@@ -198,7 +216,11 @@ pub struct InstanceView {
     pub account_id: String,
     /// Role's name.
     pub iam_role: Option<String>,
-    /// When the role's credentials expire.
+    /// Who gives the role's credentials: `static`, `file` or `process`, two with a comma between where reads without a
+    /// token get others; `none` for a role that the config has no more.
+    #[serde(default)]
+    pub credentials_provider: Option<String>,
+    /// When the role's credentials expire; none while it has none.
     pub credentials_expiration: Option<String>,
     /// Tags by key.
     pub tags: BTreeMap<String, String>,
@@ -211,10 +233,12 @@ impl InstanceView {
     #[must_use]
     pub fn new(
         instance: &Instance,
+        role: Option<RoleState>,
         user_data_bytes: Option<usize>,
         interfaces: Vec<InterfaceView>,
         metadata_options: OptionsView,
     ) -> Self {
+        let (provider, expiration) = role.map(|role| (role.provider, role.expiration)).unzip();
         Self {
             instance_id: instance.instance_id.clone(),
             interfaces,
@@ -226,7 +250,8 @@ impl InstanceView {
             hostname: instance.hostname.clone(),
             account_id: instance.account_id.clone(),
             iam_role: instance.role.as_ref().map(|role| role.name.clone()),
-            credentials_expiration: instance.role.as_ref().map(|role| role.credentials.expiration.clone()),
+            credentials_provider: provider,
+            credentials_expiration: expiration.flatten(),
             tags: instance.tags.clone(),
             user_data_bytes,
         }
@@ -244,6 +269,15 @@ pub struct InterfaceView {
     pub slot: u16,
     /// Whether the kernel enforces on it now: `enforced`, or `absent` while the interface isn't there or is refused.
     pub status: String,
+}
+
+/// An interface that was let go: what its guest sends goes where the host's own stack leads it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleasedInterface {
+    /// Its name on the host.
+    pub name: String,
+    /// Its index.
+    pub ifindex: u32,
 }
 
 /// The options of an instance, under EC2's names.
@@ -293,6 +327,19 @@ pub struct InstanceStats {
     pub kernel: BTreeMap<String, u64>,
     /// What the daemon itself refused, by name: `refused-…`. Every name is there.
     pub daemon: BTreeMap<String, u64>,
+}
+
+/// The keys after a rotation, by their numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeysView {
+    /// The one that signs now.
+    pub key: u8,
+    /// The one before it, whose tokens stay good.
+    pub previous: u8,
+    /// The one whose good tokens ended before their time; only where that was forced.
+    pub ended: Option<u8>,
+    /// From when on a further rotation ends no good token.
+    pub next_rotation: String,
 }
 
 #[cfg(test)]

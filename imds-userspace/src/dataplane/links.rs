@@ -19,6 +19,8 @@ use super::object::{INGRESS, REPLY};
 const PRIORITY: u16 = 1;
 /// Of our clsact filters: fixed, so that a new daemon replaces the old one's and leaves no second.
 const HANDLE: TcHandle = TcHandle::new(0, 0x1_3d5);
+/// Of a filter that stands in while ours goes to the front.
+const STAND_IN: TcHandle = TcHandle::new(0, 0x1_3d6);
 
 /// `EEXIST`
 const EXISTS: i32 = Errno::EXIST.raw_os_error();
@@ -34,6 +36,9 @@ pub enum LinkFailure {
         "interface {0} belongs to another imdsd already, or is one's own link; delete its instance there, or run `imdsd detach` with that daemon's --run-dir"
     )]
     Occupied(String),
+    /// The program was taken off, but runs on.
+    #[error("the program still runs on interface {0}; look at `bpftool net show dev {0}`, and try again")]
+    Stays(String),
     /// The kernel says no.
     #[error("attaching to interface {interface}: {source}")]
     Attach {
@@ -59,6 +64,9 @@ pub enum HookError {
     /// Of tc.
     #[error(transparent)]
     Tc(#[from] TcError),
+    /// The pin can't be put in another's place.
+    #[error("its pin can't be renamed: {0}")]
+    Rename(#[source] io::Error),
 }
 
 /// How a program hangs on its interface.
@@ -77,6 +85,23 @@ pub(super) fn directory(pins: &Path) -> PathBuf {
 
 fn pin_of(pins: &Path, ifindex: u32) -> PathBuf {
     directory(pins).join(ifindex.to_string())
+}
+
+/// Where a link is pinned until it takes the place of another.
+fn next_pin_of(pins: &Path, ifindex: u32) -> PathBuf {
+    // The kernel allows no dot in a pin's name.
+    directory(pins).join(format!("{ifindex}_next"))
+}
+
+/// The interfaces that have a pinned link.
+pub(super) fn pinned(pins: &Path) -> Vec<u32> {
+    let entries = std::fs::read_dir(directory(pins)).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// Whether a clsact filter with this priority and handle is one of ours.
+pub(super) fn is_our_filter(priority: u16, handle: u32) -> bool {
+    priority == PRIORITY && [HANDLE, STAND_IN].iter().any(|&ours| u32::from(ours) == handle)
 }
 
 /// Attaches `program` to the ingress of an interface, in place of an earlier build's if one is there. `ours` says
@@ -112,6 +137,42 @@ pub(super) fn attach(
         detach(pins, ifindex, Some(interface));
         Err(LinkFailure::Vanished(interface.to_owned()))
     }
+}
+
+/// Brings `program`, which hangs on an interface behind another one, to the front. The interface is never without it:
+/// tcx takes a program once only, so a `copy` holds its place until it hangs in front.
+pub(super) fn put_first(
+    program: &mut SchedClassifier,
+    copy: &mut SchedClassifier,
+    pins: &Path,
+    interface: &str,
+    ifindex: u32,
+) -> Result<(), LinkFailure> {
+    let failed = |source| LinkFailure::Attach { interface: interface.to_owned(), source };
+    let pin = pin_of(pins, ifindex);
+    if !replace_pinned(copy, &pin).map_err(failed)? {
+        return renew_filter(program, interface).map_err(failed);
+    }
+    let link = attach_tcx(program, interface).map_err(failed)?;
+    if !index_of(interface).is_ok_and(|index| index == Some(ifindex)) {
+        return Err(LinkFailure::Vanished(interface.to_owned()));
+    }
+    let next = next_pin_of(pins, ifindex);
+    let _ = std::fs::remove_file(&next);
+    link.pin(&next).map_err(|source| failed(source.into()))?;
+    std::fs::rename(&next, &pin).map_err(|source| failed(HookError::Rename(source)))
+}
+
+/// Makes our clsact filter anew: the newest of a priority comes first.
+fn renew_filter(program: &mut SchedClassifier, interface: &str) -> Result<(), HookError> {
+    for (new, old) in [(STAND_IN, HANDLE), (HANDLE, STAND_IN)] {
+        let options = TcAttachOptions::Netlink(NlOptions { priority: PRIORITY, handle: new, classid: None });
+        let id = program.attach_with_options(interface, TcAttachType::Ingress, options)?;
+        // The filter stays when the daemon ends.
+        std::mem::forget(program.take_link(id)?);
+        delete_filter(interface, old);
+    }
+    Ok(())
 }
 
 /// Whether a tcx program of an imdsd hangs on the interface; where the kernel has no tcx, none does.
@@ -200,15 +261,19 @@ fn is_exists(error: &ProgramError) -> bool {
 }
 
 /// Takes our program off an interface: unpins its link, or deletes its filter where the interface still has a name.
-/// What is gone already is fine.
+/// What is gone already is fine. A link's program runs on until the kernel has noticed.
 pub(super) fn detach(pins: &Path, ifindex: u32, name: Option<&str>) {
-    if std::fs::remove_file(pin_of(pins, ifindex)).is_ok() {
-        return;
-    }
-    if let Some(name) = name
-        && let Ok(filter) = SchedClassifierLink::attached(name, TcAttachType::Ingress, PRIORITY, HANDLE, None)
+    let _ = std::fs::remove_file(next_pin_of(pins, ifindex));
+    if std::fs::remove_file(pin_of(pins, ifindex)).is_err()
+        && let Some(name) = name
     {
-        // Dropping the link deletes the filter.
-        drop(filter);
+        delete_filter(name, STAND_IN);
+        delete_filter(name, HANDLE);
     }
+}
+
+/// Deletes a filter; one that isn't there is fine.
+fn delete_filter(interface: &str, handle: TcHandle) {
+    // Dropping the link deletes the filter.
+    drop(SchedClassifierLink::attached(interface, TcAttachType::Ingress, PRIORITY, handle, None));
 }

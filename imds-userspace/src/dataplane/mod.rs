@@ -9,8 +9,11 @@
 //! | `tables` | the shared maps, typed |
 //! | `mapping` | maps as memory |
 //! | `links` | attaching, and staying attached |
+//! | `hooks` | whether programs still hang where they were attached |
+//! | `layout` | the pins' directory, and whether it is this build's |
 //! | `owners` | giving slots to owners, and taking them back |
 //! | `residue` | what a daemon made on the host, and its removal |
+//! | `keys` | the tokens' keys |
 //! | [`counters`] | the daemon's own counters |
 //! | `debug_lines` | the debug object's lines |
 //! | `departures` | interfaces that go away |
@@ -18,7 +21,10 @@
 pub mod counters;
 mod debug_lines;
 mod departures;
+mod hooks;
 pub mod interface;
+mod keys;
+mod layout;
 mod links;
 mod mapping;
 pub mod names;
@@ -31,13 +37,14 @@ mod tables;
 
 use std::io;
 use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aya::Ebpf;
 use imds_common::answer::{DATE_LENGTH, DATES, Date};
 use imds_common::counters::SlotCounters;
 use imds_common::options::OptionsWord;
-use imds_common::token::{KEYS, Key};
 use rustix::time::{ClockId, clock_gettime};
 
 use self::counters::SlotCounter;
@@ -45,6 +52,7 @@ use self::links::Hook;
 use self::names::{BPF_FS, Names};
 use self::namespace::Namespace;
 pub use self::object::LoadReport;
+pub use self::residue::Leftover;
 use self::tables::SharedTables;
 
 /// How programs are attached.
@@ -89,6 +97,22 @@ pub enum DataplaneError {
     /// A program can't be attached.
     #[error(transparent)]
     Link(#[from] links::LinkFailure),
+    /// Another build's pins are there.
+    #[error(
+        "{} is of another version of imdsd, this one would make {}; nothing was changed: go on with that version, or run `imdsd detach --run-dir {}` of it, which drops enforcement until this one has started",
+        found.display(), ours.display(), run_dir.display()
+    )]
+    OtherLayout {
+        /// What is there.
+        found: PathBuf,
+        /// What this build makes.
+        ours: PathBuf,
+        /// The run directory that both have.
+        run_dir: PathBuf,
+    },
+    /// Something is still there though it was removed.
+    #[error("still there after all was removed: {}; remove it by hand, or reboot", list(.0))]
+    Left(Vec<Leftover>),
     /// Something of the host's can't be read or made.
     #[error("{what}: {source}")]
     Host {
@@ -100,6 +124,10 @@ pub enum DataplaneError {
     /// rtnetlink failed.
     #[error("rtnetlink: {0}")]
     Netlink(#[from] rtnetlink::Error),
+}
+
+fn list(things: &[Leftover]) -> String {
+    things.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn host(what: impl Into<String>) -> impl FnOnce(io::Error) -> DataplaneError {
@@ -119,9 +147,20 @@ pub struct Dataplane {
     slots: u16,
     namespace: Namespace,
     kernel: Mutex<Kernel>,
+    /// The index of the interface whose hook was looked at last.
+    looked_at: AtomicU32,
 }
 
 impl Dataplane {
+    /// Checks that [`Dataplane::start`] can take over what is pinned, without making or changing anything.
+    ///
+    /// # Errors
+    ///
+    /// [`DataplaneError::OtherLayout`], [`DataplaneError::Object`] with the map that has another shape.
+    pub fn check_layout(names: &Names, slots: u16) -> Result<(), DataplaneError> {
+        layout::check(names, slots).map(drop)
+    }
+
     /// Makes the namespace and its link, loads the programs or takes over what an earlier daemon left, and pins all.
     /// `slots` is how many slots there are to be, slot 0 among them; maps that are there already keep theirs (see
     /// [`Dataplane::slots`]). `Auto` and `Tc` are the same so far.
@@ -131,18 +170,19 @@ impl Dataplane {
     /// [`DataplaneError`]; what was made stays for the next try or for [`Dataplane::detach`].
     pub async fn start(names: &Names, _attach: Attach, slots: u16) -> Result<Self, DataplaneError> {
         let netlink = netlink::connect()?;
-        residue::mount_bpf_fs().map_err(host(format!("mounting {BPF_FS}")))?;
-        residue::refuse_other_layouts(names)?;
-        residue::make_directories(names)?;
-        let slots = tables::pinned_slots(&names.layout()).unwrap_or(slots);
+        let slots = layout::check(names, slots)?;
+        layout::mount_bpf_fs().map_err(host(format!("mounting {BPF_FS}")))?;
+        layout::make_directories(names)?;
         let namespace = Namespace::open(names, &netlink).await?;
         let mut ebpf = object::load(&names.layout(), slots.into(), namespace.host_link)?;
         let tables = SharedTables::take(&mut ebpf, slots.into())?;
         debug_lines::forward(&mut ebpf).map_err(host("reading the programs' debug lines"))?;
-        let dataplane = Self { names: names.clone(), slots, namespace, kernel: Mutex::new(Kernel { ebpf, tables }) };
+        let kernel = Mutex::new(Kernel { ebpf, tables });
+        let dataplane = Self { names: names.clone(), slots, namespace, kernel, looked_at: AtomicU32::new(0) };
         dataplane.pin_programs()?;
         dataplane.attach(object::REPLY, &names.host_link, dataplane.namespace.host_link, true)?;
         dataplane.forget_vanished()?;
+        dataplane.keep_closed()?;
         Ok(dataplane)
     }
 
@@ -172,6 +212,14 @@ impl Dataplane {
             }
         }
         Ok(())
+    }
+
+    /// The id of this build's program of an instance's interface.
+    fn ingress_id(&self) -> Result<u32, DataplaneError> {
+        let mut kernel = self.kernel();
+        let program = object::classifier(&mut kernel.ebpf, object::INGRESS).ok_or(object::ObjectError::Missing)?;
+        let info = program.info().map_err(|error| host("asking for the program's id")(io::Error::other(error)))?;
+        Ok(info.id())
     }
 
     fn attach(&self, program: &'static str, interface: &str, ifindex: u32, ours: bool) -> Result<Hook, DataplaneError> {
@@ -210,22 +258,6 @@ impl Dataplane {
         self.slots
     }
 
-    /// The keys of the tokens, and the number of the one that signs. They outlive the daemon, never a reboot.
-    ///
-    /// # Errors
-    ///
-    /// [`DataplaneError::Table`], or no random numbers.
-    pub fn keys(&self) -> Result<([Key; KEYS], u8), DataplaneError> {
-        let mut kernel = self.kernel();
-        let keys = kernel.tables.keys()?;
-        if keys.iter().all(|key| key.number == 0) {
-            let first = Key { number: 1, k0: random()?, k1: random()? };
-            kernel.tables.set_key(Key::index_of(1), first)?;
-        }
-        let keys = kernel.tables.keys()?;
-        Ok((keys, Key::newest(&keys)))
-    }
-
     /// Keeps the dates for the kernel's answers right; to be called at least once a second. `http_date` writes the
     /// date of a second since 1970.
     ///
@@ -251,13 +283,23 @@ impl Dataplane {
         Ok(())
     }
 
-    /// Removes everything that a daemon with these names ever made: links, filters, pins, the namespace, its link.
-    /// Says what it removed, a line each. Nothing there is not an error.
+    /// Everything that a daemon with these names has on the host now.
     ///
     /// # Errors
     ///
-    /// [`DataplaneError`] for the first thing that can't be removed; the rest is removed all the same.
-    pub async fn detach(names: &Names) -> Result<Vec<String>, DataplaneError> {
+    /// [`DataplaneError`] if the kernel doesn't tell.
+    pub async fn leftovers(names: &Names) -> Result<Vec<Leftover>, DataplaneError> {
+        residue::find(names).await
+    }
+
+    /// Removes everything that a daemon with these names has on the host, and looks whether it is gone. Returns what
+    /// there was; nothing is not an error.
+    ///
+    /// # Errors
+    ///
+    /// [`DataplaneError`] for the first thing that can't be removed, the rest being removed all the same;
+    /// [`DataplaneError::Left`] with what is still there.
+    pub async fn detach(names: &Names) -> Result<Vec<Leftover>, DataplaneError> {
         residue::remove(names).await
     }
 

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 use imds_common::address::{IDENTITY_PREFIX, IDENTITY_PREFIX_BITS, ROUTER_MAC, SERVICE_MAC, SERVICE_PORT, SERVICE_V6};
+use rtnetlink::packet_route::address::AddressHeaderFlags;
 use rtnetlink::packet_route::neighbour::NeighbourState;
 use rtnetlink::packet_route::route::{RouteAttribute, RouteMetric};
 use rtnetlink::{Handle, LinkUnspec, RouteMessageBuilder};
@@ -216,7 +217,10 @@ async fn configure(name: &str) -> Result<(), rtnetlink::Error> {
         .execute()
         .await?;
     let address = Ipv6Addr::from(SERVICE_V6).into();
-    handle.address().add(link.index, address, 128).replace().execute().await?;
+    let mut address = handle.address().add(link.index, address, 128).replace();
+    // Nobody else is there to have it, and until it is settled nothing could listen on it.
+    address.message_mut().header.flags |= AddressHeaderFlags::Nodad;
+    address.execute().await?;
     handle
         .neighbours()
         .add(link.index, ROUTER.into())

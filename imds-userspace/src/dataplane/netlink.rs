@@ -2,7 +2,7 @@
 
 use futures_util::TryStreamExt;
 use rtnetlink::packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage};
-use rtnetlink::packet_route::tc::TcHandle;
+use rtnetlink::packet_route::tc::{TcAttribute, TcHandle};
 use rtnetlink::{Handle, LinkUnspec, LinkVeth};
 use rustix::io::Errno;
 
@@ -110,12 +110,60 @@ pub(super) async fn delete(handle: &Handle, name: &str) -> Result<bool, rtnetlin
     Ok(true)
 }
 
+/// The name of every link.
+pub(super) async fn links(handle: &Handle) -> Result<Vec<Link>, rtnetlink::Error> {
+    handle.link().get().execute().map_ok(|message| read(&message)).try_collect().await
+}
+
+/// Where a clsact filter hangs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    Ingress,
+    Egress,
+}
+
+/// The filters of a link's clsact qdisc in the order in which they see packets: priority and handle of each. None where
+/// it has no such qdisc.
+pub(super) async fn filters(
+    handle: &Handle,
+    index: u32,
+    direction: Direction,
+) -> Result<Vec<(u16, u32)>, rtnetlink::Error> {
+    let Ok(signed) = i32::try_from(index) else { return Ok(Vec::new()) };
+    let mut filters = handle.traffic_filter(signed);
+    let request = match direction {
+        Direction::Ingress => filters.get().ingress(),
+        Direction::Egress => filters.get().egress(),
+    };
+    let mut messages = request.execute();
+    let mut found = Vec::new();
+    while let Some(message) = messages.try_next().await? {
+        let (priority, handle) = ((message.header.info >> 16) as u16, u32::from(message.header.handle));
+        // A priority announces itself before its filters, without a handle.
+        if handle != 0 {
+            found.push((priority, handle));
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a link has a clsact qdisc.
+pub(super) async fn has_clsact(handle: &Handle, index: u32) -> Result<bool, rtnetlink::Error> {
+    let Ok(signed) = i32::try_from(index) else { return Ok(false) };
+    let mut messages = handle.qdisc().get().index(signed).execute();
+    let mut found = false;
+    while let Some(message) = messages.try_next().await? {
+        let is_clsact = |attribute: &TcAttribute| matches!(attribute, TcAttribute::Kind(kind) if kind == "clsact");
+        found |= message.header.index == signed && message.attributes.iter().any(is_clsact);
+    }
+    Ok(found)
+}
+
 /// Deletes the clsact qdisc of a link if nobody's filter hangs on it.
 pub(super) async fn delete_idle_clsact(handle: &Handle, index: u32) -> Result<(), rtnetlink::Error> {
     let Ok(signed) = i32::try_from(index) else { return Ok(()) };
-    let filters = handle.traffic_filter(signed);
-    for used in [filters.clone().get().ingress(), filters.clone().get().egress()] {
-        if used.execute().try_next().await?.is_some() {
+    for direction in [Direction::Ingress, Direction::Egress] {
+        if !filters(handle, index, direction).await?.is_empty() {
             return Ok(());
         }
     }

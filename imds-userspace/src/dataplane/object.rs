@@ -56,7 +56,6 @@ pub struct LoadReport {
 
 /// Loads the object: with maps pinned under `pins`, of so many slots, for the host's end of the service link.
 pub(super) fn load(pins: &Path, slots: u32, host_link: u32) -> Result<Ebpf, ObjectError> {
-    tables::check_pins(pins, slots)?;
     let mut loader = EbpfLoader::new();
     for table in tables::PINNED {
         loader.map_pin_path(table.name, pins.join(table.name));

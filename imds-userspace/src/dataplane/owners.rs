@@ -9,7 +9,7 @@ use imds_common::slot::{MADE_CLSACT, NOBODY, SLOT_MASK, Slot};
 
 use super::interface::{Interface, name_of};
 use super::links::{self, Hook};
-use super::{Dataplane, DataplaneError, Kernel, SlotStatus, host, object, random};
+use super::{Dataplane, DataplaneError, Kernel, SlotStatus, hooks, host, netlink, object, random};
 
 impl Dataplane {
     /// What the kernel has now: every slot that an interface leads to.
@@ -77,7 +77,7 @@ impl Dataplane {
 
     /// Hangs the program on an interface, which is on record first, so that whatever happens between two steps
     /// [`Dataplane::detach`] finds it. Returns what the map holds for it then: of a new one, a closed entry.
-    fn hang(&self, name: &str, ifindex: u32) -> Result<u32, DataplaneError> {
+    pub(super) fn hang(&self, name: &str, ifindex: u32) -> Result<u32, DataplaneError> {
         let known = self.kernel().tables.interfaces()?.into_iter().find(|(index, _)| *index == ifindex);
         let before = known.map_or(u32::from(NOBODY), |(_, value)| value);
         self.kernel().tables.set_interface(ifindex, before)?;
@@ -106,6 +106,43 @@ impl Dataplane {
         let name = name.ok_or_else(|| links::LinkFailure::Vanished(format!("number {}", status.ifindex)))?;
         self.hang(&name, status.ifindex)?;
         Ok(())
+    }
+
+    /// Sees to it that the program of this build is attached to every closed interface. One that can't be mended now is
+    /// closed by an earlier build's, and looked at again by [`Dataplane::mend_hooks`].
+    pub(super) fn keep_closed(&self) -> Result<(), DataplaneError> {
+        let interfaces = self.kernel().tables.interfaces()?;
+        for (ifindex, value) in interfaces {
+            if slot_of(value) == NOBODY
+                && let Ok(Some(interface)) = name_of(ifindex)
+                && let Err(error) = self.hang(&interface, ifindex)
+            {
+                tracing::warn!(interface, %error, "a closed interface keeps the earlier program");
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the program off a closed interface and forgets it: what its guest sends goes where the host's own stack
+    /// leads it. Says whether the interface was on record. Interrupted, it leaves the interface closed or on record.
+    ///
+    /// # Errors
+    ///
+    /// [`DataplaneError`]; the interface is closed again by [`Dataplane::mend_hooks`] then.
+    pub async fn let_go(&self, ifindex: u32) -> Result<bool, DataplaneError> {
+        let known = self.kernel().tables.interfaces()?.into_iter().find(|(index, _)| *index == ifindex);
+        let Some((_, value)) = known.filter(|(_, value)| slot_of(*value) == NOBODY) else { return Ok(false) };
+        let netlink = netlink::connect()?;
+        let name = name_of(ifindex).map_err(host(format!("asking for interface {ifindex}")))?;
+        links::detach(&self.names.layout(), ifindex, name.as_deref());
+        if let Some(name) = name {
+            hooks::wait_until_missing(&netlink, &name, ifindex, self.ingress_id()?).await?;
+            if value & MADE_CLSACT != 0 {
+                netlink::delete_idle_clsact(&netlink, ifindex).await?;
+            }
+        }
+        self.kernel().tables.remove_interface(ifindex)?;
+        Ok(true)
     }
 
     /// Takes a slot from its owner: from the next packet on its tokens are dead, and its interface is closed until

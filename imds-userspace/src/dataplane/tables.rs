@@ -66,6 +66,7 @@ pub(super) const PINNED: &[Table] = &[
     by_slot("IMDS_OPTIONS", TYPE_ARRAY, size_of::<u64>(), MMAPABLE),
     by_slot("IMDS_SLOTS", TYPE_ARRAY, size_of::<Slot>(), 0),
     by_slot("IMDS_TABLES", TYPE_ARRAY, size_of::<Tables>(), 0),
+    by_slot("IMDS_BUDGETS", TYPE_ARRAY, size_of::<u64>(), 0),
     by_slot("IMDS_COUNTERS", TYPE_PERCPU_ARRAY, size_of::<SlotCounters>(), 0),
     by_slot("IMDS_SERVICE", TYPE_ARRAY, size_of::<SlotCounters>(), MMAPABLE),
     Table { name: "IMDS_KEYS", kind: TYPE_ARRAY, value_size: size_of::<Key>(), entries: 2, by_slot: false, flags: 0 },
@@ -229,7 +230,8 @@ impl SharedTables {
         Ok([key(0)?, key(1)?])
     }
 
-    pub(super) fn set_key(&mut self, index: u32, key: Key) -> Result<(), TableError> {
+    pub(super) fn set_key(&mut self, key: Key) -> Result<(), TableError> {
+        let index = Key::index_of(key.number.to_le_bytes()[0]);
         self.keys.set(index, Raw(key), 0).map_err(table_error("IMDS_KEYS"))
     }
 

@@ -1,11 +1,8 @@
 //! The one definition of what an instance's tree holds (behaviour.md section 6).
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-use time::macros::format_description;
-
 use super::instance::{Instance, Role};
 use super::json;
+use super::live::Deliveries;
 use super::page::{Leaf, Page};
 use super::placement::region_of;
 
@@ -13,15 +10,16 @@ use super::placement::region_of;
 const DOCUMENT_VERSION: &str = "2017-09-30";
 
 /// Names every leaf that the instance has: its path below a version, and what stands there. `modified` is in seconds
-/// since 1970. What the instance doesn't have is not named, so that it is neither listed nor found.
+/// since 1970. What the instance doesn't have is not named, so that it is neither listed nor found. `credentials` are the role's.
 pub(super) fn leaves(
     instance: &Instance,
     user_data: Option<&[u8]>,
     tags: bool,
+    credentials: Option<&Deliveries>,
     modified: Option<u64>,
     mut add: impl FnMut(&[&str], Leaf),
 ) {
-    let text = |body: &str| Leaf::lasting(Page::text(body, modified));
+    let text = |body: &str| Leaf::Lasting(Page::text(body, modified));
     let document = identity_document(instance);
     add(&["dynamic", "instance-identity", "document"], text(&document));
     for (name, value) in [
@@ -47,13 +45,12 @@ pub(super) fn leaves(
             add(&["meta-data", "tags", "instance", key], text(value));
         }
     }
-    if let Some(role) = &instance.role {
+    if let (Some(role), Some(credentials)) = (&instance.role, credentials) {
         add(&["meta-data", "iam", "info"], text(&profile_info(instance, role)));
-        let credentials = ["meta-data", "iam", "security-credentials", &role.name];
-        add(&credentials, role_credentials(instance, role, modified));
+        add(&["meta-data", "iam", "security-credentials", &role.name], Leaf::Role(credentials.clone()));
     }
     if let Some(data) = user_data.filter(|data| !data.is_empty()) {
-        add(&["user-data"], Leaf::lasting(Page::user_data(data, modified)));
+        add(&["user-data"], Leaf::Lasting(Page::user_data(data, modified)));
     }
 }
 
@@ -89,43 +86,6 @@ fn profile_info(instance: &Instance, role: &Role) -> String {
     ])
 }
 
-/// `iam/security-credentials/<role>`: the credentials, and EC2's failure from their expiration on. An expiration that
-/// can't be read is one that has passed.
-fn role_credentials(instance: &Instance, role: &Role, modified: Option<u64>) -> Leaf {
-    let credentials = &role.credentials;
-    let expiration = unix_seconds(&credentials.expiration).unwrap_or_default();
-    // Clients parse this one form only.
-    let written = written_time(expiration);
-    let success = json::object(&[
-        ("Code", Some("Success")),
-        ("LastUpdated", Some(&instance.pending_time)),
-        ("Type", Some("AWS-HMAC")),
-        ("AccessKeyId", Some(&credentials.access_key_id)),
-        ("SecretAccessKey", Some(&credentials.secret_access_key)),
-        ("Token", Some(&credentials.token)),
-        ("Expiration", Some(&written)),
-    ]);
-    let failure = json::object(&[
-        ("Code", Some("AssumeRoleUnauthorizedAccess")),
-        ("Message", Some(&format!("The credentials of the role {} expired at {written}.", role.name))),
-        ("LastUpdated", Some(&written)),
-    ]);
-    Leaf::expiring(Page::text(success, modified), expiration, Page::text(failure, modified))
-}
-
-/// A time as `YYYY-MM-DDTHH:MM:SSZ`, or in another form of RFC 3339, in seconds since 1970.
-pub(super) fn unix_seconds(text: &str) -> Option<u64> {
-    let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
-    u64::try_from(time.unix_timestamp()).ok()
-}
-
-/// A time as `YYYY-MM-DDTHH:MM:SSZ`, from seconds since 1970.
-fn written_time(seconds: u64) -> String {
-    let form = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
-    let time = i64::try_from(seconds).ok().and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
-    time.and_then(|time| time.format(form).ok()).unwrap_or_default()
-}
-
 /// An id as IAM's look, `AIPA` and 17 characters, always the same for one role of one account.
 fn profile_id(account: &str, role: &str) -> String {
     const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
@@ -145,7 +105,7 @@ mod tests {
 
     fn leaf_at(instance: &Instance, path: &[&str]) -> Leaf {
         let mut found = None;
-        leaves(instance, Some(b"#!/bin/sh"), true, None, |at, leaf| {
+        leaves(instance, Some(b"#!/bin/sh"), true, Some(&sample::deliveries()), None, |at, leaf| {
             if at == path {
                 found = Some(leaf);
             }
@@ -155,7 +115,7 @@ mod tests {
 
     fn body(path: &[&str], now: u64) -> String {
         let leaf = leaf_at(&sample::instance(), path);
-        String::from_utf8(leaf.page(now).body().to_vec()).expect("UTF-8")
+        String::from_utf8(leaf.page(now, true).body().to_vec()).expect("UTF-8")
     }
 
     #[test]
@@ -194,48 +154,5 @@ mod tests {
 }"#
         );
         assert_ne!(profile_id("1", "ab"), profile_id("1a", "b"));
-    }
-
-    #[test]
-    fn credentials_are_byte_exact_until_they_expire() {
-        let path = ["meta-data", "iam", "security-credentials", "app"];
-        let expiration = unix_seconds("2100-01-02T03:04:05Z").expect("a time");
-        assert_eq!(
-            body(&path, expiration - 1),
-            r#"{
-  "Code" : "Success",
-  "LastUpdated" : "2026-11-22T09:08:07Z",
-  "Type" : "AWS-HMAC",
-  "AccessKeyId" : "ASIAEXAMPLE",
-  "SecretAccessKey" : "secret/key+1",
-  "Token" : "session==",
-  "Expiration" : "2100-01-02T03:04:05Z"
-}"#
-        );
-        assert_eq!(
-            body(&path, expiration),
-            r#"{
-  "Code" : "AssumeRoleUnauthorizedAccess",
-  "Message" : "The credentials of the role app expired at 2100-01-02T03:04:05Z.",
-  "LastUpdated" : "2100-01-02T03:04:05Z"
-}"#
-        );
-    }
-
-    #[test]
-    fn an_expiration_is_normalised_and_an_unreadable_one_has_passed() {
-        let path = ["meta-data", "iam", "security-credentials", "app"];
-        for (given, before, shown) in [
-            ("2100-01-02T05:04:05.9+02:00", 4_102_542_000, "2100-01-02T03:04:05Z"),
-            ("soon", 0, "1970-01-01T00:00:00Z"),
-        ] {
-            let mut instance = sample::instance();
-            let role = instance.role.as_mut().expect("a role");
-            role.credentials.expiration = given.into();
-            let leaf = leaf_at(&instance, &path);
-            let body = String::from_utf8(leaf.page(before).body().to_vec()).expect("UTF-8");
-            assert!(body.contains(shown), "{body}");
-            assert_eq!(body.contains("SecretAccessKey"), before > 0, "{given}");
-        }
     }
 }

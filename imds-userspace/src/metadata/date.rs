@@ -1,4 +1,4 @@
-//! Dates as HTTP writes them.
+//! Dates as HTTP writes them, and as EC2's documents do.
 
 use std::cell::Cell;
 use std::io::Write as _;
@@ -6,6 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use imds_common::answer::DATE_LENGTH;
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
 
 /// The last second whose year has four digits.
 const LAST_SECOND: i64 = 253_402_300_799;
@@ -51,9 +53,40 @@ pub(crate) fn cached_http_date(unix_seconds: u64) -> [u8; DATE_LENGTH] {
     })
 }
 
+/// A time as `YYYY-MM-DDTHH:MM:SSZ`, or in another form of RFC 3339, in seconds since 1970.
+pub(crate) fn seconds_of(text: &str) -> Option<u64> {
+    let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    u64::try_from(time.unix_timestamp()).ok()
+}
+
+/// A time as `YYYY-MM-DDTHH:MM:SSZ`, the one form that clients parse, from seconds since 1970.
+pub(crate) fn document_time(seconds: u64) -> String {
+    let form = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+    let seconds = i64::try_from(seconds).unwrap_or(LAST_SECOND).min(LAST_SECOND);
+    let time = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    time.format(form).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_of_documents_are_normalised() {
+        for (text, seconds, written) in [
+            ("2100-01-02T03:04:05Z", Some(4_102_542_245), "2100-01-02T03:04:05Z"),
+            ("2100-01-02T05:04:05.9+02:00", Some(4_102_542_245), "2100-01-02T03:04:05Z"),
+            ("1970-01-01T00:00:00Z", Some(0), "1970-01-01T00:00:00Z"),
+            ("9999-12-31T23:59:59Z", Some(253_402_300_799), "9999-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(seconds_of(text), seconds, "{text}");
+            assert_eq!(seconds.map(document_time).as_deref(), Some(written), "{text}");
+        }
+        for text in ["", "soon", "2100-01-02", "2100-01-02T03:04:05", "1969-12-31T23:59:59Z", "2100-02-30T00:00:00Z"] {
+            assert_eq!(seconds_of(text), None, "{text}");
+        }
+        assert_eq!(document_time(u64::MAX), "9999-12-31T23:59:59Z");
+    }
 
     #[test]
     fn dates_are_http_s() {

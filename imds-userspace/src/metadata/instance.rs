@@ -40,17 +40,38 @@ pub struct Instance {
     pub role: Option<Role>,
 }
 
-/// A role and its credentials, given as static values.
+/// A role, and where its credentials come from. They themselves stand elsewhere: this is stored and shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Role {
     /// The role's name.
     pub name: String,
-    /// What the guest signs with.
-    pub credentials: Credentials,
+    /// Who gives its credentials.
+    pub provider: RoleProvider,
 }
 
-/// Static credentials, under the names of EC2's JSON.
+impl Role {
+    /// Whether the instance has credentials of its own.
+    #[must_use]
+    pub const fn has_own_credentials(&self) -> bool {
+        matches!(self.provider, RoleProvider::Static { .. })
+    }
+}
+
+/// Who gives a role's credentials.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum RoleProvider {
+    /// The instance has static values of its own.
+    Static {
+        /// When they expire, as `YYYY-MM-DDTHH:MM:SSZ`.
+        expiration: String,
+    },
+    /// The daemon's config has a role of this name.
+    Config,
+}
+
+/// A role's credentials, under the names of EC2's JSON.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "PascalCase")]
 pub struct Credentials {

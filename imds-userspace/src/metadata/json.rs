@@ -1,7 +1,7 @@
 //! JSON as EC2 writes it: clients compare and sign these very bytes (behaviour.md section 6).
 
 /// An object of strings and nulls, in the order given: two spaces before a key, one on each side of its colon.
-pub(super) fn object(members: &[(&str, Option<&str>)]) -> String {
+pub(crate) fn object(members: &[(&str, Option<&str>)]) -> String {
     let mut text = String::from("{");
     for (index, (key, value)) in members.iter().enumerate() {
         text.push_str(if index == 0 { "\n  \"" } else { ",\n  \"" });

@@ -3,7 +3,8 @@
 mod categories;
 pub mod date;
 pub mod instance;
-mod json;
+pub(crate) mod json;
+pub mod live;
 pub mod page;
 mod placement;
 #[cfg(test)]

@@ -2,8 +2,11 @@
 
 use std::fmt;
 use std::io::Write as _;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use super::date::http_date;
+use super::live::Deliveries;
 
 /// A rendered answer: the fields of its head that never change, and its body.
 pub struct Page {
@@ -20,7 +23,7 @@ impl fmt::Debug for Page {
 
 impl Page {
     /// Text: everything but user data, JSON among it. `modified` is in seconds since 1970, if it is known.
-    pub(super) fn text(body: impl Into<Vec<u8>>, modified: Option<u64>) -> Self {
+    pub(crate) fn text(body: impl Into<Vec<u8>>, modified: Option<u64>) -> Self {
         Self::new("Content-Type: text/plain\r\nAccept-Ranges: none\r\n", body.into(), modified)
     }
 
@@ -53,30 +56,42 @@ impl Page {
     }
 }
 
-/// A leaf of the tree: a page, and for credentials what stands there once they have expired.
+/// A leaf of the tree.
 #[derive(Debug)]
-pub struct Leaf {
-    page: Page,
-    expired: Option<(u64, Page)>,
+pub enum Leaf {
+    /// A page as long as the tree.
+    Lasting(Page),
+    /// A role's credentials, which are replaced while the tree stays.
+    Role(Deliveries),
 }
 
 impl Leaf {
-    /// A leaf that never changes.
-    pub(super) const fn lasting(page: Page) -> Self {
-        Self { page, expired: None }
-    }
-
-    /// A leaf that is another page from `expiration` on, in seconds since 1970.
-    pub(super) const fn expiring(page: Page, expiration: u64, afterwards: Page) -> Self {
-        Self { page, expired: Some((expiration, afterwards)) }
-    }
-
-    /// What it answers with at a time, in seconds since 1970.
+    /// What it answers a read with at a time, in seconds since 1970.
     #[must_use]
-    pub fn page(&self, now: u64) -> &Page {
-        match &self.expired {
-            Some((expiration, afterwards)) if now >= *expiration => afterwards,
-            _ => &self.page,
+    pub fn page(&self, now: u64, with_token: bool) -> Shown<'_> {
+        match self {
+            Self::Lasting(page) => Shown::Lasting(page),
+            Self::Role(deliveries) => Shown::Live(deliveries.page(now, with_token)),
+        }
+    }
+}
+
+/// A page as it was when it was looked up.
+#[derive(Debug)]
+pub enum Shown<'t> {
+    /// One of the tree.
+    Lasting(&'t Page),
+    /// One that may have been replaced since.
+    Live(Arc<Page>),
+}
+
+impl Deref for Shown<'_> {
+    type Target = Page;
+
+    fn deref(&self) -> &Page {
+        match self {
+            Self::Lasting(page) => page,
+            Self::Live(page) => page,
         }
     }
 }
@@ -102,16 +117,8 @@ mod tests {
     }
 
     #[test]
-    fn an_expiring_leaf_changes_in_the_very_second() {
-        let leaf = Leaf::expiring(Page::text("good", None), 10, Page::text("over", None));
-        assert_eq!(leaf.page(9).body(), b"good");
-        assert_eq!(leaf.page(10).body(), b"over");
-        assert_eq!(Leaf::lasting(Page::text("good", None)).page(u64::MAX).body(), b"good");
-    }
-
-    #[test]
     fn debugging_shows_no_body() {
-        let shown = format!("{:?}", Leaf::lasting(Page::text("secret", None)));
+        let shown = format!("{:?}", Leaf::Lasting(Page::text("secret", None)));
         assert!(!shown.contains("secret") && !shown.contains("115"), "{shown}");
     }
 }

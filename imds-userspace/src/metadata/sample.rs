@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use super::instance::{Credentials, Instance, Role};
+use super::instance::{Credentials, Instance, Role, RoleProvider};
+use super::live::{Deliveries, Edition, Live};
+use super::page::Page;
 
 /// An instance that has everything, its credentials good until 2100.
 pub(crate) fn instance() -> Instance {
@@ -22,12 +24,22 @@ pub(crate) fn instance() -> Instance {
         tags: BTreeMap::from([("Name".into(), "one".into()), ("Empty".into(), String::new())]),
         role: Some(Role {
             name: "app".into(),
-            credentials: Credentials {
-                access_key_id: "ASIAEXAMPLE".into(),
-                secret_access_key: "secret/key+1".into(),
-                token: "session==".into(),
-                expiration: "2100-01-02T03:04:05Z".into(),
-            },
+            provider: RoleProvider::Static { expiration: credentials().expiration },
         }),
     }
+}
+
+/// Its role's credentials.
+pub(crate) fn credentials() -> Credentials {
+    Credentials {
+        access_key_id: "ASIAEXAMPLE".into(),
+        secret_access_key: "secret/key+1".into(),
+        token: "session==".into(),
+        expiration: "2100-01-02T03:04:05Z".into(),
+    }
+}
+
+/// Something in the place of their documents.
+pub(crate) fn deliveries() -> Deliveries {
+    Deliveries::same(&Live::new(Edition::lasting(Page::text("credentials", None))))
 }

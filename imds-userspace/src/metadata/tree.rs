@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::categories;
 use super::instance::Instance;
+use super::live::Deliveries;
 use super::page::{Leaf, Page};
 use super::target::Target;
+use super::{categories, date};
 
 /// The directories below `/`, each with the same tree (behaviour.md section 5).
 const VERSIONS: [&str; 30] = [
@@ -84,14 +85,15 @@ enum Node {
 }
 
 impl Tree {
-    /// Renders the tree of an instance; `tags` says whether its tags are in it (`InstanceMetadataTags`).
+    /// Renders the tree of an instance; `tags` says whether its tags are in it (`InstanceMetadataTags`). Its role's
+    /// `credentials` may be replaced afterwards.
     ///
     /// A name that no target can spell (a tag key with a space, say) is left out: what is listed is found.
     #[must_use]
-    pub fn render(instance: &Instance, user_data: Option<&[u8]>, tags: bool) -> Self {
-        let modified = categories::unix_seconds(&instance.pending_time);
+    pub fn render(instance: &Instance, user_data: Option<&[u8]>, tags: bool, credentials: Option<&Deliveries>) -> Self {
+        let modified = date::seconds_of(&instance.pending_time);
         let mut root = Directory::new(String::new());
-        categories::leaves(instance, user_data, tags, modified, |path, leaf| root.plant(path, leaf));
+        categories::leaves(instance, user_data, tags, credentials, modified, |path, leaf| root.plant(path, leaf));
         root.list(modified);
         Self { versions: Page::text(VERSIONS.join("\n"), modified), root }
     }

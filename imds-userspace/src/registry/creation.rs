@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use time::OffsetDateTime;
 
-use super::draft::Draft;
+use super::draft::{Draft, Kept};
 use super::error::RegistryError;
 use super::field::TIME;
 use super::kernel::Kernel;
@@ -13,7 +13,7 @@ use super::totals::Totals;
 use super::{Registry, State};
 use crate::control::protocol::{CreateInstance, InstanceView};
 use crate::dataplane::interface::Interface;
-use crate::metadata::instance::Instance;
+use crate::metadata::instance::{Credentials, Instance};
 
 impl<K: Kernel> Registry<K> {
     /// Creates an instance, or finds it there with the same content; returns when the kernel serves every interface.
@@ -26,18 +26,26 @@ impl<K: Kernel> Registry<K> {
         let draft = Draft::new(request, &self.settings.defaults)?;
         let mut state = self.state.lock().await;
         if let Some(record) = state.records.get(&draft.instance.instance_id) {
-            let same = draft.made(request, record, self.user_data(record).await?.as_deref());
+            let same = draft.made(request, record, &self.kept(record).await?);
             return if same { self.view(record) } else { Err(RegistryError::OtherContent(draft.instance.instance_id)) };
         }
+        draft.instance.role.as_ref().map_or(Ok(()), |role| self.issuer.check(role))?;
         let interfaces = self.find_all(&state, &draft.interfaces).await?;
         let slots = self.choose_slots(&state, interfaces.len())?;
-        let user_data = draft.user_data.clone();
+        let Kept { user_data, credentials } = draft.kept();
         let mut record = record(draft, &interfaces[0])?;
-        self.occupy_all(&mut record, &interfaces, &slots, user_data.as_deref()).await?;
+        if let Some(credentials) = credentials {
+            self.keep_credentials(&record, credentials).await?;
+        }
+        if let Err(error) = self.occupy_all(&mut record, &interfaces, &slots, user_data.as_deref()).await {
+            self.forget_credentials(&record).await;
+            return Err(error);
+        }
         let after = slots.iter().fold(state.slots.clone(), |free, &slot| free.after(slot));
         let (written, next_slot) = (record.clone(), after.next());
         if let Err(error) = self.write(move |store| store.insert(&written, user_data.as_deref(), next_slot)).await {
             record.slots().for_each(|slot| self.vacate_after(slot, &error));
+            self.forget_credentials(&record).await;
             return Err(error.into());
         }
         state.slots = after;
@@ -46,6 +54,21 @@ impl<K: Kernel> Registry<K> {
         let record = state.records.entry(id).or_insert(record);
         tracing::info!(instance = record.instance.instance_id, ?slots, "created");
         self.view(record)
+    }
+
+    /// What is kept of an instance beside its record.
+    async fn kept(&self, record: &Record) -> Result<Kept, RegistryError> {
+        let id = record.instance.instance_id.clone();
+        let user_data = self.user_data(record).await?;
+        if !record.has_own_credentials() {
+            return Ok(Kept { user_data, credentials: None });
+        }
+        Ok(Kept { user_data, credentials: self.own_credentials(move |issuer| issuer.kept(&id)).await? })
+    }
+
+    async fn keep_credentials(&self, record: &Record, credentials: Credentials) -> Result<(), RegistryError> {
+        let instance = record.instance.clone();
+        Ok(self.own_credentials(move |issuer| issuer.keep(&instance, &credentials)).await?)
     }
 
     /// Looks all interfaces up; none is another instance's, by name or by index.
@@ -96,7 +119,7 @@ impl<K: Kernel> Registry<K> {
         slots: &[u16],
         user_data: Option<&[u8]>,
     ) -> Result<(), RegistryError> {
-        let tree = Self::tree(record, user_data, &record.options);
+        let tree = self.tree(record, user_data, &record.options);
         for (number, (interface, &slot)) in interfaces.iter().zip(slots).enumerate() {
             match self.occupy(slot, interface, record, tree.clone()).await {
                 Ok(assignment) => record.interfaces[number].assignment = Some(assignment),
@@ -111,14 +134,14 @@ impl<K: Kernel> Registry<K> {
 }
 
 impl State {
-    fn owner_of(&self, is_it: impl Fn(&InterfaceRecord) -> bool) -> Option<&Record> {
+    pub(super) fn owner_of(&self, is_it: impl Fn(&InterfaceRecord) -> bool) -> Option<&Record> {
         self.records.values().find(|record| record.interfaces.iter().any(&is_it))
     }
 }
 
 /// The record of a draft, with what is made at creation.
 fn record(draft: Draft, primary: &Interface) -> Result<Record, RegistryError> {
-    let Draft { instance, interfaces, options, user_data } = draft;
+    let Draft { instance, interfaces, options, user_data, credentials: _ } = draft;
     let instance_id = match instance.instance_id.as_str() {
         "" => format!("i-{}", random_digits()?),
         _ => instance.instance_id,

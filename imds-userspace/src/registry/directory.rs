@@ -87,6 +87,14 @@ pub struct KeyRing {
     pub current: u8,
 }
 
+impl KeyRing {
+    /// The keys as the kernel has them: the newest signs.
+    #[must_use]
+    pub fn new(keys: [Key; KEYS]) -> Self {
+        Self { keys, current: Key::newest(&keys) }
+    }
+}
+
 /// Who is behind each slot.
 pub struct Directory {
     slots: Vec<ArcSwapOption<Served>>,
@@ -111,9 +119,14 @@ impl Directory {
         self.slots.get(usize::from(slot))?.swap(served)
     }
 
-    /// The keys of the tokens.
+    /// The keys of the tokens: a copy, so that no count of readers goes from processor to processor at each request.
     #[must_use]
-    pub fn keys(&self) -> Arc<KeyRing> {
-        self.keys.load_full()
+    pub fn keys(&self) -> KeyRing {
+        **self.keys.load()
+    }
+
+    /// Replaces the keys: readers see the old ones or the new ones. The kernel has to verify with all of them before.
+    pub fn set_keys(&self, keys: KeyRing) {
+        self.keys.store(Arc::new(keys));
     }
 }

@@ -10,7 +10,7 @@ use super::field::{self, FieldError};
 use super::options::{Changes, OptionsError, Scope};
 use super::record::Record;
 use crate::control::protocol::CreateInstance;
-use crate::metadata::instance::{Instance, Role};
+use crate::metadata::instance::{Credentials, Instance, Role, RoleProvider};
 use crate::metadata::{default_hostname, region_of};
 
 /// The image of an instance that isn't given one.
@@ -46,11 +46,8 @@ pub enum DraftError {
     /// The same interface twice.
     #[error("interface \"{0}\" is given twice; give each interface once")]
     InterfaceTwice(String),
-    /// A role that has nothing to give.
-    #[error("a role is given without credentials; give both, or neither")]
-    RoleWithoutCredentials,
     /// Credentials under no name.
-    #[error("credentials are given without a role; give both, or neither")]
+    #[error("credentials are given without a role; give its name too, or neither")]
     CredentialsWithoutRole,
 }
 
@@ -64,6 +61,17 @@ pub struct Draft {
     pub options: MetadataOptions,
     /// Its user data, if any.
     pub user_data: Option<Vec<u8>>,
+    /// Its role's credentials, if it has its own.
+    pub credentials: Option<Credentials>,
+}
+
+/// What is kept of an instance beside its record, and compared with what a repeated create gives.
+#[derive(Default)]
+pub struct Kept {
+    /// Its user data, if any.
+    pub user_data: Option<Vec<u8>>,
+    /// Its role's credentials, if it has its own.
+    pub credentials: Option<Credentials>,
 }
 
 impl Draft {
@@ -105,10 +113,11 @@ impl Draft {
         let role = match (iam_role, credentials) {
             (Some(name), Some(credentials)) => {
                 field::credentials(credentials)?;
-                Some(Role { name: field::role(name)?.to_owned(), credentials: credentials.clone() })
+                let provider = RoleProvider::Static { expiration: credentials.expiration.clone() };
+                Some(Role { name: field::role(name)?.to_owned(), provider })
             }
+            (Some(name), None) => Some(Role { name: field::role(name)?.to_owned(), provider: RoleProvider::Config }),
             (None, None) => None,
-            (Some(_), None) => return Err(DraftError::RoleWithoutCredentials),
             (None, Some(_)) => return Err(DraftError::CredentialsWithoutRole),
         };
         field::tag_count(tags.len())?;
@@ -130,14 +139,21 @@ impl Draft {
         };
         let user_data = user_data.as_ref().map(|data| field::user_data(&data.0)).transpose()?.flatten();
         let options = Changes::parse(metadata_options)?.apply(&MetadataOptions::default(), tags, Scope::One)?;
-        Ok(Self { instance, interfaces: interfaces.clone(), options, user_data })
+        let (interfaces, credentials) = (interfaces.clone(), credentials.clone());
+        Ok(Self { instance, interfaces, options, user_data, credentials })
+    }
+
+    /// What is to be kept of it beside its record.
+    #[must_use]
+    pub fn kept(&self) -> Kept {
+        Kept { user_data: self.user_data.clone(), credentials: self.credentials.clone() }
     }
 
     /// Whether `record` was made of the same `request`, of which this is the draft. A value that the request leaves out
     /// is whatever the record has, since defaults may have changed; no user data, tags or role are content themselves.
     /// What is made at creation is no content, and options that were changed since are no difference.
     #[must_use]
-    pub fn made(&self, request: &CreateInstance, record: &Record, user_data: Option<&[u8]>) -> bool {
+    pub fn made(&self, request: &CreateInstance, record: &Record, kept: &Kept) -> bool {
         let (ours, stored) = (&self.instance, &record.instance);
         let same = |given: &Option<String>, ours: &String, stored: &String| given.is_none() || ours == stored;
         let options = Changes::parse(&request.metadata_options).map(|given| given.replace(&record.created_options));
@@ -151,8 +167,25 @@ impl Draft {
             && ours.tags == stored.tags
             && ours.role == stored.role
             && options.is_ok_and(|options| options == record.created_options)
-            && self.user_data.as_deref() == user_data
+            && self.user_data == kept.user_data
+            && same_credentials(self.credentials.as_ref(), kept.credentials.as_ref())
             && self.interfaces.iter().eq(record.interfaces.iter().map(|interface| &interface.name))
+    }
+}
+
+/// Whether credentials are the same, in a time that tells nothing of where they differ.
+fn same_credentials(given: Option<&Credentials>, kept: Option<&Credentials>) -> bool {
+    let parts = |credentials: &Credentials| {
+        let Credentials { access_key_id, secret_access_key, token, expiration } = credentials.clone();
+        [access_key_id, secret_access_key, token, expiration]
+    };
+    let differs = |(one, other): (&String, &String)| {
+        let difference = one.bytes().zip(other.bytes()).fold(0, |all, (a, b)| all | (a ^ b));
+        one.len() != other.len() || std::hint::black_box(difference) != 0
+    };
+    match (given.map(parts), kept.map(parts)) {
+        (Some(given), Some(kept)) => given.iter().zip(&kept).filter(|pair| differs(*pair)).count() == 0,
+        (given, kept) => given.is_none() && kept.is_none(),
     }
 }
 

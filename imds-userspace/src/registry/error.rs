@@ -7,6 +7,8 @@ use thiserror::Error;
 use super::draft::DraftError;
 use super::options::OptionsError;
 use super::store::StoreError;
+use crate::credentials::CredentialsError;
+use crate::credentials::vault::VaultError;
 use crate::dataplane::DataplaneError;
 use crate::dataplane::interface::InterfaceError;
 
@@ -69,6 +71,9 @@ pub enum RegistryError {
     /// The kernel's side.
     #[error(transparent)]
     Dataplane(Box<DataplaneError>),
+    /// The credentials of a role.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -84,9 +89,42 @@ pub enum RegistryError {
         /// Why.
         source: Box<DataplaneError>,
     },
+    /// The instance is gone, but an interface of it is still closed.
+    #[error(
+        "instance {instance_id} is deleted, but interface \"{interface}\" is not released ({source}); it stays closed: `imdsctl interface release {interface}` tries again"
+    )]
+    NotLetGo {
+        /// The instance.
+        instance_id: String,
+        /// The interface.
+        interface: String,
+        /// Why.
+        source: Box<RegistryError>,
+    },
+    /// There is nothing to release.
+    #[error("interface \"{0}\" is not one that imdsd keeps closed after its instance was deleted; nothing was changed")]
+    NotClosed(String),
+    /// A rotation now would end tokens before their time.
+    #[error(
+        "a rotation of the keys now would end good tokens of key {key}; it ends none from {at} on (in {seconds} s), or give --force to end them now"
+    )]
+    RotationTooSoon {
+        /// The key that it would remove.
+        key: u8,
+        /// When none of its tokens is good any more.
+        at: String,
+        /// In how many seconds that is.
+        seconds: u64,
+    },
     /// No random numbers.
-    #[error("the kernel gave no random numbers for a new id ({0})")]
+    #[error("the kernel gave no random numbers for a new id or key ({0})")]
     Random(getrandom::Error),
+}
+
+impl From<VaultError> for RegistryError {
+    fn from(error: VaultError) -> Self {
+        Self::Credentials(error.into())
+    }
 }
 
 impl From<DataplaneError> for RegistryError {

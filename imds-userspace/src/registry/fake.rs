@@ -1,12 +1,13 @@
 //! A kernel's side in memory, for tests of everything above it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use imds_common::counters::{COUNTERS, Counter, SlotCounters};
 use imds_common::options::{MetadataOptions, OptionsWord};
+use imds_common::token::{KEYS, Key};
 
 use super::directory::{Directory, Served};
 use super::kernel::Kernel;
@@ -32,6 +33,15 @@ pub(crate) fn record(instance_id: &str, interfaces: &[&str]) -> Record {
     }
 }
 
+/// What becomes of one step of the kernel's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// It isn't done.
+    Fails,
+    /// It isn't done, nor is any after it: the daemon that asks is dead.
+    Ends,
+}
+
 /// The kernel's side in memory: it outlives registries, as the kernel outlives daemons.
 #[derive(Default)]
 pub(crate) struct FakeKernel {
@@ -39,17 +49,25 @@ pub(crate) struct FakeKernel {
     pub(crate) links: Mutex<BTreeMap<String, u32>>,
     slots: Mutex<BTreeMap<u16, SlotStatus>>,
     prepared: Mutex<BTreeMap<u16, (u16, u64)>>,
+    /// Interfaces that lead to nobody.
+    pub(crate) closed: Mutex<BTreeSet<u32>>,
     kernel_counters: Mutex<BTreeMap<u16, SlotCounters>>,
     service_counters: Mutex<BTreeMap<u16, SlotCounter>>,
     /// Whether lookups fail, as without file descriptors.
     pub(crate) unsure: AtomicBool,
     /// The name of an interface that `assign` and `keep` refuse.
     pub(crate) broken: Mutex<Option<String>>,
+    /// What becomes of a step, after so many that are done.
+    pub(crate) trouble: Mutex<Option<(usize, Trouble)>>,
+    /// A slot whose options can't be changed.
+    pub(crate) deaf: Mutex<Option<u16>>,
     /// What was done, a word each.
     pub(crate) log: Mutex<Vec<String>>,
     /// The registry's directory, to see what the daemon knew when the kernel was told.
     pub(crate) directory: Mutex<Option<Arc<Directory>>>,
     generation: AtomicU64,
+    /// Every key there ever was; the last one at a place counts.
+    keys: Mutex<Vec<Key>>,
 }
 
 impl FakeKernel {
@@ -76,6 +94,7 @@ impl FakeKernel {
     /// Forgets everything, as a reboot.
     pub(crate) fn reboot(&self) {
         self.slots.lock().expect("not poisoned").clear();
+        self.closed.lock().expect("not poisoned").clear();
         self.kernel_counters.lock().expect("not poisoned").clear();
         self.service_counters.lock().expect("not poisoned").clear();
     }
@@ -83,6 +102,21 @@ impl FakeKernel {
     /// The options of a slot that somebody owns.
     pub(crate) fn options(&self, slot: u16) -> Option<OptionsWord> {
         self.slots.lock().expect("not poisoned").get(&slot).map(|status| status.options)
+    }
+
+    /// Whether a step is done: an error if there is trouble with it.
+    fn step(&self) -> Result<(), DataplaneError> {
+        let mut trouble = self.trouble.lock().expect("not poisoned");
+        match &mut *trouble {
+            None => return Ok(()),
+            Some((0, Trouble::Fails)) => *trouble = None,
+            Some((0, Trouble::Ends)) => {}
+            Some((steps, _)) => {
+                *steps -= 1;
+                return Ok(());
+            }
+        }
+        Err(InterfaceError::Unsuitable { name: "any".to_owned(), what: "in trouble" }.into())
     }
 
     fn note(&self, what: String) {
@@ -123,6 +157,7 @@ impl Kernel for FakeKernel {
     }
 
     fn prepare(&self, slot: u16) -> Result<(u16, u64), DataplaneError> {
+        self.step()?;
         self.note(format!("prepare {slot}"));
         let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
         let generations = (u16::try_from(generation).expect("few"), generation << 32);
@@ -139,6 +174,8 @@ impl Kernel for FakeKernel {
         interface: &Interface,
         options: OptionsWord,
     ) -> Result<SlotStatus, DataplaneError> {
+        tokio::task::yield_now().await;
+        self.step()?;
         self.note(format!("assign {slot} {}", interface.name));
         assert!(
             self.served(slot).is_some_and(|served| served.options() == options),
@@ -149,19 +186,37 @@ impl Kernel for FakeKernel {
             self.prepared.lock().expect("not poisoned").remove(&slot).expect("prepared first");
         let status = SlotStatus { slot, ifindex: interface.index, generation, token_generation, options };
         self.slots.lock().expect("not poisoned").insert(slot, status);
+        self.closed.lock().expect("not poisoned").remove(&interface.index);
+        tokio::task::yield_now().await;
         Ok(status)
     }
 
     async fn keep(&self, status: &SlotStatus) -> Result<(), DataplaneError> {
+        tokio::task::yield_now().await;
+        self.step()?;
         self.note(format!("keep {}", status.slot));
         let links = self.links.lock().expect("not poisoned").clone();
         links.iter().filter(|(_, index)| **index == status.ifindex).try_for_each(|(name, _)| self.refuse(name))
     }
 
     fn release(&self, slot: u16) -> Result<(), DataplaneError> {
+        self.step()?;
         self.note(format!("release {slot}"));
         self.prepared.lock().expect("not poisoned").remove(&slot);
-        self.slots.lock().expect("not poisoned").remove(&slot);
+        if let Some(status) = self.slots.lock().expect("not poisoned").remove(&slot) {
+            self.closed.lock().expect("not poisoned").insert(status.ifindex);
+        }
+        Ok(())
+    }
+
+    async fn let_go(&self, ifindex: u32) -> Result<bool, DataplaneError> {
+        self.note(format!("let go {ifindex}"));
+        let links = self.links.lock().expect("not poisoned").clone();
+        links.iter().filter(|(_, index)| **index == ifindex).try_for_each(|(name, _)| self.refuse(name))?;
+        Ok(self.closed.lock().expect("not poisoned").remove(&ifindex))
+    }
+
+    async fn mend_hooks(&self) -> Result<(), DataplaneError> {
         Ok(())
     }
 
@@ -171,6 +226,9 @@ impl Kernel for FakeKernel {
             Some(now) if now == options => (),
             _ if told => self.note(format!("options {slot} daemon first")),
             _ => self.note(format!("options {slot} kernel first")),
+        }
+        if self.step().is_err() || *self.deaf.lock().expect("not poisoned") == Some(slot) {
+            return;
         }
         if let Some(status) = self.slots.lock().expect("not poisoned").get_mut(&slot) {
             status.options = options;
@@ -184,5 +242,20 @@ impl Kernel for FakeKernel {
     fn service_counters(&self, slot: u16) -> SlotCounter {
         let mut counters = self.service_counters.lock().expect("not poisoned");
         counters.entry(slot).or_insert_with(SlotCounter::anonymous).clone()
+    }
+    fn keys(&self) -> Result<[Key; KEYS], DataplaneError> {
+        let mut keys = [Key::EMPTY; KEYS];
+        for key in self.keys.lock().expect("not poisoned").iter() {
+            keys[Key::index_of(key.number.to_le_bytes()[0]) as usize] = *key;
+        }
+        Ok(keys)
+    }
+
+    fn set_key(&self, key: Key) -> Result<(), DataplaneError> {
+        let directory = self.directory.lock().expect("not poisoned");
+        let signing = directory.as_ref().map(|directory| u64::from(directory.keys().current));
+        assert_ne!(signing, Some(key.number), "the kernel verifies before the daemon signs");
+        self.keys.lock().expect("not poisoned").push(key);
+        Ok(())
     }
 }

@@ -5,6 +5,7 @@ use std::io;
 
 use imds_common::counters::SlotCounters;
 use imds_common::options::OptionsWord;
+use imds_common::token::{KEYS, Key};
 
 use crate::dataplane::counters::SlotCounter;
 use crate::dataplane::interface::{self, Interface, InterfaceError};
@@ -55,6 +56,12 @@ pub trait Kernel: Send + Sync + 'static {
     /// The kernel's.
     fn release(&self, slot: u16) -> Result<(), DataplaneError>;
 
+    /// Takes the program off a closed interface. Says whether it was one.
+    fn let_go(&self, ifindex: u32) -> impl Future<Output = Result<bool, DataplaneError>> + Send;
+
+    /// Looks whether the program still hangs on the next few interfaces, owned or closed, and attaches it again.
+    fn mend_hooks(&self) -> impl Future<Output = Result<(), DataplaneError>> + Send;
+
     /// Replaces a slot's options: the next packet sees them.
     fn set_options(&self, slot: u16, options: OptionsWord);
 
@@ -67,6 +74,20 @@ pub trait Kernel: Send + Sync + 'static {
 
     /// The daemon's own counters of a slot.
     fn service_counters(&self, slot: u16) -> SlotCounter;
+
+    /// The keys that tokens are verified with.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's.
+    fn keys(&self) -> Result<[Key; KEYS], DataplaneError>;
+
+    /// Puts a key in the place that its number has: tokens of it are good from now on.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's.
+    fn set_key(&self, key: Key) -> Result<(), DataplaneError>;
 }
 
 impl Kernel for Dataplane {
@@ -103,6 +124,14 @@ impl Kernel for Dataplane {
         Self::release(self, slot)
     }
 
+    async fn let_go(&self, ifindex: u32) -> Result<bool, DataplaneError> {
+        Self::let_go(self, ifindex).await
+    }
+
+    async fn mend_hooks(&self) -> Result<(), DataplaneError> {
+        Self::mend_hooks(self).await
+    }
+
     fn set_options(&self, slot: u16, options: OptionsWord) {
         Self::set_options(self, slot, options);
     }
@@ -113,5 +142,13 @@ impl Kernel for Dataplane {
 
     fn service_counters(&self, slot: u16) -> SlotCounter {
         Self::service_counters(self, slot)
+    }
+
+    fn keys(&self) -> Result<[Key; KEYS], DataplaneError> {
+        Self::keys(self)
+    }
+
+    fn set_key(&self, key: Key) -> Result<(), DataplaneError> {
+        Self::set_key(self, key)
     }
 }

@@ -6,17 +6,21 @@
 //! The order of writes, so that a crash between two of them never leaves the kernel enforcing less than is recorded,
 //! and the next start repairs the rest:
 //!
-//! - create: directory, kernel, then record. Before the record is there, the next start releases the slots;
-//! - delete: record, directory, then kernel. Once the record is gone, the next start releases the slots;
+//! - create: credentials, directory, kernel, then record. Before the record is there, the next start removes the
+//!   credentials and releases the slots;
+//! - delete: record, credentials, directory, then kernel. Once the record is gone, the next start does the same, and the
+//!   interfaces stay closed until somebody says otherwise again;
 //! - options: what gets stricter, in the directory and the kernel; the record; what gets looser, in the kernel and the
 //!   directory.
 
 mod creation;
+mod deletion;
 pub mod directory;
 pub mod draft;
 pub mod error;
 pub mod field;
 pub mod kernel;
+mod keys;
 pub mod options;
 pub mod plan;
 mod reconciler;
@@ -34,6 +38,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use imds_common::options::{MetadataOptions, OptionsWord};
 use imds_common::slot::NOBODY;
@@ -49,6 +54,8 @@ use self::record::Record;
 use self::slots::Slots;
 use self::store::{Store, StoreError};
 use crate::control::protocol::{InstanceStats, InstanceView, OptionChanges, StatsView};
+use crate::credentials::Issuer;
+use crate::credentials::vault::VaultError;
 
 /// What the operator's config says of instances.
 #[derive(Clone, Debug)]
@@ -66,6 +73,7 @@ pub struct Registry<K> {
     kernel: Arc<K>,
     directory: Arc<Directory>,
     store: Arc<Store>,
+    issuer: Arc<Issuer>,
     settings: Settings,
     state: Mutex<State>,
 }
@@ -92,19 +100,22 @@ impl<K: Kernel> Registry<K> {
     ///
     /// # Errors
     ///
-    /// The store's, and the kernel's when it doesn't tell its state.
+    /// The store's, the vault's, and the kernel's when it doesn't tell its state.
     pub async fn start(
         kernel: Arc<K>,
         directory: Arc<Directory>,
         store: Store,
+        issuer: Issuer,
         settings: Settings,
     ) -> Result<Self, RegistryError> {
         let contents = store.load()?;
-        let records =
+        let records: BTreeMap<String, Record> =
             contents.records.into_iter().map(|record| (record.instance.instance_id.clone(), record)).collect();
+        issuer.load(records.values().map(|record| &record.instance));
+        issuer.sweep(|id| records.get(id).is_some_and(Record::has_own_credentials))?;
         let slots = Slots::new(settings.slots, contents.next_slot);
         let state = Mutex::new(State { records, slots, troubles: BTreeMap::new() });
-        let registry = Self { kernel, directory, store: Arc::new(store), settings, state };
+        let registry = Self { kernel, directory, store: Arc::new(store), issuer: Arc::new(issuer), settings, state };
         registry.reconcile().await?;
         Ok(registry)
     }
@@ -127,29 +138,6 @@ impl<K: Kernel> Registry<K> {
     pub async fn show(&self, instance_id: &str) -> Result<InstanceView, RegistryError> {
         let state = self.state.lock().await;
         self.view(state.record(instance_id)?)
-    }
-
-    /// Deletes an instance and returns it as it was: its connections end, its tokens are dead, its slots rest.
-    ///
-    /// # Errors
-    ///
-    /// [`RegistryError::NotFound`], the store's; [`RegistryError::NotReleased`] when the instance is gone all the same.
-    pub async fn delete(&self, instance_id: &str) -> Result<InstanceView, RegistryError> {
-        let mut state = self.state.lock().await;
-        let view = self.view(state.record(instance_id)?)?;
-        let id = instance_id.to_owned();
-        self.write(move |store| store.remove(&id)).await?;
-        let Some(record) = state.records.remove(instance_id) else {
-            return Err(RegistryError::NotFound(instance_id.to_owned()));
-        };
-        state.troubles.retain(|owner, _| owner.instance_id != instance_id);
-        let mut outcome = Ok(view);
-        for slot in record.slots() {
-            if let Err(source) = self.vacate(slot).map_err(Box::new) {
-                outcome = Err(RegistryError::NotReleased { instance_id: instance_id.to_owned(), slot, source });
-            }
-        }
-        outcome
     }
 
     /// Changes options of one instance, or of all; returns when the kernel has them, with all instances concerned.
@@ -182,7 +170,9 @@ impl<K: Kernel> Registry<K> {
             self.enforce(new.slots(), new, user_data.as_deref(), &options::strictest(old, &new.options));
         }
         let (records, next_slot) = (transitions.iter().map(|t| t.new.clone()).collect::<Vec<_>>(), state.slots.next());
+        let start = Instant::now();
         let written = self.write(move |store| store.update(&records, next_slot)).await;
+        let store_ms = start.elapsed().as_secs_f64() * 1e3;
         for Transition { user_data, old, new } in &transitions {
             let options = if written.is_ok() { &new.options } else { old };
             self.enforce(new.slots(), new, user_data.as_deref(), options);
@@ -190,7 +180,7 @@ impl<K: Kernel> Registry<K> {
         written?;
         let ids: Vec<_> = transitions.iter().map(|change| change.new.instance.instance_id.clone()).collect();
         state.records.extend(transitions.into_iter().map(|t| (t.new.instance.instance_id.clone(), t.new)));
-        tracing::info!(instances = ?ids, "options set");
+        tracing::info!(instances = ?ids, store_ms, "options set");
         self.views(ids.iter().filter_map(|id| state.records.get(id)))
     }
 
@@ -233,10 +223,34 @@ impl<K: Kernel> Registry<K> {
         transaction: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let store = Arc::clone(&self.store);
-        let outcome = tokio::task::spawn_blocking(move || transaction(&store)).await;
-        // A transaction isn't cancelled, so that it can only have panicked: that goes on here.
-        outcome.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+        blocking(move || transaction(&store)).await
     }
+
+    /// Asks for an instance's own credentials, or changes them, where that may block.
+    async fn own_credentials<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&Issuer) -> Result<T, VaultError> + Send + 'static,
+    ) -> Result<T, VaultError> {
+        let issuer = Arc::clone(&self.issuer);
+        blocking(move || act(&issuer)).await
+    }
+
+    /// Removes the credentials of an instance that is gone, or that came to nothing.
+    async fn forget_credentials(&self, record: &Record) {
+        if !record.has_own_credentials() {
+            return;
+        }
+        let id = record.instance.instance_id.clone();
+        if let Err(error) = self.own_credentials(move |issuer| issuer.forget(&id)).await {
+            tracing::error!(instance = record.instance.instance_id, %error, "credentials not removed; the next start does");
+        }
+    }
+}
+
+/// Does what may block where it may.
+async fn blocking<T: Send + 'static>(act: impl FnOnce() -> T + Send + 'static) -> T {
+    // It isn't cancelled, so that it can only have panicked: that goes on here.
+    tokio::task::spawn_blocking(act).await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 impl State {

@@ -49,6 +49,17 @@ impl<K: Kernel> Registry<K> {
         Ok(())
     }
 
+    /// Looks whether the program still hangs on the next few interfaces.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's, of an interface that can't be mended.
+    pub async fn mend_hooks(&self) -> Result<(), RegistryError> {
+        // No command lets an interface go meanwhile.
+        let _state = self.state.lock().await;
+        Ok(self.kernel.mend_hooks().await?)
+    }
+
     fn wanted<'a>(&self, record: &'a Record) -> impl Iterator<Item = Wanted> + 'a {
         let options = self.word(&record.options);
         record.interfaces.iter().enumerate().map(move |(interface, recorded)| Wanted {
@@ -94,7 +105,7 @@ impl<K: Kernel> Registry<K> {
             return Ok(());
         }
         let record = state.record(&owner.instance_id)?;
-        let tree = Self::tree(record, self.user_data(record).await?.as_deref(), &record.options);
+        let tree = self.tree(record, self.user_data(record).await?.as_deref(), &record.options);
         self.kernel.keep(status).await?;
         self.serve(status.slot, (status.generation, status.token_generation), record, tree);
         Ok(())
@@ -105,7 +116,7 @@ impl<K: Kernel> Registry<K> {
         let slot = slot.ok_or(RegistryError::NoSlot(state.slots.capacity()))?;
         let record = state.record(&owner.instance_id)?;
         let interface = self.kernel.find(&record.interfaces[owner.interface].name).await?;
-        let tree = Self::tree(record, self.user_data(record).await?.as_deref(), &record.options);
+        let tree = self.tree(record, self.user_data(record).await?.as_deref(), &record.options);
         let assignment = self.occupy(slot, &interface, record, tree).await?;
         state.set_assignment(owner, Some(assignment));
         let slots = state.slots.after(slot);

@@ -1,4 +1,5 @@
-//! What is stored of one instance: what was asked for, and which slots it was given.
+//! What is stored of one instance: what was asked for, and which slots it was given. No credentials: those are in the
+//! [vault](crate::credentials::vault).
 
 use imds_common::options::MetadataOptions;
 use serde::{Deserialize, Serialize};
@@ -6,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::options::stored;
 use super::totals::Totals;
 use crate::dataplane::SlotStatus;
-use crate::metadata::instance::Instance;
+use crate::metadata::instance::{Instance, Role};
 
 /// One instance as the store keeps it. Its user data stands beside it, in a table of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +30,12 @@ pub struct Record {
 }
 
 impl Record {
+    /// Whether its role's credentials are its own, and in the vault.
+    #[must_use]
+    pub fn has_own_credentials(&self) -> bool {
+        self.instance.role.as_ref().is_some_and(Role::has_own_credentials)
+    }
+
     /// The slots it has now.
     pub fn slots(&self) -> impl Iterator<Item = u16> {
         self.interfaces.iter().filter_map(|interface| interface.assignment.map(|assignment| assignment.slot))

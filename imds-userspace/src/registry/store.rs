@@ -2,7 +2,8 @@
 //!
 //! redb, since it is one file without a server or a log beside it, crash-safe by copy-on-write (a commit is there whole
 //! or not at all, and what was there before is never overwritten), checks every page by its checksum, and is Rust
-//! throughout. The file holds credentials and user data: it is 0600 in a directory that only its owner writes.
+//! throughout. The file holds user data: it is 0600 in a directory that only its owner writes. Credentials are never in it,
+//! since a page that is freed keeps its bytes: they are in the [vault](crate::credentials::vault).
 //!
 //! | table | key | value |
 //! |---|---|---|
@@ -27,8 +28,8 @@ use crate::private_directory::{self, PrivateDirectoryError};
 
 /// The store's name in the state directory.
 const FILE: &str = "imdsd.redb";
-/// The version of the layout above. An older daemon refuses a newer store.
-const SCHEMA: u64 = 1;
+/// The version of the layout above. An older daemon refuses a newer store; an older store had credentials in its records.
+const SCHEMA: u64 = 2;
 /// Memory for cached pages, in bytes: records are read at the start and seldom later.
 const CACHE: usize = 4 * 1024 * 1024;
 /// Permissions of the file.
@@ -67,6 +68,19 @@ pub enum StoreError {
         .path.display()
     )]
     Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u64,
+    },
+    /// An older daemon wrote it.
+    #[error(
+        "the store {} has schema version {found}, whose instances have their credentials in it; this imdsd knows {SCHEMA}, \
+         and keeps none there. Remove the file and create the instances again, or start the older imdsd. Nothing was \
+         changed",
+        .path.display()
+    )]
+    Older {
         /// The file.
         path: PathBuf,
         /// Its version.
@@ -145,6 +159,7 @@ impl Store {
         match found {
             Some(SCHEMA) => Ok(()),
             Some(found) if found > SCHEMA => Err(StoreError::Newer { path: self.path.clone(), found }),
+            Some(found) => Err(StoreError::Older { path: self.path.clone(), found }),
             None if self.is_empty()? => self.write(|transaction| {
                 transaction.open_table(META)?.insert(SCHEMA_KEY, SCHEMA)?;
                 transaction.open_table(INSTANCES)?;
@@ -184,7 +199,7 @@ impl Store {
         };
         let rows = read().map_err(|source| self.failed(source))?;
         let records = rows.into_iter().map(|(id, json)| {
-            // Where, not what: the record holds secrets.
+            // Where, not what: tags may be nobody else's business.
             let reason = |error: serde_json::Error| format!("record {id} can't be read at column {}", error.column());
             let record: Record = serde_json::from_slice(&json).map_err(|error| self.damaged(reason(error)))?;
             if record.instance.instance_id == id {

@@ -16,8 +16,9 @@ use crate::metadata::tree::Tree;
 
 impl<K: Kernel> Registry<K> {
     /// The tree of an instance with these options.
-    pub(super) fn tree(record: &Record, user_data: Option<&[u8]>, options: &MetadataOptions) -> Arc<Tree> {
-        Arc::new(Tree::render(&record.instance, user_data, options.instance_metadata_tags.is_enabled()))
+    pub(super) fn tree(&self, record: &Record, user_data: Option<&[u8]>, options: &MetadataOptions) -> Arc<Tree> {
+        let (instance, tags) = (&record.instance, options.instance_metadata_tags.is_enabled());
+        Arc::new(Tree::render(instance, user_data, tags, self.issuer.deliveries(instance).as_ref()))
     }
 
     /// Gives a free slot to `interface` of an instance. The directory knows the tenant before the first packet can
@@ -88,7 +89,7 @@ impl<K: Kernel> Registry<K> {
             let mut tell_daemon = || {
                 served.set_options(word);
                 if now.tags_enabled() != word.tags_enabled() {
-                    served.set_tree(Arc::clone(tree.get_or_insert_with(|| Self::tree(record, user_data, options))));
+                    served.set_tree(Arc::clone(tree.get_or_insert_with(|| self.tree(record, user_data, options))));
                 }
             };
             if now.is_tightened_by(word) {

@@ -1,10 +1,13 @@
+mod credentials;
+mod deletion;
+mod interruption;
+mod keys;
 mod options;
 mod reconciler;
 
 use std::collections::BTreeMap;
 
 use imds_common::counters::Counter;
-use imds_common::token::{KEYS, Key};
 
 use super::directory::KeyRing;
 use super::fake::FakeKernel;
@@ -33,13 +36,18 @@ impl Host {
     }
 
     async fn daemon(&self) -> Daemon {
-        let directory = Arc::new(Directory::new(4, KeyRing { keys: [Key::EMPTY; KEYS], current: 0 }));
+        self.start().await.expect("started")
+    }
+
+    async fn start(&self) -> Result<Daemon, RegistryError> {
+        let directory = Arc::new(Directory::new(4, KeyRing::new(self.kernel.keys().expect("fake"))));
         *self.kernel.directory.lock().expect("not poisoned") = Some(Arc::clone(&directory));
-        let store = Store::open(self.state.path()).expect("a good store");
+        let store = Store::open(self.state.path())?;
         let defaults = Defaults { availability_zone: "us-east-1a".into(), account_id: "000000000000".into() };
         let settings = Settings { defaults, slots: 4, refuse_silently: false };
-        let registry = Registry::start(Arc::clone(&self.kernel), Arc::clone(&directory), store, settings);
-        Daemon { registry: registry.await.expect("started"), directory }
+        let (issuer, _) = Issuer::open(self.state.path(), &[])?;
+        let registry = Registry::start(Arc::clone(&self.kernel), Arc::clone(&directory), store, issuer, settings);
+        Ok(Daemon { registry: registry.await?, directory })
     }
 
     fn log(&self) -> Vec<String> {
@@ -91,9 +99,9 @@ async fn an_instance_is_created_shown_and_deleted() {
     assert_eq!(daemon.served(), BTreeMap::from([(1, A.to_owned()), (2, A.to_owned())]));
 
     let served = daemon.directory.get(1).expect("served");
-    assert_eq!(daemon.registry.delete(A).await.expect("deleted"), view);
+    assert_eq!(daemon.registry.delete(A, false).await.expect("deleted"), view);
     assert!(served.gone.is_cancelled() && daemon.served().is_empty() && host.owned().is_empty());
-    for error in [daemon.registry.show(A).await.err(), daemon.registry.delete(A).await.err()] {
+    for error in [daemon.registry.show(A).await.err(), daemon.registry.delete(A, false).await.err()] {
         assert!(matches!(error, Some(RegistryError::NotFound(id)) if id == A));
     }
     // The freed slots rest, over a restart too.

@@ -45,6 +45,7 @@ impl<K: Kernel> Registry<K> {
             });
         }
         let options = options::view(&record.options, applied);
-        Ok(InstanceView::new(&record.instance, record.user_data_bytes, interfaces, options))
+        let role = self.issuer.state(&record.instance);
+        Ok(InstanceView::new(&record.instance, role, record.user_data_bytes, interfaces, options))
     }
 }

@@ -3,13 +3,14 @@
 use std::io::{self, IoSlice};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::exchange::{self, Outcome};
 use super::inbox::{Inbox, Progress};
 use super::settings::ServiceSettings;
+use super::stream::Stream;
 use super::tenant::Tenant;
 use crate::registry::directory::Directory;
 
@@ -43,7 +44,7 @@ pub(super) struct Connection<'a, S, T> {
     pub(super) shutdown: &'a CancellationToken,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin, T: Tenant> Connection<'_, S, T> {
+impl<S: Stream, T: Tenant> Connection<'_, S, T> {
     /// Answers requests until either side ends the connection.
     pub(super) async fn run(&mut self) -> Ending {
         let mut inbox = Inbox::new();
@@ -55,14 +56,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin, T: Tenant> Connection<'_, S, T> {
             let keys = self.directory.keys();
             let tree = self.tenant.tree();
             let outcome = exchange::answer(self.tenant, &keys, &tree, (&inbox, progress), ending, &mut head);
-            let Outcome::Answer { body, close } = outcome else {
+            let Outcome::Answer { page, close } = outcome else {
                 return Ending::Reset;
             };
+            let body = page.as_ref().map_or(&[][..], |page| page.body());
+            if close {
+                self.stream.last();
+            }
             let written = timeout(self.settings.write_timeout, write_all(&mut self.stream, &head, body)).await;
             if !matches!(written, Ok(Ok(()))) {
                 return Ending::Reset;
             }
             if close {
+                if progress == Progress::Complete && says_nothing_more(&inbox) {
+                    return Ending::Close;
+                }
                 linger(&mut self.stream, inbox.scratch(), self.settings.linger_timeout).await;
                 return Ending::Close;
             }
@@ -99,6 +107,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin, T: Tenant> Connection<'_, S, T> {
     }
 }
 
+/// Whether the client has said by its whole head that no byte will follow it.
+fn says_nothing_more(inbox: &Inbox) -> bool {
+    let (scan, _) = inbox.head();
+    scan.wants_close() && !scan.has_body() && !inbox.has_more()
+}
+
 /// Writes an answer in as few segments as it takes: the kernel follows answers by segments.
 async fn write_all(stream: &mut (impl AsyncWrite + Unpin), head: &[u8], body: &[u8]) -> io::Result<()> {
     let mut parts = [IoSlice::new(head), IoSlice::new(body)];
@@ -114,9 +128,11 @@ async fn write_all(stream: &mut (impl AsyncWrite + Unpin), head: &[u8], body: &[
 }
 
 /// Ends our side, and reads on until the client has ended its own, within limits. It has its answer either way.
-async fn linger(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), scratch: &mut [u8], limit: Duration) {
+async fn linger(stream: &mut impl Stream, scratch: &mut [u8], limit: Duration) {
     let end = async {
         stream.shutdown().await?;
+        // Most clients close at once: by then they have, and the runtime need not be told to wait for it.
+        tokio::task::yield_now().await;
         let mut total = 0;
         while total < LINGER_MAX {
             match stream.read(scratch).await? {

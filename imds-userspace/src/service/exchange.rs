@@ -7,22 +7,23 @@ use imds_common::request::{self, Parsed};
 use imds_common::token::{self, Key, TOKEN_TEXT_LENGTH};
 use imds_common::verdict::{self, Method, Refusal, Verdict};
 
+use super::authority;
 use super::inbox::{Inbox, Progress};
 use super::response::Writer;
 use super::tenant::Tenant;
-use super::{authority, clock};
+use crate::clock;
 use crate::metadata::date;
-use crate::metadata::page::Page;
+use crate::metadata::page::Shown;
 use crate::metadata::tree::{Lookup, Tree};
 use crate::registry::directory::KeyRing;
 
 /// What becomes of a connection after a request.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Outcome<'t> {
     /// An answer: its head stands in the buffer, its body here.
     Answer {
-        /// The body, empty where the head's buffer holds it.
-        body: &'t [u8],
+        /// The page whose body follows the head; none where there is no body, or the head's buffer holds it.
+        page: Option<Shown<'t>>,
         /// Whether the connection ends after it.
         close: bool,
     },
@@ -49,18 +50,18 @@ pub(super) fn answer<'t>(
     let close = !matches!(judged.verdict, Verdict::Serve { .. }) || scan.wants_close() || scan.has_body() || ending;
     let ttl_seconds = judged.remaining_ms.map(|remaining| remaining.div_ceil(1_000));
     let writer = Writer { out, date: date::cached_http_date(now), close, ttl_seconds };
-    let body = match judged.verdict {
+    let page = match judged.verdict {
         Verdict::Refuse(refusal) => {
             tenant.count(refusal.counter());
             if options.refuses_silently() {
                 return Outcome::Reset;
             }
             writer.bodyless(refusal.answer());
-            &[]
+            None
         }
         Verdict::TokenPathOptions => {
             writer.bodyless(TOKEN_PATH_OPTIONS);
-            &[]
+            None
         }
         Verdict::Mint { ttl_seconds } => {
             let Some(token) = mint(keys, tenant.token_generation(), now_ms, ttl_seconds) else {
@@ -68,35 +69,35 @@ pub(super) fn answer<'t>(
             };
             tenant.count(Counter::TokensIssued);
             writer.token(ttl_seconds, &token);
-            &[]
+            None
         }
         Verdict::Serve { with_token } => {
             let target = head.get(scan.target()).unwrap_or_default();
             match tree.lookup(target) {
-                Lookup::Leaf(leaf) => serve(tenant, with_token, writer, leaf.page(now)),
-                Lookup::Directory(listing) => serve(tenant, with_token, writer, listing),
+                Lookup::Leaf(leaf) => Some(serve(tenant, with_token, writer, leaf.page(now, with_token))),
+                Lookup::Directory(listing) => Some(serve(tenant, with_token, writer, Shown::Lasting(listing))),
                 Lookup::Redirect { version, path } => {
                     writer.redirect(authority::of(scan, head), version, path);
-                    &[]
+                    None
                 }
                 Lookup::NotFound => {
                     writer.not_found();
-                    &[]
+                    None
                 }
             }
         }
     };
     tenant.count(Counter::Requests);
-    let body = if judged.method == Method::Head { &[] } else { body };
-    Outcome::Answer { body, close }
+    let page = page.filter(|_| judged.method != Method::Head);
+    Outcome::Answer { page, close }
 }
 
-fn serve<'t>(tenant: &impl Tenant, with_token: bool, writer: Writer<'_>, page: &'t Page) -> &'t [u8] {
+fn serve<'t>(tenant: &impl Tenant, with_token: bool, writer: Writer<'_>, page: Shown<'t>) -> Shown<'t> {
     if !with_token {
         tenant.count(Counter::NoToken);
     }
-    writer.page(page);
-    page.body()
+    writer.page(&page);
+    page
 }
 
 struct Judged {

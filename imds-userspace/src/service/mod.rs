@@ -4,7 +4,6 @@
 //! here: heads are found by the automaton of `imds-common` and judged by its verdict, as in the kernel.
 
 mod authority;
-mod clock;
 mod connection;
 mod exchange;
 mod inbox;
@@ -14,6 +13,7 @@ mod sample;
 mod server;
 mod settings;
 mod socket;
+mod stream;
 mod tenant;
 
 pub use server::serve;

@@ -9,10 +9,11 @@ use imds_common::token::{self, KEYS, Key};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio_util::sync::CancellationToken;
 
-use super::clock;
 use super::connection::{Connection, Ending};
 use super::settings::ServiceSettings;
+use super::stream::Stream;
 use super::tenant::Tenant;
+use crate::clock;
 use crate::metadata::sample;
 use crate::metadata::tree::Tree;
 use crate::registry::directory::{Directory, KeyRing};
@@ -20,8 +21,8 @@ use crate::registry::directory::{Directory, KeyRing};
 /// The instance's token generation.
 pub(super) const GENERATION: u64 = 0x1122_3344_5566_7788;
 /// The key that signs; the other one is the one before it.
-pub(super) const KEY: Key = Key { number: 2, k0: 3, k1: 4 };
-const OLD_KEY: Key = Key { number: 1, k0: 5, k1: 6 };
+pub(super) const KEY: Key = Key { number: 2, k0: 3, k1: 4, ..Key::EMPTY };
+const OLD_KEY: Key = Key { number: 1, k0: 5, k1: 6, ..Key::EMPTY };
 /// Both keys.
 pub(super) const KEY_RING: KeyRing = KeyRing { keys: [KEY, OLD_KEY], current: 2 };
 const _: () = assert!(KEYS == 2);
@@ -39,7 +40,8 @@ pub(super) struct Guest {
 impl Guest {
     /// With these options.
     pub(super) fn new(options: &MetadataOptions) -> Self {
-        let tree = Arc::new(Tree::render(&sample::instance(), Some(b"\x00data\xff"), true));
+        let tree =
+            Arc::new(Tree::render(&sample::instance(), Some(b"\x00data\xff"), true, Some(&sample::deliveries())));
         Self { options: Mutex::new(OptionsWord::new(options, false)), tree, counted: Mutex::default() }
     }
 
@@ -91,6 +93,8 @@ pub(super) fn token_of(key: &Key, generation: u64, expiry_ms: u64) -> String {
 pub(super) fn remaining_ms(token: &str) -> Option<u64> {
     token::verify(token.as_bytes(), &[KEY, Key::EMPTY], GENERATION, clock::boottime_ms())
 }
+
+impl Stream for DuplexStream {}
 
 /// Runs one connection of `guest` against `client`, which gets the other end.
 pub(super) async fn converse<T>(

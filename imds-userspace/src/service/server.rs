@@ -1,13 +1,14 @@
 //! The accept loop: whose connection it is, whether there is room for it, and a task for each.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
 use imds_common::address::Identity;
 use imds_common::verdict::Refusal;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::connection::{Connection, Ending};
 use super::settings::ServiceSettings;
 use super::socket;
+use super::stream::Accepted;
 use crate::registry::directory::{Directory, Served};
 
 /// How long accepting pauses when it fails, for want of descriptors or memory: trying again at once would only spin.
@@ -28,14 +30,16 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 ///
 /// The listening socket can't be prepared.
 pub async fn serve(
-    listener: std::net::TcpListener,
+    listener: TcpListener,
     directory: Arc<Directory>,
     settings: ServiceSettings,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     socket::prepare(&listener)?;
-    let listener = TcpListener::from_std(listener)?;
+    // SAFETY: the listener keeps its descriptor open, one and the same, until it is dropped.
+    let listener = unsafe { AsyncFd::register_with_interest(listener, Interest::READABLE) };
+    let listener = listener.map_err(io::Error::from)?;
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -45,7 +49,7 @@ pub async fn serve(
                 report(ended);
                 continue;
             }
-            accepted = listener.accept() => accepted,
+            accepted = listener.async_io(Interest::READABLE, socket::accept) => accepted,
         };
         match accepted {
             Ok((stream, peer)) => {
@@ -114,7 +118,7 @@ fn tenant_of(peer: SocketAddr, directory: &Directory) -> Option<Arc<Served>> {
 
 /// Holds one connection until it ends, or the instance does.
 async fn attend(
-    mut stream: TcpStream,
+    stream: TcpStream,
     served: Arc<Served>,
     _permit: OwnedSemaphorePermit,
     directory: Arc<Directory>,
@@ -122,7 +126,7 @@ async fn attend(
     shutdown: CancellationToken,
 ) {
     let mut connection = Connection {
-        stream: &mut stream,
+        stream: Accepted::new(stream),
         tenant: &*served,
         directory: &directory,
         settings: &settings,
@@ -133,8 +137,10 @@ async fn attend(
         () = served.gone.cancelled() => Ending::Reset,
         ending = connection.run() => ending,
     };
-    if ending == Ending::Reset {
-        socket::reset(stream);
+    if ending == Ending::Reset
+        && let Some(socket) = connection.stream.descriptor()
+    {
+        socket::reset(socket);
     }
 }
 

@@ -1,13 +1,14 @@
 //! The options of the service's sockets, and the two short ways to end one.
 
 use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 use imds_common::options::OptionsWord;
 use imds_common::verdict::Refusal;
-use rustix::net::{RecvFlags, SendFlags, Shutdown, sockopt};
-use tokio::net::TcpStream;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketFlags, acceptfrom_with, sockopt};
 
 use super::response::Writer;
 use crate::metadata::date;
@@ -47,9 +48,16 @@ fn defer_accept(listener: BorrowedFd<'_>) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Ends a connection with a RST.
-pub(super) fn reset(stream: TcpStream) {
-    if let Err(error) = sockopt::set_socket_linger(&stream, Some(Duration::ZERO)) {
+/// Takes the next connection, which doesn't block, and its peer.
+pub(super) fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let (stream, peer) = acceptfrom_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
+    let peer = peer.ok_or(Errno::AFNOSUPPORT)?;
+    Ok((stream.into(), peer.try_into()?))
+}
+
+/// Lets a connection end with a RST when it is closed.
+pub(super) fn reset(stream: impl AsFd) {
+    if let Err(error) = sockopt::set_socket_linger(stream, Some(Duration::ZERO)) {
         tracing::debug!(%error, "a connection is closed instead of reset");
     }
 }
@@ -80,7 +88,7 @@ mod tests {
     use imds_common::options::MetadataOptions;
     use std::net::Ipv6Addr;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     async fn pair() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await.expect("loopback");
@@ -110,7 +118,7 @@ mod tests {
         let (mut client, accepted) = pair().await;
         client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.expect("connected");
         accepted.readable().await.expect("a request");
-        refuse(accepted, OptionsWord::new(&MetadataOptions::default(), false));
+        refuse(accepted.into_std().expect("a socket"), OptionsWord::new(&MetadataOptions::default(), false));
         let mut answer = String::new();
         client.read_to_string(&mut answer).await.expect("closed, not reset");
         assert!(answer.starts_with("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n"), "{answer}");
@@ -120,7 +128,7 @@ mod tests {
     #[tokio::test]
     async fn a_silent_refusal_is_a_reset() {
         let (mut client, accepted) = pair().await;
-        refuse(accepted, OptionsWord::new(&MetadataOptions::default(), true));
+        refuse(accepted.into_std().expect("a socket"), OptionsWord::new(&MetadataOptions::default(), true));
         let error = client.read(&mut [0; 1]).await.expect_err("reset");
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
     }

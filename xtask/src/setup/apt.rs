@@ -1,6 +1,7 @@
 //! Debian packages: looked up, installed, or only downloaded.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -28,28 +29,51 @@ pub(crate) fn install(packages: &[&str], why: &str) -> Result<()> {
     Ok(())
 }
 
-/// Downloads one package's file into a folder, without installing it.
-pub(crate) fn download(package: &str, into: &Path) -> Result<()> {
-    // The user that apt downloads as otherwise may not write into the project's folders.
-    process::run(apt_get().args(["-qq", "-o", "APT::Sandbox::User=root", "download", package]).current_dir(into))
+/// Which packages are unpacked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// The named one.
+    Alone,
+    /// It and all that it needs and this machine lacks.
+    WithMissing,
 }
 
-/// Downloads a package and all that it needs and this machine lacks, and unpacks them into a folder, which so becomes
-/// the root of a file tree. Nothing is installed, so that nothing that is installed can be in the way.
-pub(crate) fn unpack(package: &str, scratch: &Path, root: &Path) -> Result<()> {
-    if !is_known(package) {
+/// Downloads a package and unpacks it into `directory`, which is there whole or not at all. Nothing is installed, so
+/// nothing that is installed can be in the way. `package` gives its name, once more where the package lists had to be
+/// brought up to date.
+pub(crate) fn unpack(package: impl Fn() -> Result<String>, extent: Extent, why: &str, directory: &Path) -> Result<()> {
+    let name = package()?;
+    println!("setup: downloading {name} (not installing it): {why}");
+    let (parent, own) = directory.parent().zip(directory.file_name()).context("a folder without a parent")?;
+    let scratch = parent.join(format!(".{}", own.display()));
+    remove(&scratch)?;
+    let (archives, unpacked) = (scratch.join("archives"), scratch.join("unpacked"));
+    fs::create_dir_all(&archives).with_context(|| format!("can't make {}", archives.display()))?;
+    if download_all(&name, extent, &archives).is_err() {
         process::require_root("bringing apt's package lists up to date")?;
         update()?;
+        download_all(&package()?, extent, &archives)?;
+    }
+    let entries = fs::read_dir(&archives).with_context(|| format!("can't read {}", archives.display()))?;
+    for archive in entries.flatten().map(|entry| entry.path()) {
+        process::run(Command::new("dpkg-deb").arg("-x").arg(archive).arg(&unpacked))?;
+    }
+    remove(directory)?;
+    fs::rename(&unpacked, directory).with_context(|| format!("can't make {}", directory.display()))?;
+    remove(&scratch)
+}
+
+fn download_all(package: &str, extent: Extent, into: &Path) -> Result<()> {
+    if extent == Extent::Alone {
+        return download(package, into);
     }
     let plan = process::output(apt_get().args(["-qq", "-s", "--no-install-recommends", "install", package]))?;
-    for name in parse_installed(&plan) {
-        download(name, scratch)?;
-    }
-    let entries = fs::read_dir(scratch).with_context(|| format!("can't read {}", scratch.display()))?;
-    for archive in entries.flatten().map(|entry| entry.path()) {
-        process::run(Command::new("dpkg-deb").arg("-x").arg(archive).arg(root))?;
-    }
-    Ok(())
+    parse_installed(&plan).try_for_each(|name| download(name, into))
+}
+
+fn download(package: &str, into: &Path) -> Result<()> {
+    // The user that apt downloads as otherwise may not write into the project's folders.
+    process::run(apt_get().args(["-qq", "-o", "APT::Sandbox::User=root", "download", package]).current_dir(into))
 }
 
 /// Brings the package lists up to date.
@@ -68,6 +92,15 @@ pub(crate) fn search(pattern: &str) -> Result<Vec<String>> {
 pub(crate) fn candidate(package: &str) -> Result<Option<String>> {
     let policy = process::output(Command::new("apt-cache").args(["policy", package]).env("LC_ALL", "C"))?;
     Ok(parse_candidate(&policy).map(str::to_owned))
+}
+
+fn remove(directory: &Path) -> Result<()> {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("can't remove {}", directory.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn is_known(package: &str) -> bool {
@@ -89,7 +122,7 @@ fn parse_candidate(policy: &str) -> Option<&str> {
     (version != "(none)").then_some(version)
 }
 
-/// The packages that a simulated installation names, with their architectures.
+/// The packages that a simulated installation names.
 fn parse_installed(plan: &str) -> impl Iterator<Item = &str> {
     plan.lines().filter_map(|line| line.strip_prefix("Inst ")?.split(' ').next())
 }

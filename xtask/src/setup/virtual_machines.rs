@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use crate::process;
-use crate::setup::apt;
+use crate::setup::apt::{self, Extent};
 use crate::vm::kernel::{self, Series};
 use crate::workspace::Workspace;
 
@@ -40,9 +40,7 @@ impl Qemu {
         let root = workspace.target.join("vm/qemu");
         let program = root.join("usr/bin").join(QEMU);
         if !program.exists() {
-            println!("setup: downloading {QEMU_PACKAGE} (not installing it): it boots the other kernels");
-            let scratch = workspace.target.join("vm/.qemu");
-            fetch(&scratch, &root, |packages, unpacked| apt::unpack(QEMU_PACKAGE, packages, unpacked))?;
+            apt::unpack(|| Ok(QEMU_PACKAGE.to_owned()), Extent::WithMissing, "it boots the other kernels", &root)?;
             ensure!(program.exists(), "{QEMU_PACKAGE} holds no {QEMU}");
         }
         Ok(Self { program, libraries: LIBRARIES.map(|directory| root.join(directory)).to_vec() })
@@ -69,20 +67,6 @@ impl Qemu {
     }
 }
 
-/// Fills a folder by way of a scratch folder of its own, so that it is whole or isn't there. `fill` gets a folder for
-/// packages and the one to unpack them into.
-fn fetch(scratch: &Path, into: &Path, fill: impl FnOnce(&Path, &Path) -> Result<()>) -> Result<()> {
-    remove(scratch)?;
-    let (packages, unpacked) = (scratch.join("packages"), scratch.join("unpacked"));
-    for directory in [&packages, &unpacked] {
-        fs::create_dir_all(directory).with_context(|| format!("can't make {}", directory.display()))?;
-    }
-    fill(&packages, &unpacked)?;
-    remove(into)?;
-    fs::rename(&unpacked, into).with_context(|| format!("can't make {}", into.display()))?;
-    remove(scratch)
-}
-
 /// A kernel's unpacked package.
 pub(crate) struct Kernel {
     /// The package's files.
@@ -93,23 +77,12 @@ pub(crate) struct Kernel {
 
 /// Fetches a series' newest kernel where there is none yet.
 pub(crate) fn ensure_kernel(workspace: &Workspace, series: Series) -> Result<Kernel> {
-    let kernels = workspace.target.join("vm/kernels");
-    let directory = kernels.join(series.name());
+    let directory = workspace.target.join("vm/kernels").join(series.name());
     if let Some(image) = image(&directory) {
         return Ok(Kernel { directory, image });
     }
-    let package = newest(series)?;
-    println!("setup: downloading {package} (not installing it): a kernel that the kernel programs are tried on");
-    fetch(&kernels.join(format!(".{}", series.name())), &directory, |packages, unpacked| {
-        if apt::download(&package, packages).is_err() {
-            process::require_root("bringing apt's package lists up to date")?;
-            apt::update()?;
-            apt::download(&newest(series)?, packages)?;
-        }
-        let archive = sole_file(packages).with_context(|| format!("apt-get left no file of {package}"))?;
-        process::run(Command::new("dpkg-deb").arg("-x").arg(archive).arg(unpacked))
-    })?;
-    let image = image(&directory).with_context(|| format!("{package} holds no kernel image"))?;
+    apt::unpack(|| newest(series), Extent::Alone, "a kernel that the kernel programs are tried on", &directory)?;
+    let image = image(&directory).with_context(|| format!("{} holds no kernel image", directory.display()))?;
     Ok(Kernel { directory, image })
 }
 
@@ -134,21 +107,4 @@ fn image(directory: &Path) -> Option<PathBuf> {
         .flatten()
         .find(|entry| entry.file_name().to_string_lossy().starts_with("vmlinuz-"))
         .map(|entry| entry.path())
-}
-
-fn sole_file(directory: &Path) -> Option<PathBuf> {
-    let entries = fs::read_dir(directory).ok()?;
-    entries
-        .flatten()
-        .map(|entry| entry.path())
-        .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
-}
-
-fn remove(directory: &Path) -> Result<()> {
-    match fs::remove_dir_all(directory) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("can't remove {}", directory.display()))
-        }
-        _ => Ok(()),
-    }
 }

@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn a_list_reads_back_as_it_was_written() {
         let tests = [
-            Test { name: "check/debug".into(), program: "/bin/imdsd-debug".into(), kind: Kind::Check },
+            Test { name: "debug".into(), program: "/bin/imdsd-debug".into(), kind: Kind::Check },
             Test { name: "path/a_read".into(), program: "/tests/path".into(), kind: Kind::OfBinary("a_read".into()) },
         ];
         assert_eq!(read(&list(&tests)).expect("a list"), tests);

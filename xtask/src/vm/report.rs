@@ -66,7 +66,7 @@ pub(crate) struct Report {
     /// Each test's result in the order they came.
     pub(crate) results: Vec<(String, Result<(), String>)>,
     /// What tests printed: the test, and the line.
-    pub(crate) output: Vec<(String, String)>,
+    output: Vec<(String, String)>,
     /// The counts of the last line.
     end: Option<(usize, usize)>,
 }
@@ -83,6 +83,11 @@ impl Report {
             None => {}
         }
         self.end.is_some()
+    }
+
+    /// The lines that a test printed.
+    pub(crate) fn output_of(&self, test: &str) -> impl Iterator<Item = &str> {
+        self.output.iter().filter(move |(name, _)| name == test).map(|(_, text)| text.as_str())
     }
 
     /// Whether exactly the expected tests ran, each once, in any order, and all passed; else what is wrong.

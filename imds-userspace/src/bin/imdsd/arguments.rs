@@ -23,6 +23,7 @@ Examples:
   imdsd --config /etc/imdsd.toml
   imdsd --run-dir /run/imdsd-test --state-dir /var/lib/imdsd-test
   imdsd config default > /etc/imdsd.toml
+  imdsd detach --dry-run
   imdsd detach";
 
 /// The instance metadata daemon: an EC2-compatible metadata service for the instances of this host
@@ -35,7 +36,7 @@ pub(crate) struct Arguments {
     /// Directory of the control socket; all names on the host follow from it, so each daemon needs its own
     #[arg(long, value_name = "DIR", default_value = DEFAULT_RUN_DIR, global = true)]
     pub(crate) run_dir: PathBuf,
-    /// Directory of the store
+    /// Directory of the store, and of credentials that instances have of their own
     #[arg(long, value_name = "DIR", default_value = DEFAULT_STATE_DIR)]
     pub(crate) state_dir: PathBuf,
     /// How programs are attached to interfaces
@@ -49,8 +50,13 @@ pub(crate) struct Arguments {
 /// Commands beside serving.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Remove everything that imdsd ever made for this run directory, a line each; the store stays
-    Detach,
+    /// Remove everything that imdsd has on the host for this run directory, a line each, and check that it is gone;
+    /// the store stays
+    Detach {
+        /// Only print what there is now, also while a daemon runs; change nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// About the config
     Config {
         /// What to do
@@ -105,7 +111,7 @@ mod tests {
         assert!(bare.command.is_none() && bare.config.is_none());
         let detach = Arguments::parse_from(["imdsd", "detach", "--run-dir", "/run/other"]);
         assert_eq!(detach.run_dir, PathBuf::from("/run/other"));
-        assert!(matches!(detach.command, Some(Command::Detach)));
+        assert!(matches!(detach.command, Some(Command::Detach { dry_run: false })));
         for wrong in [&["imdsd", "--attach", "xdp"][..], &["imdsd", "config"], &["imdsd", "attach"]] {
             assert_eq!(Arguments::try_parse_from(wrong).expect_err("usage").exit_code(), 2, "{wrong:?}");
         }

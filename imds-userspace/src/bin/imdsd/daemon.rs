@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 use imds_userspace::config::{Config, OnRefuse};
 use imds_userspace::control;
 use imds_userspace::control::run_dir::RunDir;
+use imds_userspace::credentials::{self, Issuer, Refresh};
 use imds_userspace::dataplane::Dataplane;
 use imds_userspace::dataplane::names::Names;
 use imds_userspace::metadata::date;
@@ -29,28 +30,29 @@ const DATES_PERIOD: Duration = Duration::from_millis(500);
 /// How often interfaces that came or went are looked for.
 const RECONCILE_PERIOD: Duration = Duration::from_secs(1);
 
-/// Serves until a signal, in this order: the lock, so that all else has one owner; the store, since without it nothing
-/// may be released; the kernel; every instance; then only the listeners, so that whoever gets an answer, of the service
-/// or of the control socket, finds everything enforced.
+/// Serves until a signal, in this order: the lock, so that all else has one owner; the check that the kernel's side is
+/// of this build's layout, so that a refusal changes nothing; the store, since without it nothing may be released; the
+/// kernel; every instance; the roles' credentials; then only the listeners, so that whoever gets an answer, of the
+/// service or of the control socket, finds everything enforced.
 pub(crate) async fn run(arguments: &Arguments, config: &Config) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM can't be handled")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT can't be handled")?;
     raise_file_limit(config.max_slots.get());
     let run_dir = RunDir::take(&arguments.run_dir)?;
-    let store = match Store::open(&arguments.state_dir) {
-        Ok(store) => store,
+    let names = Names::new(run_dir.path());
+    let (store, (issuer, refreshes)) = match open(arguments, config, &names) {
+        Ok(opened) => opened,
         Err(error) => {
             if let Err(error) = run_dir.abandon() {
                 tracing::warn!(%error, "the run directory of a failed start is left behind");
             }
-            return Err(error.into());
+            return Err(error);
         }
     };
-    let names = Names::new(run_dir.path());
     let dataplane = Arc::new(Dataplane::start(&names, arguments.attach.into(), config.max_slots.get()).await?);
     dataplane.watch()?;
     dataplane.refresh_dates(date::http_date)?;
-    let (keys, current) = dataplane.keys()?;
+    let keys = KeyRing::new(dataplane.keys()?);
     let slots = dataplane.slots();
     if slots != config.max_slots.get() {
         let configured = config.max_slots.get();
@@ -60,7 +62,7 @@ pub(crate) async fn run(arguments: &Arguments, config: &Config) -> anyhow::Resul
             "the kernel's tables keep their size; `imdsd detach` before a start changes it"
         );
     }
-    let directory = Arc::new(Directory::new(slots.into(), KeyRing { keys, current }));
+    let directory = Arc::new(Directory::new(slots.into(), keys));
     let settings = Settings {
         defaults: Defaults {
             availability_zone: config.defaults.availability_zone.as_str().to_owned(),
@@ -69,10 +71,12 @@ pub(crate) async fn run(arguments: &Arguments, config: &Config) -> anyhow::Resul
         slots,
         refuse_silently: config.on_refuse == OnRefuse::Drop,
     };
-    let registry = Arc::new(Registry::start(dataplane.clone(), directory.clone(), store, settings).await?);
+    let registry = Registry::start(dataplane.clone(), directory.clone(), store, issuer, settings).await?;
+    let registry = Arc::new(registry);
 
     let shutdown = CancellationToken::new();
     let mut tasks = JoinSet::new();
+    credentials::start(refreshes, &mut tasks, &shutdown).await;
     let service_settings = ServiceSettings {
         head_timeout: config.service.head_timeout.duration(),
         idle_timeout: config.service.idle_timeout.duration(),
@@ -84,7 +88,10 @@ pub(crate) async fn run(arguments: &Arguments, config: &Config) -> anyhow::Resul
     tasks.spawn(every(DATES_PERIOD, "dates not renewed", shutdown.clone(), renew));
     let reconcile = move || {
         let instances = instances.clone();
-        async move { instances.reconcile().await }
+        async move {
+            instances.reconcile().await?;
+            instances.mend_hooks().await
+        }
     };
     tasks.spawn(every(RECONCILE_PERIOD, "interfaces not looked at", shutdown.clone(), reconcile));
     tasks.spawn(control::server::serve(run_dir.listen()?, registry.clone(), shutdown.clone()));
@@ -110,6 +117,14 @@ pub(crate) async fn run(arguments: &Arguments, config: &Config) -> anyhow::Resul
         Some(Err(error)) => Err(error).context("a part of imdsd failed"),
         Some(Ok(Ok(()))) => bail!("a part of imdsd ended by itself"),
     }
+}
+
+/// Opens what is on disk, once it is sure that the kernel's side can be taken over: the store first, whose lock makes
+/// all of the state directory this daemon's.
+fn open(arguments: &Arguments, config: &Config, names: &Names) -> anyhow::Result<(Store, (Issuer, Vec<Refresh>))> {
+    Dataplane::check_layout(names, config.max_slots.get())?;
+    let store = Store::open(&arguments.state_dir)?;
+    Ok((store, Issuer::open(&arguments.state_dir, config.roles.specs())?))
 }
 
 /// Open files that are no connection of an instance: maps, links, the store, sockets of the daemon's own.

@@ -41,9 +41,9 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             require_root()?;
             runtime()?.block_on(daemon::run(arguments, &config))?;
         }
-        Some(Command::Detach) => {
+        Some(Command::Detach { dry_run }) => {
             require_root()?;
-            detach(arguments)?;
+            detach(arguments, *dry_run)?;
         }
         Some(Command::Config { command: ConfigCommand::Default }) => print(&Config::default_file())?,
         Some(Command::Check) => {
@@ -64,13 +64,19 @@ fn require_root() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn detach(arguments: &Arguments) -> anyhow::Result<()> {
+fn detach(arguments: &Arguments, dry_run: bool) -> anyhow::Result<()> {
     let path = run_dir::real_path(&arguments.run_dir);
-    // Held to the end, so that no daemon starts on what is being removed.
-    let taken = if path.exists() { Some(RunDir::take(&path)?) } else { None };
-    let removed = runtime()?.block_on(Dataplane::detach(&Names::new(&path)))?;
-    taken.map_or(Ok(()), RunDir::remove)?;
-    removed.iter().try_for_each(|line| print(&format!("{line}\n")))
+    let names = Names::new(&path);
+    let things = if dry_run {
+        runtime()?.block_on(Dataplane::leftovers(&names))?
+    } else {
+        // Held to the end, so that no daemon starts on what is being removed.
+        let taken = if path.exists() { Some(RunDir::take(&path)?) } else { None };
+        let removed = runtime()?.block_on(Dataplane::detach(&names))?;
+        taken.map_or(Ok(()), RunDir::remove)?;
+        removed
+    };
+    things.iter().try_for_each(|thing| print(&format!("{thing}\n")))
 }
 
 fn check() -> anyhow::Result<()> {

@@ -23,9 +23,17 @@ fn each_command_asks_for_its_own() {
         asked("imdsctl instance show i-1"),
         (Command::InstanceShow { instance_id }, View::Instance) if instance_id == "i-1"
     ));
+    for (words, released) in [("imdsctl instance delete i-1", false), ("imdsctl instance delete i-1 --release", true)] {
+        let (command, view) = asked(words);
+        assert!(
+            matches!(&command, Command::InstanceDelete { instance_id, release } if instance_id == "i-1" && *release == released),
+            "{command:?}"
+        );
+        assert_eq!(view, View::Deletion { released });
+    }
     assert!(matches!(
-        asked("imdsctl instance delete i-1"),
-        (Command::InstanceDelete { instance_id }, View::Deletion) if instance_id == "i-1"
+        asked("imdsctl interface release tap0"),
+        (Command::InterfaceRelease { interface }, View::Release) if interface == "tap0"
     ));
     assert!(matches!(
         asked("imdsctl options show i-1"),
@@ -36,6 +44,11 @@ fn each_command_asks_for_its_own() {
         asked("imdsctl stats i-1"),
         (Command::Stats { instance_id: Some(id) }, View::Stats) if id == "i-1"
     ));
+    for (words, force) in [("imdsctl keys rotate", false), ("imdsctl keys rotate --force", true)] {
+        let (command, view) = asked(words);
+        assert!(matches!(command, Command::KeysRotate { force: asked } if asked == force), "{words}");
+        assert_eq!(view, View::Keys);
+    }
     assert!(matches!(
         invocation("imdsctl stats i-1 --watch").action,
         Action::Watch { instance_id: Some(id) } if id == "i-1"

@@ -1,6 +1,6 @@
 //! Instances as tables.
 
-use super::table::{Look, lines, state, text};
+use super::table::{Look, lines, printable, state, text};
 use crate::control::protocol::{InstanceView, InterfaceView};
 
 /// An interface's status while the kernel enforces on it.
@@ -41,6 +41,14 @@ fn name_and_lack(interface: &InterfaceView) -> String {
     if status == ENFORCED { name.clone() } else { format!("{name} ({status})") }
 }
 
+/// That an instance is gone, and what became of its interfaces.
+pub(super) fn deleted(instance: &InstanceView, released: bool) -> String {
+    let interfaces: Vec<_> = instance.interfaces.iter().map(|interface| printable(&interface.name)).collect();
+    let interfaces = interfaces.join(", ");
+    let outcome = if released { "released" } else { "closed until another instance takes it or it is released" };
+    format!("deleted {}\n{outcome}: {interfaces}\n", printable(&instance.instance_id))
+}
+
 /// All of one instance.
 pub(super) fn one(look: Look, instance: &InstanceView) -> String {
     let mut table = look.bare();
@@ -60,8 +68,12 @@ pub(super) fn one(look: Look, instance: &InstanceView) -> String {
         row("Interface", &format!("{name}: {status}{index}, slot {slot}"));
     }
     if let Some(role) = &instance.iam_role {
+        let provider = instance.credentials_provider.as_deref();
+        let provider = provider.map_or_else(String::new, |provider| format!(" ({provider})"));
         let expiration = instance.credentials_expiration.as_deref();
-        row("Role", &expiration.map_or_else(|| role.clone(), |at| format!("{role}, credentials expire {at}")));
+        let expiration =
+            expiration.map_or_else(|| "no credentials".to_owned(), |at| format!("credentials expire {at}"));
+        row("Role", &format!("{role}{provider}, {expiration}"));
     }
     for (key, value) in &instance.tags {
         row("Tag", &format!("{key}={value}"));

@@ -1,6 +1,7 @@
 //! What the daemon says, as tables or as JSON.
 
 mod instances;
+mod keys;
 mod options;
 mod stats;
 mod table;
@@ -38,8 +39,11 @@ impl Printer {
         let look = Look { colour: self.colour };
         match (view, payload) {
             (View::Instance, Payload::Instance(instance)) => self.either(&instance, || instances::one(look, &instance)),
-            (View::Deletion, Payload::Instance(instance)) => {
-                self.either(&instance, || format!("deleted {}\n", printable(&instance.instance_id)))
+            (&View::Deletion { released }, Payload::Instance(instance)) => {
+                self.either(&instance, || instances::deleted(&instance, released))
+            }
+            (View::Release, Payload::Interface(interface)) => {
+                self.either(&interface, || format!("released {}\n", printable(&interface.name)))
             }
             (View::Instances, Payload::Instances(all)) => self.either(&all, || instances::list(look, &all)),
             (View::OptionsOfOne, Payload::Instance(instance)) => {
@@ -49,6 +53,7 @@ impl Printer {
                 self.either(&changed, || options::list(look, &changed))
             }
             (View::Stats, Payload::Stats(stats)) => self.either(&stats, || stats::table(look, &stats)),
+            (View::Keys, Payload::Keys(keys)) => self.either(&keys, || keys::rotated(&keys)),
             (View::StatsOverTime, Payload::Stats(stats)) => match self.format {
                 Format::Table => Ok(stats::table(look, &stats)),
                 Format::Json => serde_json::to_string(&stats).map(|line| line + "\n").map_err(Error::Json),

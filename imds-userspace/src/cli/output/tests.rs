@@ -1,5 +1,7 @@
 use super::*;
-use crate::control::protocol::{InstanceStats, InstanceView, InterfaceView, OptionsView, StatsView};
+use crate::control::protocol::{
+    InstanceStats, InstanceView, InterfaceView, KeysView, OptionsView, ReleasedInterface, StatsView,
+};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
@@ -28,6 +30,7 @@ pub(in crate::cli) fn instance() -> InstanceView {
         hostname: "ip-10-0-0-5.ec2.internal".into(),
         account_id: "123456789012".into(),
         iam_role: Some("web".into()),
+        credentials_provider: Some("file".into()),
         credentials_expiration: Some("2030-01-01T00:00:00Z".into()),
         tags: BTreeMap::from([("Name".into(), "web".into()), ("stage".into(), "a=b".into())]),
         user_data_bytes: Some(120),
@@ -39,7 +42,8 @@ fn bare_instance() -> InstanceView {
     instance.instance_id = "i-1".into();
     instance.interfaces.truncate(1);
     instance.metadata_options.state = "pending".into();
-    (instance.iam_role, instance.credentials_expiration, instance.user_data_bytes) = (None, None, None);
+    (instance.iam_role, instance.credentials_provider) = (None, None);
+    (instance.credentials_expiration, instance.user_data_bytes) = (None, None);
     instance.tags.clear();
     instance
 }
@@ -98,7 +102,7 @@ Private IP               10.0.0.5
 Hostname                 ip-10-0-0-5.ec2.internal
 Interface                tap0: enforced, index 7, slot 1
 Interface                tap1: absent, slot 2
-Role                     web, credentials expire 2030-01-01T00:00:00Z
+Role                     web (file), credentials expire 2030-01-01T00:00:00Z
 Tag                      Name=web
 Tag                      stage=a=b
 User data                120 bytes
@@ -117,9 +121,23 @@ State                    applied
 }
 
 #[test]
-fn a_deletion_is_one_line() {
-    let text = TABLE.render(&View::Deletion, Payload::Instance(Box::new(instance()))).expect("rendered");
-    assert_eq!(text, "deleted i-0123456789abcdef0\n");
+fn a_deletion_says_what_becomes_of_the_interfaces() {
+    for (released, line) in [
+        (false, "closed until another instance takes it or it is released: tap0, tap1"),
+        (true, "released: tap0, tap1"),
+    ] {
+        let view = View::Deletion { released };
+        let text = TABLE.render(&view, Payload::Instance(Box::new(instance()))).expect("rendered");
+        assert_eq!(text, format!("deleted i-0123456789abcdef0\n{line}\n"));
+    }
+}
+
+#[test]
+fn a_release_is_one_line() {
+    let interface = || Payload::Interface(ReleasedInterface { name: "tap0".into(), ifindex: 7 });
+    assert_eq!(TABLE.render(&View::Release, interface()).expect("rendered"), "released tap0\n");
+    let json = JSON.render(&View::Release, interface()).expect("rendered");
+    assert_eq!(json, "{\n  \"name\": \"tap0\",\n  \"ifindex\": 7\n}\n");
 }
 
 #[test]
@@ -155,6 +173,21 @@ i-0123456789abcdef0  daemon  refused-token-missing      1
 }
 
 #[test]
+fn a_rotation_says_which_tokens_are_good() {
+    let view = |ended| KeysView { key: 3, previous: 2, ended, next_rotation: "2030-01-01T06:00:00Z".into() };
+    let text = TABLE.render(&View::Keys, Payload::Keys(view(None))).expect("rendered");
+    assert_eq!(
+        text,
+        "key 3 signs from now on; tokens of key 2 stay good\n\
+         a further rotation ends no good token from 2030-01-01T06:00:00Z on\n"
+    );
+    let text = TABLE.render(&View::Keys, Payload::Keys(view(Some(1)))).expect("rendered");
+    assert_eq!(text.lines().nth(1), Some("tokens of key 1 are ended"), "{text}");
+    let json = JSON.render(&View::Keys, Payload::Keys(view(None))).expect("rendered");
+    assert_eq!(serde_json::from_str::<KeysView>(&json).expect("keys"), view(None));
+}
+
+#[test]
 fn json_is_the_payload_itself() {
     let options = JSON.render(&View::OptionsOfOne, Payload::Instance(Box::new(instance()))).expect("rendered");
     assert_eq!(
@@ -170,7 +203,7 @@ fn json_is_the_payload_itself() {
 }
 "
     );
-    for view in [View::Instance, View::Deletion] {
+    for view in [View::Instance, View::Deletion { released: false }] {
         let text = JSON.render(&view, Payload::Instance(Box::new(instance()))).expect("rendered");
         assert_eq!(serde_json::from_str::<InstanceView>(&text).expect("an instance"), instance());
     }
@@ -207,7 +240,9 @@ fn control_characters_do_not_reach_the_terminal() {
 fn a_payload_of_another_kind_is_an_error() {
     let cases = [
         (View::Instance, Payload::Instances(Vec::new())),
-        (View::Deletion, Payload::Stats(stats())),
+        (View::Deletion { released: false }, Payload::Stats(stats())),
+        (View::Release, Payload::Stats(stats())),
+        (View::Keys, Payload::Stats(stats())),
         (View::Instances, Payload::Instance(Box::new(instance()))),
         (View::OptionsOfOne, Payload::Instances(Vec::new())),
         (View::OptionsOfEach, Payload::Instance(Box::new(instance()))),

@@ -1,17 +1,18 @@
 use super::*;
+use crate::metadata::page::Shown;
 use crate::metadata::sample;
 
 const NOW: u64 = 1_800_000_000;
 
 fn tree() -> Tree {
-    Tree::render(&sample::instance(), Some(b"\x00user\xff"), true)
+    Tree::render(&sample::instance(), Some(b"\x00user\xff"), true, Some(&sample::deliveries()))
 }
 
 /// What a lookup finds, in short.
 fn found(tree: &Tree, target: &str) -> String {
     let text = |page: &Page| String::from_utf8_lossy(page.body()).into_owned();
     match tree.lookup(target.as_bytes()) {
-        Lookup::Leaf(leaf) => format!("leaf {}", text(leaf.page(NOW))),
+        Lookup::Leaf(leaf) => format!("leaf {}", text(&leaf.page(NOW, true))),
         Lookup::Directory(listing) => format!("list {}", text(listing)),
         Lookup::Redirect { version, path } => format!("redirect /{version}/{path}/"),
         Lookup::NotFound => "nothing".to_owned(),
@@ -137,7 +138,7 @@ fn what_the_instance_has_not_is_neither_listed_nor_found() {
     instance.role = None;
     instance.security_groups.clear();
     for user_data in [None, Some(&b""[..])] {
-        let tree = Tree::render(&instance, user_data, false);
+        let tree = Tree::render(&instance, user_data, false, None);
         assert_eq!(found(&tree, "/latest/"), "list dynamic\nmeta-data");
         for path in ["user-data", "meta-data/iam", "meta-data/tags", "meta-data/tags/", "meta-data/security-groups"] {
             assert_eq!(found(&tree, &format!("/latest/{path}")), "nothing", "{path}");
@@ -145,7 +146,10 @@ fn what_the_instance_has_not_is_neither_listed_nor_found() {
         assert_eq!(walk(&tree, "/latest"), 12);
     }
     instance.tags.clear();
-    assert_eq!(found(&Tree::render(&instance, None, true), "/latest/meta-data/tags/"), "nothing");
+    assert_eq!(
+        found(&Tree::render(&instance, None, true, Some(&sample::deliveries())), "/latest/meta-data/tags/"),
+        "nothing"
+    );
 }
 
 #[test]
@@ -153,7 +157,7 @@ fn names_that_no_target_can_spell_are_left_out() {
     let mut instance = sample::instance();
     let keys = ["", ".", "..", "a b", "a/b", "a?b", "a#b", "a%b", "ä", "a\nb", "a\u{7f}", "good+-=.,_:@"];
     instance.tags = keys.into_iter().map(|key| (key.to_owned(), "value".to_owned())).collect();
-    let tree = Tree::render(&instance, None, true);
+    let tree = Tree::render(&instance, None, true, Some(&sample::deliveries()));
     assert_eq!(found(&tree, "/latest/meta-data/tags/instance/"), "list good+-=.,_:@");
     assert_eq!(walk(&tree, "/latest"), 16);
 }
@@ -164,8 +168,8 @@ fn pages_are_dated_by_the_launch() {
     let tree = tree();
     for target in ["/", "/latest/", "/latest/meta-data/placement/", "/latest/meta-data/mac", "/latest/user-data"] {
         let page = match tree.lookup(target.as_bytes()) {
-            Lookup::Leaf(leaf) => leaf.page(NOW),
-            Lookup::Directory(listing) => listing,
+            Lookup::Leaf(leaf) => leaf.page(NOW, true),
+            Lookup::Directory(listing) => Shown::Lasting(listing),
             other => panic!("{other:?}"),
         };
         assert!(String::from_utf8_lossy(page.fields()).contains(modified), "{target}");

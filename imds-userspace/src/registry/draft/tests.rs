@@ -29,7 +29,7 @@ fn draft(request: &CreateInstance) -> Result<Draft, DraftError> {
 
 #[test]
 fn what_is_left_out_has_a_default() {
-    let Draft { instance, interfaces, options, user_data } = draft(&least()).expect("valid");
+    let Draft { instance, interfaces, options, user_data, credentials: _ } = draft(&least()).expect("valid");
     assert_eq!(interfaces, ["tap0"]);
     assert_eq!((options, user_data), (MetadataOptions::default(), None));
     assert_eq!(instance.image_id, "ami-00000000000000000");
@@ -42,12 +42,22 @@ fn what_is_left_out_has_a_default() {
     assert_eq!((instance.instance_id, instance.role), (String::new(), None));
 }
 
+#[test]
+fn a_role_has_credentials_of_its_own_or_of_the_config() {
+    let with = |credentials| CreateInstance { iam_role: Some("app".into()), credentials, ..least() };
+    let Draft { instance, credentials: kept, .. } = draft(&with(Some(credentials()))).expect("valid");
+    let provider = RoleProvider::Static { expiration: "2030-01-31T12:00:00Z".into() };
+    assert_eq!((instance.role, kept), (Some(Role { name: "app".into(), provider }), Some(credentials())));
+    let Draft { instance, credentials, .. } = draft(&with(None)).expect("valid");
+    assert_eq!((instance.role, credentials), (Some(Role { name: "app".into(), provider: RoleProvider::Config }), None));
+}
+
 /// A change to a valid request.
 type Change = fn(&mut CreateInstance);
 
 #[test]
 fn each_bad_input_is_refused_by_name() {
-    let cases: [(&str, Change); 18] = [
+    let cases: [(&str, Change); 17] = [
         ("no interface is given", |r| r.interfaces.clear()),
         ("interface \"tap0\" is given twice", |r| r.interfaces.push("tap0".into())),
         ("interface \"../x\" is malformed", |r| r.interfaces.push("../x".into())),
@@ -57,7 +67,6 @@ fn each_bad_input_is_refused_by_name() {
         ("availability zone \"moon\" is malformed", |r| r.availability_zone = Some("moon".into())),
         ("hostname \"a b\" is malformed", |r| r.hostname = Some("a b".into())),
         ("account id \"1\" is malformed", |r| r.account_id = Some("1".into())),
-        ("role is given without credentials", |r| r.iam_role = Some("app".into())),
         ("credentials are given without a role", |r| r.credentials = Some(credentials())),
         ("IAM role \"a/b\" is malformed", |r| {
             r.iam_role = Some("a/b".into());
@@ -86,8 +95,8 @@ fn each_bad_input_is_refused_by_name() {
     }
 }
 
-fn record_of(request: &CreateInstance) -> (Record, Option<Vec<u8>>) {
-    let Draft { instance, interfaces, options, user_data } = draft(request).expect("valid");
+fn record_of(request: &CreateInstance) -> (Record, Kept) {
+    let Draft { instance, interfaces, options, user_data, credentials } = draft(request).expect("valid");
     let record = Record {
         instance: Instance { reservation_id: "r-1".into(), mac: "m".into(), pending_time: "t".into(), ..instance },
         options: MetadataOptions { http_tokens: HttpTokens::Required, ..options },
@@ -96,15 +105,16 @@ fn record_of(request: &CreateInstance) -> (Record, Option<Vec<u8>>) {
         user_data_bytes: user_data.as_ref().map(Vec::len),
         carried: Totals::default(),
     };
-    (record, user_data)
+    (record, Kept { user_data, credentials })
 }
 
 #[test]
 fn the_same_content_is_known_again() {
     let mut request = least();
     request.user_data = Some(EncodedUserData("aGk=".into()));
-    let (record, user_data) = record_of(&request);
-    let made = |request: &CreateInstance| draft(request).expect("valid").made(request, &record, user_data.as_deref());
+    (request.iam_role, request.credentials) = (Some("app".into()), Some(credentials()));
+    let (record, kept) = record_of(&request);
+    let made = |request: &CreateInstance| draft(request).expect("valid").made(request, &record, &kept);
     assert!(made(&request));
     let same: [Change; 3] = [
         |r| r.metadata_options.http_tokens = Some("optional".into()),
@@ -116,7 +126,12 @@ fn the_same_content_is_known_again() {
         change(&mut request);
         assert!(made(&request), "{request:?}");
     }
-    let other: [Change; 6] = [
+    let other: [Change; 11] = [
+        |r| r.credentials = None,
+        |r| (r.iam_role, r.credentials) = (None, None),
+        |r| r.iam_role = Some("another".into()),
+        |r| r.credentials = Some(Credentials { secret_access_key: "secreu".into(), ..credentials() }),
+        |r| r.credentials = Some(Credentials { token: "token0".into(), ..credentials() }),
         |r| r.interfaces.push("tap1".into()),
         |r| r.interfaces[0] = "tap1".into(),
         |r| r.user_data = Some(EncodedUserData("aG8=".into())),
@@ -135,7 +150,9 @@ fn the_same_content_is_known_again() {
 fn what_a_retry_leaves_out_is_no_difference_after_the_defaults_changed() {
     let (record, _) = record_of(&least());
     let changed = Defaults { availability_zone: "us-west-2a".into(), account_id: "000000000000".into() };
-    let made = |request: &CreateInstance| Draft::new(request, &changed).expect("valid").made(request, &record, None);
+    let made = |request: &CreateInstance| {
+        Draft::new(request, &changed).expect("valid").made(request, &record, &Kept::default())
+    };
     assert!(made(&least()));
     let zone = |zone: &str| CreateInstance { availability_zone: Some(zone.into()), ..least() };
     assert!(made(&zone("eu-central-1b")));

@@ -51,22 +51,24 @@ fn a_file_that_others_could_read_is_closed_to_them() {
 }
 
 #[test]
-fn a_newer_store_is_refused_by_both_versions() {
-    let scratch = scratch();
-    let store = opened(&scratch);
-    let newer = |transaction: &redb::WriteTransaction| {
-        transaction.open_table(META)?.insert(SCHEMA_KEY, SCHEMA + 1)?;
-        Ok(())
-    };
-    store.write(newer).expect("written");
-    drop(store);
-    let error = refused(&scratch);
-    assert!(matches!(error, StoreError::Newer { found: 2, .. }), "{error}");
-    let text = error.to_string();
-    assert!(
-        text.contains("schema version 2") && text.contains("knows 1") && text.contains("move the file away"),
-        "{text}"
-    );
+fn a_store_of_another_version_is_refused_by_both_versions() {
+    for (version, way_out) in [(SCHEMA + 1, "move the file away"), (SCHEMA - 1, "Remove the file and create")] {
+        let scratch = scratch();
+        let store = opened(&scratch);
+        let other = |transaction: &redb::WriteTransaction| {
+            transaction.open_table(META)?.insert(SCHEMA_KEY, version)?;
+            Ok(())
+        };
+        store.write(other).expect("written");
+        drop(store);
+        let error = refused(&scratch);
+        assert!(matches!(error, StoreError::Newer { found, .. } | StoreError::Older { found, .. } if found == version));
+        let text = error.to_string();
+        assert!(
+            text.contains(&format!("schema version {version}")) && text.contains("knows 2") && text.contains(way_out),
+            "{text}"
+        );
+    }
 }
 
 #[test]

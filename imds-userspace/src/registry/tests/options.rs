@@ -83,3 +83,46 @@ async fn the_tree_has_the_tags_when_the_options_say_so() {
         assert_eq!(shown(), there, "{switch}");
     }
 }
+
+#[tokio::test]
+async fn options_are_pending_until_every_interface_has_them() {
+    let host = Host::new(&[("tap1", 11), ("tap2", 12)]);
+    let daemon = host.daemon().await;
+    daemon.create(A, &["tap1", "tap2"]).await.expect("created");
+    let required = changes(r#"{"HttpTokens":"required"}"#);
+    *host.kernel.deaf.lock().expect("not poisoned") = Some(2);
+    let told = daemon.registry.set_options(Some(A), &required).await.expect("set");
+    let state = |view: &InstanceView| (view.metadata_options.state.clone(), view.metadata_options.http_tokens.clone());
+    let pending = ("pending".to_owned(), "required".to_owned());
+    assert_eq!(state(&told[0]), pending, "one interface hasn't got them");
+    for _ in 0..2 {
+        daemon.registry.reconcile().await.expect("fake");
+        assert_eq!(state(&daemon.registry.show(A).await.expect("there")), pending);
+    }
+    // One that isn't there is not waited for.
+    host.kernel.set_link("tap2", None);
+    assert_eq!(state(&daemon.registry.show(A).await.expect("there")).0, "applied");
+    host.kernel.set_link("tap2", Some(12));
+    assert_eq!(state(&daemon.registry.show(A).await.expect("there")), pending);
+    *host.kernel.deaf.lock().expect("not poisoned") = None;
+    daemon.registry.reconcile().await.expect("fake");
+    assert_eq!(state(&daemon.registry.show(A).await.expect("there")).0, "applied");
+    assert_eq!(host.kernel.options(1), host.kernel.options(2));
+    assert!(host.kernel.options(2).expect("owned").tokens_required());
+}
+
+#[tokio::test]
+async fn a_write_that_is_missed_is_pending_wherever_it_is() {
+    let host = Host::new(&[("tap1", 11), ("tap2", 12)]);
+    let daemon = host.daemon().await;
+    daemon.create(A, &["tap1", "tap2"]).await.expect("created");
+    let state = async || daemon.registry.show(A).await.expect("there").metadata_options.state;
+    let other = OptionsWord::new(&MetadataOptions::default(), true);
+    for slot in [1, 2] {
+        let right = host.kernel.options(slot).expect("owned");
+        host.kernel.set_options(slot, other);
+        assert_eq!(state().await, "pending", "slot {slot}");
+        host.kernel.set_options(slot, right);
+        assert_eq!(state().await, "applied", "slot {slot}");
+    }
+}

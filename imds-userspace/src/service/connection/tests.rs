@@ -4,12 +4,13 @@ use std::task::{Context, Poll};
 
 use imds_common::options::{HttpTokens, MetadataOptions, OptionsWord};
 use imds_common::token::TOKEN_TEXT_LENGTH;
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncRead, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
 use super::*;
 use crate::service::sample::{Guest, KEY_RING, converse, let_run, read_answers, talk, token_for};
+use crate::service::stream::Accepted;
 
 const GET: &[u8] = b"GET /latest/meta-data/mac HTTP/1.1\r\nHost: a\r\n\r\n";
 const PUT: &[u8] = b"PUT /latest/api/token HTTP/1.1\r\nX-aws-ec2-metadata-token-ttl-seconds: 60\r\n\r\n";
@@ -179,10 +180,32 @@ async fn our_side_ends_with_the_last_answer_and_the_rest_soon() {
 }
 
 #[tokio::test]
+async fn only_a_client_that_says_nothing_more_is_not_waited_for() {
+    let last = "GET / HTTP/1.1\r\nConnection: close\r\n\r\n";
+    for (request, waited) in [
+        (last.to_owned(), false),
+        ("GET / HTTP/1.0\r\n\r\n".to_owned(), false),
+        (format!("{last}x"), true),
+        ("GET / HTTP/1.1\r\nConnection: close\r\nContent-Length: 1\r\n\r\n".to_owned(), true),
+        ("GET / HTTP/1.1\r\nConnection: close\r\n:".to_owned(), true),
+        (String::from_utf8_lossy(PUT).into_owned(), true),
+    ] {
+        let client = async |mut client: DuplexStream| {
+            client.write_all(request.as_bytes()).await.expect("a pipe");
+            assert_eq!(answers(&read_to_end(&mut client).await), (1, true), "{request}");
+            let_run().await;
+            client.write_all(b"x").await.is_ok()
+        };
+        let (ending, open) = converse(&guest(), &ServiceSettings::default(), &CancellationToken::new(), client).await;
+        assert_eq!((ending, open), (Ending::Close, waited), "{request}");
+    }
+}
+
+#[tokio::test]
 async fn a_body_that_nobody_wants_does_not_kill_the_answer() {
     let listener = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await.expect("loopback");
     let mut client = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("listening");
-    let (stream, _) = listener.accept().await.expect("a client");
+    let stream = Accepted::new(listener.accept().await.expect("a client").0.into_std().expect("a socket"));
     let (guest, settings, shutdown) = (guest(), ServiceSettings::default(), CancellationToken::new());
     let directory = Directory::new(1, KEY_RING);
     // More than one read takes: what stays unread when the socket is closed resets the connection.

@@ -1,6 +1,8 @@
 use imds_common::options::{HttpTokens, MetadataOptions, Switch};
 
 use super::*;
+use crate::metadata::live::{Deliveries, Edition, Live};
+use crate::metadata::page::Page;
 use crate::metadata::sample;
 use crate::service::connection::Ending;
 use crate::service::sample::{DATE, GENERATION, Guest, KEY, remaining_ms, talk, token_for, token_of};
@@ -266,16 +268,24 @@ async fn user_data_comes_as_it_is() {
 }
 
 #[tokio::test]
-async fn expired_credentials_are_not_served() {
-    let path = head("GET /latest/meta-data/iam/security-credentials/app HTTP/1.1");
-    let (_, answer) = talk(&Guest::new(&OPTIONAL()), &[path.as_bytes()]).await;
-    assert!(answer.contains("\"SecretAccessKey\" : \"secret/key+1\""), "{answer}");
-    let mut instance = sample::instance();
-    instance.role.as_mut().expect("a role").credentials.expiration = "2026-01-02T03:04:05Z".into();
-    let guest = Guest::new(&OPTIONAL()).with_tree(Tree::render(&instance, None, false));
-    let (_, answer) = talk(&guest, &[path.as_bytes()]).await;
-    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
-    assert!(answer.contains("AssumeRoleUnauthorizedAccess") && !answer.contains("secret"), "{answer}");
+async fn a_role_gives_what_stands_there_now_by_the_way_it_is_asked() {
+    let live = |text: &str| Live::new(Edition::lasting(Page::text(text, None)));
+    let deliveries = Deliveries { without_token: live("one"), with_token: live("two") };
+    let tree = Tree::render(&sample::instance(), None, false, Some(&deliveries));
+    let guest = Guest::new(&OPTIONAL()).with_tree(tree);
+    let path = "GET /latest/meta-data/iam/security-credentials/app HTTP/1.1";
+    let with_token = head(&format!("{path}\nX-aws-ec2-metadata-token: {}", token_for(60_000)));
+    let without = head(path);
+    for (request, body) in [(&without, "one"), (&with_token, "two"), (&without.replace("GET", "HEAD"), "")] {
+        let (_, answer) = talk(&guest, &[request.as_bytes()]).await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("Content-Length: 3\r\n"), "{answer}");
+        assert!(answer.ends_with(&format!("\r\n\r\n{body}")), "{answer}");
+    }
+    deliveries.with_token.replace(Edition::ending(Page::text("over", None), 1, Page::text("failure", None)));
+    let (_, answer) = talk(&guest, &[with_token.as_bytes()]).await;
+    assert!(answer.ends_with("\r\n\r\nfailure"), "{answer}");
+    let (_, answer) = talk(&guest, &[without.as_bytes()]).await;
+    assert!(answer.ends_with("\r\n\r\none"), "{answer}");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@ use std::net::Ipv6Addr;
 use imds_common::counters::Counter;
 use imds_common::options::{MetadataOptions, OptionsWord};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream as Client;
 
 use super::*;
 use crate::dataplane::counters::SlotCounter;
@@ -21,7 +22,7 @@ fn directory() -> (Arc<Directory>, Arc<Served>) {
         (ADDRESS_GENERATION, GENERATION),
         SlotCounter::anonymous(),
         OptionsWord::new(&MetadataOptions::default(), false),
-        Arc::new(Tree::render(&sample::instance(), None, false)),
+        Arc::new(Tree::render(&sample::instance(), None, false, None)),
     ));
     let directory = Directory::new(4, KEY_RING);
     assert!(directory.set(SLOT, Some(served.clone())).is_none());
@@ -33,13 +34,13 @@ fn peer(slot: u16, generation: u16) -> SocketAddr {
     (Identity { slot, generation, place: 3, client: [10, 0, 0, 1] }.to_address(), 40_000).into()
 }
 
-async fn pair() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await.expect("loopback");
-    let client = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("listening");
-    (client, listener.accept().await.expect("a client").0)
+async fn pair() -> (Client, TcpStream) {
+    let listener = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).expect("loopback");
+    let client = Client::connect(listener.local_addr().expect("bound")).await.expect("listening");
+    (client, socket::accept(&listener).expect("a client").0)
 }
 
-async fn expect_reset(client: &mut TcpStream) {
+async fn expect_reset(client: &mut Client) {
     let error = client.read(&mut [0; 1]).await.expect_err("reset");
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
 }
@@ -61,15 +62,15 @@ fn the_address_says_who_it_is_and_only_now() {
 
 #[tokio::test]
 async fn a_stranger_is_reset_and_the_service_ends_when_told() {
-    let listener = std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).expect("loopback");
+    let listener = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).expect("loopback");
     let address = listener.local_addr().expect("bound");
     let shutdown = CancellationToken::new();
     let service = tokio::spawn(serve(listener, directory().0, ServiceSettings::default(), shutdown.clone()));
-    expect_reset(&mut TcpStream::connect(address).await.expect("listening")).await;
+    expect_reset(&mut Client::connect(address).await.expect("listening")).await;
     shutdown.cancel();
     let ended = timeout(Duration::from_secs(5), service).await.expect("in time");
     ended.expect("no panic").expect("no error");
-    TcpStream::connect(address).await.expect_err("nobody listens");
+    Client::connect(address).await.expect_err("nobody listens");
 }
 
 #[tokio::test]

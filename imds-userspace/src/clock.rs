@@ -3,7 +3,7 @@
 use rustix::time::{ClockId, clock_gettime};
 
 /// Milliseconds on `CLOCK_BOOTTIME`, which nobody sets and which runs on while the host sleeps.
-pub(super) fn boottime_ms() -> u64 {
+pub(crate) fn boottime_ms() -> u64 {
     let now = clock_gettime(ClockId::Boottime);
     let (seconds, nanoseconds) = (now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs());
     seconds * 1_000 + nanoseconds / 1_000_000

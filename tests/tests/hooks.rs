@@ -1,0 +1,75 @@
+//! Somebody else lays hands on what imdsd attached: it is put right within seconds.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use imds_tests::front::Front;
+use imds_tests::guest::Guest;
+use imds_tests::host::Host;
+use imds_tests::process;
+use imds_tests::provider::Provider;
+use imds_tests::wait;
+
+const ADDRESS: &str = "10.0.0.1";
+const INSTANCE_ID: &str = "/latest/meta-data/instance-id";
+
+/// The pins of the daemon's links: a kernel without tcx has none.
+fn links(host: &Host) -> Vec<PathBuf> {
+    let layouts = fs::read_dir(host.pins().expect("pins")).expect("a directory").flatten();
+    let links = layouts.flat_map(|layout| fs::read_dir(layout.path().join("links")).expect("a directory"));
+    links.flatten().map(|entry| entry.path()).collect()
+}
+
+/// Takes the daemon's program off an interface, as an operator by mistake.
+fn take_off(host: &Host, guest: &Guest) {
+    let index = fs::read_to_string(format!("/sys/class/net/{}/ifindex", guest.interface())).expect("it is there");
+    match links(host).into_iter().find(|link| link.ends_with(index.trim())) {
+        Some(link) => fs::remove_file(link).expect("removed"),
+        None => process::succeed(Command::new("tc").args(["qdisc", "delete", "dev", guest.interface(), "clsact"])),
+    }
+}
+
+#[test]
+fn a_program_that_was_taken_off_is_attached_again() {
+    let host = Host::start();
+    let guests = [Guest::on_veth(ADDRESS), Guest::on_veth(ADDRESS)];
+    let id = host.create(guests[0].interface(), &["--metadata-options", "HttpTokens=required"]);
+    let closed = host.create(guests[1].interface(), &[]);
+    host.delete(&closed);
+    let token = guests[0].token();
+    for guest in &guests {
+        let provider = Provider::at(guest);
+        take_off(&host, guest);
+        let says = format!("interface=\"{}\"", guest.interface());
+        let told =
+            |log: &String| log.lines().any(|line| line.contains("not attached any more") && line.contains(&says));
+        wait::until("the log to tell", || host.log(), told);
+        assert!(!provider.is_reached(guest), "it is closed again");
+    }
+    assert_eq!(guests[0].get(INSTANCE_ID, None).status, 401);
+    assert_eq!(guests[0].get(INSTANCE_ID, Some(&token)).text(), id);
+}
+
+#[test]
+fn a_program_that_came_before_ours_comes_after_it() {
+    let host = Host::start();
+    let guest = Guest::on_veth(ADDRESS);
+    let id = host.create(guest.interface(), &["--metadata-options", "HttpTokens=required"]);
+    let token = guest.token();
+    let provider = Provider::at(&guest);
+    assert!(!provider.is_reached(&guest));
+    let before = links(&host);
+    let Some(_front) = Front::of(guest.interface()) else {
+        println!("this kernel has no tcx (6.6 has): nothing can come before a filter of our priority this way");
+        return;
+    };
+    wait::until("the program to be first", || provider.is_reached(&guest), |reached| !reached);
+    assert_eq!(guest.get(INSTANCE_ID, None).status, 401);
+    assert_eq!(guest.get(INSTANCE_ID, Some(&token)).text(), id);
+    assert_eq!(links(&host).len(), before.len(), "no link is left over");
+    assert!(host.log().contains("going to the front"), "{}", host.log());
+    let mut host = host;
+    host.kill();
+    assert!(!provider.is_reached(&guest), "it stays there without a daemon");
+}

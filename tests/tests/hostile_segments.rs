@@ -1,0 +1,133 @@
+//! The verdict table through whatever TCP allows a client to do to its segments.
+
+use imds_tests::http::{TOKEN, TTL, request};
+use imds_tests::script::{Flaw, Script};
+use imds_tests::verdicts::{Arena, Case, Hops, INSTANCE_ID, Mode, Row, TOKEN_PATH, play_rows};
+
+/// Longer rows aren't sent byte by byte.
+const LONG: usize = 700;
+/// By so many bytes segments overlap.
+const OVERLAP: usize = 20;
+
+/// Two cuts, or as many as it takes.
+fn some_cuts(row: &Row) -> Vec<usize> {
+    let length = row.bytes().len();
+    let least = row.least_cuts();
+    if least.is_empty() { vec![length / 3, length * 2 / 3] } else { least }
+}
+
+#[test]
+fn each_segment_twice() {
+    play_rows(|row, mode| {
+        let whole = Case::cut(row, mode, &row.least_cuts());
+        // A repetition that comes before the acknowledgement might be anything.
+        let hops = if whole.hops == Hops::Normal && mode != Mode::Disabled { Hops::Either } else { whole.hops };
+        let cut = Case::cut(row, mode, &some_cuts(row));
+        vec![
+            whole.but("each segment twice", Script::repeated).travelling(hops),
+            cut.but("each segment twice", Script::repeated),
+        ]
+    });
+}
+
+#[test]
+fn the_last_segment_first() {
+    play_rows(|row, mode| {
+        let thirds = Case::cut(row, mode, &some_cuts(row)).but("the last first", Script::reversed);
+        let bytes: Vec<_> = (1..row.bytes().len().min(LONG)).collect();
+        let bytes = Case::cut(row, mode, &bytes).but("the last first", Script::reversed);
+        // What comes first is no request's beginning.
+        vec![thirds.travelling(Hops::Limited), bytes.travelling(Hops::Limited)]
+    });
+}
+
+#[test]
+fn each_segment_over_the_one_before() {
+    play_rows(|row, mode| {
+        let case = Case::cut(row, mode, &some_cuts(row)).but("overlapping", |script| script.overlapping(OVERLAP));
+        vec![case.clone().but("the last first", Script::reversed).travelling(Hops::Limited), case]
+    });
+}
+
+#[test]
+fn the_clients_side_closed_with_the_request() {
+    play_rows(|row, mode| {
+        let closed = |cuts: &[usize]| Case::cut(row, mode, cuts).but("half-closed", Script::half_closed);
+        let reversed = closed(&some_cuts(row)).but("the last first", Script::reversed).travelling(Hops::Limited);
+        vec![closed(&row.least_cuts()), closed(&some_cuts(row)), reversed]
+    });
+}
+
+#[test]
+fn half_a_request_and_the_end() {
+    let mut arena = Arena::new();
+    for mode in Mode::ALL {
+        let cases = |request: Vec<u8>| {
+            (1..request.len()).map(move |end| Case {
+                name: format!("{mode:?}, {:?} and no more", String::from_utf8_lossy(&request[..end])),
+                script: Script::whole(&request[..end], &[false]).half_closed(),
+                statuses: if mode == Mode::Disabled { vec![403] } else { Vec::new() },
+                hops: Hops::Limited,
+            })
+        };
+        let requests = [request("GET", INSTANCE_ID, &[]), request("PUT", TOKEN_PATH, &[(TTL, "60")])];
+        arena.play(mode, &requests.into_iter().flat_map(cases).collect::<Vec<_>>());
+    }
+}
+
+/// A segment that the kernel programs see and the service's TCP doesn't take must not move where they believe that
+/// the next request begins.
+#[test]
+fn a_segment_that_tcp_does_not_take() {
+    let mut arena = Arena::new();
+    let token = arena.token(21_600);
+    let read = request("GET", INSTANCE_ID, &[(TOKEN, &token)]);
+    let mint = request("PUT", TOKEN_PATH, &[(TTL, "60")]);
+    for mode in [Mode::Optional, Mode::Required] {
+        let mut cases = Vec::new();
+        for flaw in [Flaw::Checksum, Flaw::Acknowledgement] {
+            let case = |name: &str, flawed: &[u8], then: &[u8], statuses: &[u16]| Case {
+                name: format!("{mode:?}, {name}, {flaw:?}"),
+                script: Script::whole(then, &vec![false; statuses.len()]).after_flawed(flawed, flaw),
+                statuses: statuses.to_vec(),
+                hops: Hops::Limited,
+            };
+            cases.push(case("a read, then a PUT in its place", &read, &mint, &[200]));
+            cases.push(case("a PUT, then a read in its place", &mint, &read, &[200]));
+            cases.push(case("a read, then it and a PUT", &read, &[&read[..], &mint].concat(), &[200, 200]));
+            let shorter = request("GET", "/", &[(TOKEN, &token)]);
+            cases.push(case("a read, then a PUT in its place and beyond", &shorter, &mint, &[200]));
+            let plain = request("GET", INSTANCE_ID, &[]);
+            let statuses = if mode == Mode::Required { [401] } else { [200] };
+            cases.push(case("a read with a token, then one without", &read, &plain, &statuses));
+        }
+        arena.play(mode, &cases);
+    }
+}
+
+/// What the service's TCP has taken is not replaced by what comes later at the same place.
+#[test]
+fn other_bytes_at_the_same_place() {
+    let mut arena = Arena::new();
+    let token = arena.token(21_600);
+    let read = request("GET", INSTANCE_ID, &[(TOKEN, &token)]);
+    let mint = request("PUT", TOKEN_PATH, &[(TTL, "60")]);
+    let plain = request("GET", INSTANCE_ID, &[]);
+    for mode in [Mode::Optional, Mode::Required] {
+        let case = |name: &str, next: &[u8], statuses: [u16; 2]| {
+            let mut script = Script::cut(&[&read[..], next].concat(), &[read.len()], &[false; 2]);
+            // The second segment begins where the first did, with other bytes.
+            let second = &mut script.pieces[1];
+            second.bytes.splice(0..0, mint.iter().copied().cycle().take(second.at));
+            second.at = 0;
+            let name = format!("{mode:?}, {name}");
+            Case { name, script, statuses: statuses.to_vec(), hops: Hops::Either }
+        };
+        let without = if mode == Mode::Required { 401 } else { 200 };
+        let cases = [
+            case("a PUT behind other bytes", &mint, [200, 200]),
+            case("a read behind other bytes", &plain, [200, without]),
+        ];
+        arena.play(mode, &cases);
+    }
+}
