@@ -23,7 +23,7 @@ use clap::{Parser, Subcommand};
 use crate::bench::Row;
 use crate::setup::compiler::Core;
 use crate::vm::kernel::Series;
-use crate::vm::suite::Extent;
+use crate::vm::suite::{Choice, Extent};
 use crate::vm_init::Role;
 use crate::workspace::{Profile, Workspace};
 
@@ -94,6 +94,9 @@ enum Command {
         #[arg(long = "kernel", value_name = "SERIES", value_enum, value_delimiter = ',',
               default_values_t = [Series::V6_1, Series::V6_12])]
         kernels: Vec<Series>,
+        /// Run only the tests whose names hold this, as in `hop_limit/`
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        only: String,
         /// Also run what is slow where guests are emulated
         #[arg(long)]
         all: bool,
@@ -141,9 +144,9 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::Bench { rounds, only, quick, accept: false } => {
             bench::run(&Workspace::locate()?, core, &only, (!quick).then_some(rounds))
         }
-        Command::VmTest { kernels, all, accept } => {
+        Command::VmTest { kernels, only, all, accept } => {
             let extent = if all { Extent::All } else { Extent::Slice };
-            vm_test::run(&Workspace::locate()?, core, &kernels, extent, accept).map(drop)
+            vm_test::run(&Workspace::locate()?, core, &kernels, &Choice { extent, only }, accept).map(drop)
         }
         Command::VmInstance { series } => vm_instance::run(&Workspace::locate()?, core, series).map(drop),
         Command::VmInit { role } => vm_init::run(role),

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::setup::compiler::Core;
 use crate::setup::{clients, rivals};
 use crate::vm::kernel::Series;
-use crate::vm::suite::Extent;
+use crate::vm::suite::Choice;
 use crate::workspace::{Profile, Workspace};
 use crate::{build, process, vm_instance, vm_test};
 
@@ -28,7 +28,7 @@ pub(crate) fn run(workspace: &Workspace, core: Core, in_virtual_machines: bool) 
     if in_virtual_machines {
         suites.push((
             "virtual machines",
-            vm_test::run(workspace, core, &[Series::V6_1, Series::V6_12], Extent::Slice, false),
+            vm_test::run(workspace, core, &[Series::V6_1, Series::V6_12], &Choice::default(), false),
         ));
         suites.push(("machines as instances", vm_instance::run(workspace, core, Series::V6_12)));
     }

@@ -20,7 +20,7 @@ use crate::vm::kernel::Series;
 use crate::vm::modules::{self, Modules};
 use crate::vm::plan::{self, Kind, Test};
 use crate::vm::report::Report;
-use crate::vm::suite::{self, Binary, Extent};
+use crate::vm::suite::{self, Binary, Choice};
 use crate::workspace::{Profile, Workspace};
 
 /// What the tests run beside the binaries under test: clients, and the shell that cleans up after them with its tools.
@@ -36,17 +36,17 @@ pub(crate) fn run(
     workspace: &Workspace,
     core: Core,
     kernels: &[Series],
-    extent: Extent,
+    choice: &Choice,
     accept: bool,
 ) -> Result<usize> {
     let qemu = Qemu::ensure(workspace)?;
     clients::ensure_programs()?;
     build::run(workspace, core, &[Profile::Debug, Profile::Release])?;
     let binaries = suite::build(workspace)?;
-    let tests = tests(&binaries, extent)?;
+    let tests = tests(&binaries, choice)?;
     let boots = kernels.iter().map(|series| boot(workspace, *series, &binaries, &tests)).collect::<Result<Vec<_>>>()?;
     let accelerator = Accelerator::probe(&qemu, &boots)?;
-    let limit = accelerator.guest_limit(extent);
+    let limit = accelerator.guest_limit(choice.extent);
 
     let expected: Vec<_> = tests.iter().map(|test| test.name.as_str()).collect();
     let mut list = List::read(workspace)?;
@@ -86,14 +86,14 @@ pub(crate) fn run(
     Ok(passed)
 }
 
-fn tests(binaries: &[Binary], extent: Extent) -> Result<Vec<Test>> {
+fn tests(binaries: &[Binary], choice: &Choice) -> Result<Vec<Test>> {
     let check = |(name, program, _): (&str, &str, Profile)| Test {
         name: name.to_owned(),
         program: program.to_owned(),
         kind: Kind::Check,
     };
     let mut tests: Vec<_> = CHECKS.map(check).into();
-    tests.extend(suite::tests(binaries, extent)?);
+    tests.extend(suite::tests(binaries, choice)?);
     Ok(tests)
 }
 

@@ -14,12 +14,22 @@ use crate::workspace::Workspace;
 const DIRECTORY: &str = "/tests";
 
 /// How much of the suite a guest runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Extent {
     /// What an emulated guest does in some minutes.
+    #[default]
     Slice,
     /// Everything that a guest can run.
     All,
+}
+
+/// Which tests a guest runs.
+#[derive(Default)]
+pub(crate) struct Choice {
+    /// How much of the suite.
+    pub(crate) extent: Extent,
+    /// Of that, only those whose names hold this.
+    pub(crate) only: String,
 }
 
 /// Why guests don't run a test.
@@ -82,12 +92,14 @@ pub(crate) fn build(workspace: &Workspace) -> Result<Vec<Binary>> {
 }
 
 /// The tests of these binaries that guests run; says which ones they don't.
-pub(crate) fn tests(binaries: &[Binary], extent: Extent) -> Result<Vec<Test>> {
+pub(crate) fn tests(binaries: &[Binary], choice: &Choice) -> Result<Vec<Test>> {
     let mut tests = Vec::new();
     for binary in binaries {
         tests.extend(binary.tests()?);
     }
-    leave_out(&mut tests, LEFT_OUT, extent)?;
+    leave_out(&mut tests, LEFT_OUT, choice.extent)?;
+    tests.retain(|test| test.name.contains(&choice.only));
+    ensure!(!tests.is_empty(), "no test's name holds {:?}", choice.only);
     Ok(tests)
 }
 
