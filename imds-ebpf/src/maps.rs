@@ -74,10 +74,19 @@ pub struct Scratch {
     pub presented: Presented,
     /// The packet in hand.
     pub exchange: Exchange,
+    /// What a search through a slot's table comes to.
+    pub search: Hits,
     /// Puts the payload of `frame` at a multiple of eight.
     pub align: [u8; 2],
     /// The frame that the kernel answers with, from its Ethernet header on.
     pub frame: [u8; FRAME_MAX],
+}
+
+/// The entry that a search looked for, and the first free one.
+#[repr(C)]
+pub struct Hits {
+    pub found: u32,
+    pub free: u32,
 }
 
 /// Ethernet, IPv6 and TCP with 12 bytes of options, the longest answer, and what its sum rounds up to.
