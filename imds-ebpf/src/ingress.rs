@@ -98,7 +98,9 @@ fn ipv6(ctx: &TcContext, offset: u32, tagged: bool) -> Read {
     if packet::is(header.address::<V6_SOURCE>(), SERVICE_V6_WORDS) {
         return Read::Done(exit::drop(owner(ctx).0, Counter::DroppedImpersonation));
     }
-    if let Some(verdict) = neighbour::discovery(ctx, offset, tagged, &header) {
+    if neighbour::may_be_discovery(&header)
+        && let Some(verdict) = neighbour::discovery(ctx, offset, tagged, &header)
+    {
         return Read::Done(verdict);
     }
     if !packet::is(header.address::<V6_DESTINATION>(), SERVICE_V6_WORDS) {

@@ -81,6 +81,13 @@ pub fn arp(ctx: &TcContext, offset: u32, tagged: bool) -> i32 {
     send(ctx, slot, packet::store(ctx, 0, frame.as_ptr(), ETH + ARP as u32))
 }
 
+/// Whether a packet may be a message of neighbour discovery. Other traffic isn't, and needs no call to tell.
+#[inline(always)]
+pub fn may_be_discovery(header: &Header<{ IPV6 as usize }>) -> bool {
+    let next = header.0[6];
+    next == PROTOCOL_ICMPV6 || is_extension(next)
+}
+
 /// A message of neighbour discovery about the service's address, if the packet is one: nobody but us has that address.
 /// A function with a stack of its own.
 #[inline(never)]
