@@ -18,8 +18,11 @@ pub const OPTIONS: u32 = 12;
 const PROTOCOL_ICMP: u8 = 1;
 pub const PROTOCOL_ICMPV6: u8 = 58;
 const FRAGMENT: u8 = 44;
-/// Extension headers: hop-by-hop, routing, ESP, AH, destination options, mobility.
-const EXTENSIONS: [u8; 6] = [0, 43, 50, 51, 60, 135];
+/// ESP and AH (RFC 4303 and RFC 4302).
+pub const ENCRYPTION: u8 = 50;
+pub const AUTHENTICATION: u8 = 51;
+/// Extension headers: hop-by-hop, routing, those two, destination options, mobility.
+const EXTENSIONS: [u8; 6] = [0, 43, ENCRYPTION, AUTHENTICATION, 60, 135];
 /// Types of ICMP and of ICMPv6: time exceeded.
 const ICMP_TIME_EXCEEDED: u8 = 11;
 const ICMPV6_TIME_EXCEEDED: u8 = 3;

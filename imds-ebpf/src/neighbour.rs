@@ -8,7 +8,7 @@ use aya_ebpf::programs::TcContext;
 use imds_common::address::{NEIGHBOUR_MAC, SERVICE_V4, SERVICE_V6, covers_service};
 use imds_common::counters::Counter;
 
-use crate::exchange::{PROTOCOL_ICMPV6, is_extension};
+use crate::exchange::{AUTHENTICATION, ENCRYPTION, PROTOCOL_ICMPV6, is_extension};
 use crate::exit::{self, PASS};
 use crate::limit::{self, owner};
 use crate::maps::IMDS_SCRATCH;
@@ -47,7 +47,8 @@ const PREFIX_INFORMATION: (u8, u32) = (3, 16);
 const ROUTE_INFORMATION: (u8, u32) = (24, 8);
 /// Options that are looked at; a router has three or four. An advertisement with more is dropped.
 const OPTIONS_MAX: u32 = 16;
-/// Extension headers that are looked behind; a message of neighbour discovery has none.
+/// Extension headers that are looked behind; a message of neighbour discovery has none. More of them hide what it is, so
+/// such a packet is dropped.
 const EXTENSIONS_MAX: usize = 4;
 
 /// An ARP packet. Whoever says that it has the service's address is dropped, whoever asks for it is answered.
@@ -88,7 +89,13 @@ pub fn arp(ctx: &TcContext, offset: u32, tagged: bool) -> i32 {
 #[inline(always)]
 pub fn may_be_discovery(header: &Header<{ IPV6 as usize }>) -> bool {
     let next = header.0[6];
-    next == PROTOCOL_ICMPV6 || is_extension(next)
+    next == PROTOCOL_ICMPV6 || hides_next(next)
+}
+
+/// Whether a header is followed by another that can be read: what is encrypted is its receiver's alone.
+#[inline(always)]
+fn hides_next(next: u8) -> bool {
+    is_extension(next) && next != ENCRYPTION
 }
 
 /// A message of neighbour discovery about the service's address, if the packet is one: nobody but us has that address.
@@ -98,11 +105,15 @@ pub fn discovery(ctx: &TcContext, offset: u32, tagged: bool, header: &Header<{ I
     let mut next = header.0[6];
     let mut at = offset + IPV6;
     for _ in 0..EXTENSIONS_MAX {
-        if is_extension(next) {
+        if hides_next(next) {
             let [following, length] = packet::load::<2>(ctx, at)?;
+            // Authentication counts words of four bytes, less two (RFC 4302, section 2.2).
+            at += if next == AUTHENTICATION { (length as u32 + 2) * 4 } else { (length as u32 + 1) * 8 };
             next = following;
-            at += (length as u32 + 1) * 8;
         }
+    }
+    if hides_next(next) {
+        return Some(exit::drop(owner(ctx).0, Counter::DroppedExtension));
     }
     if next != PROTOCOL_ICMPV6 {
         return None;

@@ -133,12 +133,8 @@ fn whoever_says_it_is_the_service_is_dropped_and_counted() {
     let neighbour = [10, 0, 0, 2];
     let neighbour_v6 = [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
     let tagged = tap.frame().single_vlan(VlanId::try_new(7).expect("a VLAN"));
-    let hop_by_hop = |mut frame: Vec<u8>| {
-        frame[20] = 0;
-        frame[19] += 8;
-        frame.splice(54..54, [58, 0, 1, 4, 0, 0, 0, 0]);
-        frame
-    };
+    let hop_by_hop = |frame| behind(frame, 0, &[58, 0, 1, 4, 0, 0, 0, 0]);
+    let authenticated = |frame| behind(frame, 51, &[[58, 4].as_slice(), &[0; 22]].concat());
     let advertised = || discovery(&tap, 136, GUEST_V6, ALL_NODES, &about(packet::SERVICE_V6, 0x20));
     let route = |bits: u8, prefix: &[u8]| router(&[&[24, 2, bits, 0, 0, 0, 1, 0], prefix].concat());
     let service_half = &packet::SERVICE_V6[..8];
@@ -151,6 +147,7 @@ fn whoever_says_it_is_the_service_is_dropped_and_counted() {
         ("an ARP request in its name", arp(1, SERVICE, neighbour)),
         ("a neighbour advertisement", advertised()),
         ("one behind an extension header", hop_by_hop(advertised())),
+        ("one behind an authentication header", authenticated(advertised())),
         ("a wish for its address", discovery(&tap, 135, [0; 16], SOLICITED, &about(packet::SERVICE_V6, 0))),
         ("its prefix", discovery(&tap, 134, GUEST_V6, ALL_NODES, &router(&prefix_information(64, packet::SERVICE_V6)))),
         ("a route to it", discovery(&tap, 134, GUEST_V6, ALL_NODES, &route(32, service_half))),
@@ -166,6 +163,27 @@ fn whoever_says_it_is_the_service_is_dropped_and_counted() {
         let after = wait::until(name, || host.stats(&id), |stats| dropped(stats) > dropped(&before));
         assert_eq!(after.kernel_sum(""), before.kernel_sum("") + 1, "{name} moved another counter too");
     }
+}
+
+/// Puts an extension header into a frame, before what its IPv6 header is followed by.
+fn behind(mut frame: Vec<u8>, kind: u8, extension: &[u8]) -> Vec<u8> {
+    frame[20] = kind;
+    frame[19] += u8::try_from(extension.len()).expect("short");
+    frame.splice(54..54, extension.iter().copied());
+    frame
+}
+
+#[test]
+fn more_extension_headers_than_are_looked_behind_hide_nothing() {
+    let host = Host::start();
+    let mut tap = Tap::new();
+    let id = host.create(tap.interface(), &[]);
+    let mut frame = discovery(&tap, 136, GUEST_V6, ALL_NODES, &about(packet::SERVICE_V6, 0x20));
+    for next in [58, 60, 60, 60, 60] {
+        frame = behind(frame, 60, &[next, 0, 1, 4, 0, 0, 0, 0]);
+    }
+    tap.send(&frame);
+    wait::until("the drop", || host.stats(&id).kernel("dropped-extension"), |&count| count == 1);
 }
 
 #[test]
@@ -184,6 +202,12 @@ fn what_others_say_of_themselves_passes_untouched() {
         discovery(&tap, 134, GUEST_V6, ALL_NODES, &router(&prefix_information(64, GUEST_V6))),
         discovery(&tap, 134, GUEST_V6, ALL_NODES, &router(&default_route)),
         discovery(&tap, 134, GUEST_V6, ALL_NODES, &router(&[])),
+        // Encrypted: what looks like a header in it is none.
+        behind(
+            discovery(&tap, 136, GUEST_V6, ALL_NODES, &about(packet::SERVICE_V6, 0x20)),
+            50,
+            &[58, 0, 0, 0, 0, 0, 0, 0],
+        ),
     ] {
         tap.send(&frame);
     }
