@@ -45,6 +45,8 @@ counters! {
     Limited = 2 "limited",
     /// Questions for the service's MAC that the kernel answered: ARP, and neighbour solicitations.
     AnsweredNeighbour = 3 "answered-neighbour",
+    /// Packets that would have been told of, but were over the slot's budget of events or found no room.
+    EventsLost = 4 "events-lost",
 
     /// Refused: the endpoint is disabled (403).
     RefusedEndpointDisabled = 8 "refused-endpoint-disabled",
