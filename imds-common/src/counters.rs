@@ -127,6 +127,12 @@ counters! {
 }
 
 impl Counter {
+    /// The counter with this number, if this build has it.
+    #[must_use]
+    pub fn from_number(number: u32) -> Option<Self> {
+        Self::ALL.iter().copied().find(|&counter| counter as u32 == number)
+    }
+
     /// Its place in [`SlotCounters`].
     #[inline(always)]
     #[must_use]
