@@ -82,11 +82,11 @@ impl Recent {
         (lists.traced, lists.overflowed) = (None, 0);
     }
 
-    /// What a trace holds of later numbers than `after`, and how many events it lost in all.
+    /// What a trace holds of numbers after `after` and up to `until`, and how many events it lost in all.
     #[must_use]
-    pub fn traced(&self, after: u64) -> (Vec<Numbered>, u64) {
+    pub fn traced(&self, after: u64, until: u64) -> (Vec<Numbered>, u64) {
         let lists = self.lists();
-        let later = lists.traced.iter().flatten().filter(|(number, _)| *number > after);
+        let later = lists.traced.iter().flatten().filter(|(number, _)| *number > after && *number <= until);
         (later.cloned().collect(), lists.overflowed)
     }
 }
@@ -112,7 +112,7 @@ mod tests {
         }
         assert_eq!(ports(&recent.refused()), (36..100).collect::<Vec<_>>());
         assert!(recent.refused().is_sorted_by(|a, b| a.0 < b.0));
-        assert_eq!(recent.traced(0), (vec![], 0));
+        assert_eq!(recent.traced(0, u64::MAX), (vec![], 0));
     }
 
     #[test]
@@ -123,12 +123,13 @@ mod tests {
         recent.note(seen(2, Counter::Delivered));
         recent.trace();
         recent.note(seen(3, Counter::DroppedPort));
-        let (first, _) = recent.traced(0);
+        let (first, _) = recent.traced(0, u64::MAX);
         assert_eq!(ports(&first), [2, 3]);
-        assert_eq!(ports(&recent.traced(first[0].0).0), [3]);
+        assert_eq!(ports(&recent.traced(first[0].0, u64::MAX).0), [3]);
+        assert_eq!(ports(&recent.traced(0, first[0].0).0), [2]);
         recent.end_trace();
         recent.note(seen(4, Counter::Delivered));
-        assert_eq!(recent.traced(0), (vec![], 0));
+        assert_eq!(recent.traced(0, u64::MAX), (vec![], 0));
         assert_eq!(ports(&recent.refused()), [3]);
     }
 
@@ -139,7 +140,7 @@ mod tests {
         for _ in 0..KEPT_TRACED + 5 {
             recent.note(seen(1, Counter::Delivered));
         }
-        let (events, lost) = recent.traced(0);
+        let (events, lost) = recent.traced(0, u64::MAX);
         assert_eq!((events.len(), lost), (KEPT_TRACED, 5));
     }
 }

@@ -48,16 +48,15 @@ impl<K: Kernel> Registry<K> {
         let mut state = self.state.lock().await;
         let slots: Vec<u16> = state.record(instance_id)?.slots().collect();
         let until = Instant::now() + LEASE;
-        // Before anything is asked for, so that nothing of later is skipped.
-        let before = after.unwrap_or_else(recent::newest);
+        // A number that was given by now belongs to an event that is kept before its list can be read.
+        let newest = recent::newest();
         let (mut events, mut overflowed) = (Vec::new(), 0);
         for slot in slots {
             let Some(served) = self.directory.get(slot) else { continue };
             served.recent.trace();
             self.kernel.set_traced(slot, true);
             state.traces.insert(slot, until);
-            // A first request shows nothing.
-            let (traced, lost) = served.recent.traced(after.unwrap_or(u64::MAX));
+            let (traced, lost) = served.recent.traced(after.unwrap_or(newest), newest);
             events.extend(traced);
             overflowed += lost;
             if end {
@@ -65,14 +64,12 @@ impl<K: Kernel> Registry<K> {
             }
         }
         events.sort_by_key(|(number, _)| *number);
-        let newest = events.last().map_or(before, |(number, _)| *number);
         self.events_view(state.record(instance_id)?, &events, overflowed, newest)
     }
 
-    /// Ends the traces that nobody has asked after for some seconds; to be called every second.
-    pub async fn end_stale_traces(&self) {
+    /// Ends the traces that nobody has asked after for some seconds at `now`; to be called every second.
+    pub async fn end_stale_traces(&self, now: Instant) {
         let mut state = self.state.lock().await;
-        let now = Instant::now();
         let stale: Vec<u16> = state.traces.iter().filter(|(_, until)| **until < now).map(|(slot, _)| *slot).collect();
         for slot in stale {
             self.end_trace(&mut state, slot);
