@@ -10,6 +10,8 @@ pub const NOBODY: u16 = 0;
 pub const SLOT_MASK: u32 = 0xffff;
 /// In a value of the interfaces' map: the daemon made the interface's clsact qdisc, and removes it again.
 pub const MADE_CLSACT: u32 = 1 << 16;
+/// In a value of the interfaces' map: the interface is gone; whichever has its index now is another.
+pub const GONE: u32 = 1 << 17;
 
 /// Whose a slot is now. It is written only while no interface leads to the slot; the options, which change under
 /// traffic, stand in a map of their own, a word each.

@@ -47,6 +47,8 @@ pub struct Exchange {
     pub word: OptionsWord,
     /// The slot's token generation.
     pub token_generation: u64,
+    /// Whether the kernel may refuse what it holds: not 0 if so.
+    pub at_rest: u32,
 }
 
 const _: () = assert!(offset_of!(Exchange, client) == 0 && offset_of!(Client, address) == 0);

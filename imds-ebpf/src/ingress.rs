@@ -98,7 +98,9 @@ fn ipv6(ctx: &TcContext, offset: u32, tagged: bool) -> Read {
     if packet::is(header.address::<V6_SOURCE>(), SERVICE_V6_WORDS) {
         return Read::Done(exit::drop(ctx, owner(ctx).0, Counter::DroppedImpersonation));
     }
-    if let Some(verdict) = neighbour::discovery(ctx, offset, tagged, &header) {
+    if neighbour::may_be_discovery(&header)
+        && let Some(verdict) = neighbour::discovery(ctx, offset, tagged, &header)
+    {
         return Read::Done(verdict);
     }
     if !packet::is(header.address::<V6_DESTINATION>(), SERVICE_V6_WORDS) {
@@ -177,8 +179,13 @@ fn own(ctx: &TcContext, number: u32) -> i32 {
 
 /// A segment at a request's known beginning.
 #[inline(always)]
-fn judge(ctx: &TcContext, flow: *mut Flow, exchange: &Exchange, at_rest: bool) -> i32 {
+fn judge(ctx: &TcContext, flow: *mut Flow, exchange: &mut Exchange, at_rest: bool) -> i32 {
+    // Over the callback of the scan in a map, not in a register: the verifier of Linux 6.1 takes two states before it
+    // for the same that differ in a constant, and then cuts off the branch of the second.
+    exchange.at_rest = u32::from(at_rest);
     let judged = request::judge(ctx, exchange);
+    // SAFETY: a field of the exchange; volatile, so that it is read.
+    let at_rest = unsafe { core::ptr::read_volatile(&raw const exchange.at_rest) } != 0;
     if at_rest && let Some(refusal) = judged.refusal {
         return refuse::refuse(ctx, exchange, flow, refusal, !judged.is_read);
     }

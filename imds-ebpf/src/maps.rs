@@ -2,6 +2,8 @@
 //!
 //! The daemon sizes all that goes by slot: a slot's number indexes them directly.
 
+use core::mem::offset_of;
+
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
 use imds_common::answer::{DATES, Date, KERNEL_ANSWER_MAX};
@@ -12,6 +14,7 @@ use imds_common::slot::{Slot, Tables};
 use imds_common::token::{KEYS, Key, Presented, TOKEN_TEXT_LENGTH};
 
 use crate::exchange::Exchange;
+use crate::refuse::PAYLOAD;
 
 /// Placeholder size of what goes by slot; the daemon's config gives the real one.
 const SLOTS: u32 = 16;
@@ -83,10 +86,23 @@ pub struct Scratch {
     pub presented: Presented,
     /// The packet in hand.
     pub exchange: Exchange,
+    /// What a search through a slot's table comes to.
+    pub search: Hits,
+    /// What a walk through the options of a router advertisement comes to.
+    pub options: u32,
     /// Puts the payload of `frame` at a multiple of eight.
-    pub align: [u8; 2],
+    pub align: [u8; 6],
     /// The frame that the kernel answers with, from its Ethernet header on.
     pub frame: [u8; FRAME_MAX],
+}
+
+const _: () = assert!((offset_of!(Scratch, frame) + PAYLOAD as usize).is_multiple_of(8));
+
+/// The entry that a search looked for, and the first free one.
+#[repr(C)]
+pub struct Hits {
+    pub found: u32,
+    pub free: u32,
 }
 
 /// Ethernet, IPv6 and TCP with 12 bytes of options, the longest answer, and what its sum rounds up to.

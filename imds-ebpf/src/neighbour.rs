@@ -11,7 +11,10 @@ use imds_common::counters::Counter;
 use crate::exchange::{PROTOCOL_ICMPV6, is_extension};
 use crate::exit::{self, PASS};
 use crate::limit::{self, owner};
-use crate::packet::{self, Address, ETH, Header, HelperError, IPV6, SERVICE_V4_WORD, SERVICE_V6_WORDS, V6_SOURCE};
+use crate::maps::IMDS_SCRATCH;
+use crate::packet::{
+    self, Address, ETH, Header, HelperError, IPV6, SERVICE_V4_WORD, SERVICE_V6_WORDS, V6_DESTINATION, V6_SOURCE,
+};
 
 /// An ARP packet for Ethernet and IPv4 (RFC 826), in bytes.
 const ARP: usize = 28;
@@ -81,6 +84,13 @@ pub fn arp(ctx: &TcContext, offset: u32, tagged: bool) -> i32 {
     send(ctx, slot, packet::store(ctx, 0, frame.as_ptr(), ETH + ARP as u32))
 }
 
+/// Whether a packet may be a message of neighbour discovery. Other traffic isn't, and needs no call to tell.
+#[inline(always)]
+pub fn may_be_discovery(header: &Header<{ IPV6 as usize }>) -> bool {
+    let next = header.0[6];
+    next == PROTOCOL_ICMPV6 || is_extension(next)
+}
+
 /// A message of neighbour discovery about the service's address, if the packet is one: nobody but us has that address.
 /// A function with a stack of its own.
 #[inline(never)]
@@ -105,7 +115,13 @@ pub fn discovery(ctx: &TcContext, offset: u32, tagged: bool, header: &Header<{ I
 fn message(ctx: &TcContext, at: u32, tagged: bool, header: &Header<{ IPV6 as usize }>) -> Option<i32> {
     let [kind] = packet::load::<1>(ctx, at)?;
     if kind == ROUTER_ADVERTISEMENT {
-        return is_route_to_us(ctx, at + ROUTER).then(|| exit::drop(ctx, owner(ctx).0, Counter::DroppedImpersonation));
+        // One to the service itself is a packet like any other.
+        if packet::is(header.address::<V6_DESTINATION>(), SERVICE_V6_WORDS) {
+            return None;
+        }
+        // The verdict, so that nothing that is known before the walk is asked for after it: see `Search` in `tables`.
+        let is_claim = is_route_to_us(ctx, at + ROUTER);
+        return Some(if is_claim { exit::drop(ctx, owner(ctx).0, Counter::DroppedImpersonation) } else { PASS });
     }
     if kind != NEIGHBOUR_SOLICITATION && kind != NEIGHBOUR_ADVERTISEMENT {
         return None;
@@ -176,38 +192,50 @@ fn send(ctx: &TcContext, slot: u32, written: Result<(), HelperError>) -> i32 {
 }
 
 /// A walk through the options of a router advertisement; it stands on the stack, where `look_at_option` finds it.
-struct Options<'a> {
+struct Walk<'a> {
     ctx: &'a TcContext,
     /// Where the next option begins.
     at: u32,
-    /// Whether one gave a prefix that the service's address is in.
-    found: bool,
-    /// Whether there is none any more.
-    ended: bool,
+    /// What it comes to, in the scratch map: [`GOES_ON`], [`ENDED`] or [`FOUND`].
+    outcome: *mut u32,
 }
+
+/// There may be more options.
+const GOES_ON: u32 = 0;
+/// There is none any more.
+const ENDED: u32 = 1;
+/// One gave a prefix that the service's address is in.
+const FOUND: u32 = 2;
 
 /// Whether the options of a router advertisement, from `at` on, give a prefix that the service's address is in, or
 /// are more than can be looked at.
 #[inline(never)]
 fn is_route_to_us(ctx: &TcContext, at: u32) -> bool {
-    let mut options = Options { ctx, at, found: false, ended: false };
-    // SAFETY: the callback has the helper's signature, and its context lives over the call.
-    unsafe { bpf_loop(OPTIONS_MAX, look_at_option as *mut c_void, (&raw mut options).cast(), 0) };
-    options.found || !options.ended
+    let Some(scratch) = IMDS_SCRATCH.get_ptr_mut(0) else { return true };
+    // SAFETY: this CPU's scratch, whole as long as the program runs; the callback has the helper's signature, and its
+    // context lives over the call.
+    unsafe {
+        let outcome = &raw mut (*scratch).options;
+        outcome.write_volatile(GOES_ON);
+        let mut walk = Walk { ctx, at, outcome };
+        bpf_loop(OPTIONS_MAX, look_at_option as *mut c_void, (&raw mut walk).cast(), 0);
+        outcome.read_volatile() != ENDED
+    }
 }
 
 /// Looks at one option, and ends the walk with 1.
-extern "C" fn look_at_option(_number: u64, options: *mut c_void) -> i64 {
-    // SAFETY: `is_route_to_us` gives it.
-    let options = unsafe { &mut *options.cast::<Options<'_>>() };
-    let (ctx, at) = (options.ctx, options.at);
-    let Some([kind, length, bits]) = packet::load::<3>(ctx, at) else {
-        options.ended = true;
-        return 1;
+extern "C" fn look_at_option(_number: u64, walk: *mut c_void) -> i64 {
+    // SAFETY: `is_route_to_us` gives it, and nobody else has its outcome meanwhile.
+    let (walk, outcome) = unsafe {
+        let walk = &mut *walk.cast::<Walk<'_>>();
+        let outcome = &mut *walk.outcome;
+        (walk, outcome)
     };
+    let (ctx, at) = (walk.ctx, walk.at);
+    // Past the end there is nothing, and an option without a length is none: no host takes such a message.
+    let [kind, length, bits] = packet::load::<3>(ctx, at).unwrap_or([0; 3]);
     if length == 0 {
-        // Not an option: no host takes such a message.
-        options.ended = true;
+        *outcome = ENDED;
         return 1;
     }
     let prefix = if kind == PREFIX_INFORMATION.0 {
@@ -220,10 +248,10 @@ extern "C" fn look_at_option(_number: u64, options: *mut c_void) -> i64 {
     if let Some(prefix) = prefix
         && covers_service(prefix, bits)
     {
-        options.found = true;
+        *outcome = FOUND;
         return 1;
     }
-    options.at = at + length as u32 * 8;
+    walk.at = at + length as u32 * 8;
     0
 }
 

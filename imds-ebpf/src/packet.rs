@@ -1,5 +1,7 @@
 //! Reading and writing headers. The payload of a packet at tc isn't linear, so everything goes through helpers.
 
+use core::mem::MaybeUninit;
+
 use aya_ebpf::helpers::generated::{
     bpf_csum_diff, bpf_l4_csum_replace, bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skb_store_bytes,
 };
@@ -36,10 +38,12 @@ pub struct HelperError;
 /// Loads `N` bytes at `offset`: `None` if the packet is shorter.
 #[inline(always)]
 pub fn load<const N: usize>(ctx: &TcContext, offset: u32) -> Option<[u8; N]> {
-    let mut bytes = [0u8; N];
+    // Not zeroed first: beyond some words the target does that in a call, byte by byte.
+    let mut bytes = MaybeUninit::<[u8; N]>::uninit();
     // SAFETY: the context is the program's own and the buffer has N bytes.
     let result = unsafe { bpf_skb_load_bytes(ctx.skb.skb.cast(), offset, bytes.as_mut_ptr().cast(), N as u32) };
-    if result == 0 { Some(bytes) } else { None }
+    // SAFETY: the helper has written all N bytes where it says 0.
+    if result == 0 { Some(unsafe { bytes.assume_init() }) } else { None }
 }
 
 /// A header, or a message, at a multiple of eight, so that it is read by words: from bytes at any place the target

@@ -19,7 +19,7 @@ use crate::reply::{self, NORMAL_TTL};
 /// Where the TCP header and the payload stand in the scratch's frame, and where the frame begins over IPv4, which has
 /// the shorter header.
 const TRANSPORT: u32 = ETH + IPV6;
-const PAYLOAD: u32 = TRANSPORT + TCP + OPTIONS;
+pub const PAYLOAD: u32 = TRANSPORT + TCP + OPTIONS;
 const V4_START: u32 = IPV6 - IPV4;
 /// No-operation, no-operation, and a timestamp option's kind and length (RFC 7323, appendix A).
 const TIMESTAMP_MARK: u32 = u32::from_be_bytes([1, 1, 8, 10]);

@@ -11,6 +11,8 @@ use imds_common::flow::{FLOWS, Flow, first_index};
 use imds_common::place::{CLAIMED, Client, PLACES, Place, READY};
 use imds_common::slot::Tables;
 
+use crate::maps::{Hits, IMDS_SCRATCH};
+
 /// Milliseconds since boot, wrapping: the clock of places and flows.
 #[inline(always)]
 pub fn now_ms() -> u32 {
@@ -50,28 +52,40 @@ fn same_client(place: *const Place, client: &Client) -> bool {
 }
 
 /// A search through a slot's table; it stands on the stack, where the callbacks of one `bpf_loop` find it. A callback
-/// instead of a loop: the verifier walks it once, not once for each entry.
+/// instead of a loop: the verifier walks it once, not once for each entry. What it comes to stands in the scratch map:
+/// old verifiers take what a callback finds on the stack for what is there at its first call.
 struct Search<'a> {
     tables: *mut Tables,
     client: &'a Client,
     key: u64,
     now_ms: u32,
     first: u32,
-    /// The entry that was looked for, and the first free one: [`NONE`] if there is none.
-    found: u32,
-    free: u32,
+    hits: *mut Hits,
 }
 
 /// No entry.
 const NONE: u32 = u32::MAX;
 
 impl Search<'_> {
-    /// Looks at up to so many entries.
+    /// Looks at up to so many entries: which one has what is looked for, and which is the first free one.
     #[inline(always)]
-    fn run(&mut self, entries: usize, look: extern "C" fn(u64, *mut c_void) -> i64) {
-        // SAFETY: the callback has the helper's signature, and its context lives over the call.
-        unsafe { bpf_loop(entries as u32, look as *mut c_void, (&raw mut *self).cast(), 0) };
+    fn run(&mut self, entries: usize, look: extern "C" fn(u64, *mut c_void) -> i64) -> Hits {
+        // SAFETY: this CPU's scratch, whole as long as the program runs; the callback has the helper's signature, and
+        // its context lives over the call.
+        unsafe {
+            self.hits.write(Hits { found: NONE, free: NONE });
+            bpf_loop(entries as u32, look as *mut c_void, (&raw mut *self).cast(), 0);
+            self.hits.read()
+        }
     }
+}
+
+/// Room for what a search comes to.
+#[inline(always)]
+fn hits() -> Option<*mut Hits> {
+    let scratch = IMDS_SCRATCH.get_ptr_mut(0)?;
+    // SAFETY: this CPU's scratch, whole as long as the program runs.
+    Some(unsafe { &raw mut (*scratch).search })
 }
 
 /// Goes on with a search.
@@ -80,35 +94,41 @@ const GO_ON: i64 = 0;
 const STOP: i64 = 1;
 
 extern "C" fn look_at_place(step: u64, search: *mut c_void) -> i64 {
-    // SAFETY: `Search::run` gives it.
-    let search = unsafe { &mut *search.cast::<Search<'_>>() };
+    // SAFETY: `Search::run` gives it, and nobody else has its hits meanwhile.
+    let (search, hits) = unsafe {
+        let search = &*search.cast::<Search<'_>>();
+        (search, &mut *search.hits)
+    };
     let index = search.first.wrapping_add(step as u32) & (PLACES as u32 - 1);
     let place = place_at(search.tables, index as usize);
     // SAFETY: a live map value; what another CPU writes meanwhile is read again under its claim.
     let (ready, free) = unsafe { ((*place).state == READY, (*place).is_free(search.now_ms)) };
     if ready && same_client(place, search.client) {
-        search.found = index;
+        hits.found = index;
         return STOP;
     }
-    if free && search.free == NONE {
-        search.free = index;
+    if free && hits.free == NONE {
+        hits.free = index;
     }
     GO_ON
 }
 
 extern "C" fn look_at_flow(step: u64, search: *mut c_void) -> i64 {
-    // SAFETY: `Search::run` gives it.
-    let search = unsafe { &mut *search.cast::<Search<'_>>() };
+    // SAFETY: `Search::run` gives it, and nobody else has its hits meanwhile.
+    let (search, hits) = unsafe {
+        let search = &*search.cast::<Search<'_>>();
+        (search, &mut *search.hits)
+    };
     let index = search.first.wrapping_add(step as u32) & (FLOWS as u32 - 1);
     let flow = flow_at(search.tables, index as usize);
     // SAFETY: a live map value.
     let (key, free) = unsafe { ((*flow).key, (*flow).is_free(search.now_ms)) };
     if key == search.key {
-        search.found = index;
+        hits.found = index;
         return STOP;
     }
-    if free && search.free == NONE {
-        search.free = index;
+    if free && hits.free == NONE {
+        hits.free = index;
     }
     GO_ON
 }
@@ -118,18 +138,17 @@ extern "C" fn look_at_flow(step: u64, search: *mut c_void) -> i64 {
 #[inline(never)]
 pub fn place(tables: *mut Tables, client: &Client, now_ms: u32) -> Option<u32> {
     let first = first_place(client) as u32;
-    let mut search = Search { tables, client, key: 0, now_ms, first, found: NONE, free: NONE };
-    search.run(PLACES, look_at_place);
-    if search.found != NONE {
-        let place = place_at(tables, search.found as usize);
+    let hits = Search { tables, client, key: 0, now_ms, first, hits: hits()? }.run(PLACES, look_at_place);
+    if hits.found != NONE {
+        let place = place_at(tables, hits.found as usize);
         // SAFETY: a live map value.
         unsafe { (*place).touched = now_ms };
-        return Some(search.found & (PLACES as u32 - 1));
+        return Some(hits.found & (PLACES as u32 - 1));
     }
-    if search.free == NONE {
+    if hits.free == NONE {
         return None;
     }
-    let place = place_at(tables, search.free as usize);
+    let place = place_at(tables, hits.free as usize);
     // SAFETY: a live map value; the state keeps readers away until the client is whole.
     unsafe {
         core::ptr::write_volatile(&raw mut (*place).state, CLAIMED);
@@ -138,7 +157,7 @@ pub fn place(tables: *mut Tables, client: &Client, now_ms: u32) -> Option<u32> {
         core::ptr::write_volatile(&raw mut (*place).state, READY);
     }
     // Another CPU's client took it too: this packet is dropped and will be sent again.
-    if same_client(place, client) { Some(search.free & (PLACES as u32 - 1)) } else { None }
+    if same_client(place, client) { Some(hits.free & (PLACES as u32 - 1)) } else { None }
 }
 
 /// The client at a place, if it is whole.
@@ -165,8 +184,8 @@ pub struct Entries {
 pub fn flows(tables: *mut Tables, key: u64, now_ms: u32) -> Entries {
     const NOBODY: Client = Client { address: [0; 16], mac: [0; 6], gateway: [0; 6], family: 0, vlan: 0 };
     let first = first_index(key) as u32;
-    let mut search = Search { tables, client: &NOBODY, key, now_ms, first, found: NONE, free: NONE };
-    search.run(FLOWS, look_at_flow);
+    let Some(hits) = hits() else { return Entries { known: None, free: None } };
+    let hits = Search { tables, client: &NOBODY, key, now_ms, first, hits }.run(FLOWS, look_at_flow);
     let entry = |index: u32| if index == NONE { None } else { Some(flow_at(tables, index as usize)) };
-    Entries { known: entry(search.found), free: entry(search.free) }
+    Entries { known: entry(hits.found), free: entry(hits.free) }
 }

@@ -1,9 +1,9 @@
 # Removes all that a process of the tests made. ROOT, PREFIX and IMDSD are set above this line.
-for file in $(grep -l -s -F -e "$ROOT/" /proc/[0-9]*/cmdline); do
+for file in $(grep -l -s -F -e "$ROOT/" -e "ifname=$PREFIX" /proc/[0-9]*/cmdline); do
     process=${file#/proc/}
     process=${process%/cmdline}
     case $(readlink "/proc/$process/exe") in
-    */imdsd | */imdsd\ *) kill -KILL "$process" ;;
+    */imdsd | */imdsd\ * | */qemu-system-*) kill -KILL "$process" ;;
     # It ends its workers, whose command lines don't name the directory.
     */nginx) kill -TERM "$process" ;;
     esac

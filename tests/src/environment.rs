@@ -21,6 +21,13 @@ pub fn python() -> PathBuf {
     existing("IMDS_CLIENTS", "python/bin/python3")
 }
 
+/// The command that boots a virtual machine, and takes further arguments of QEMU's.
+#[must_use]
+pub fn machine() -> PathBuf {
+    let path = env::var_os("IMDS_MACHINE").expect("IMDS_MACHINE is not set: run this by `cargo xtask vm-instance`");
+    PathBuf::from(path)
+}
+
 /// The nginx that the benchmark compares with.
 #[must_use]
 pub fn nginx() -> PathBuf {
@@ -41,5 +48,5 @@ pub fn require() {
         rustix::process::geteuid().is_root(),
         "these tests make network namespaces and load kernel programs: run `cargo xtask test` as root"
     );
-    let _ = (imdsd(), imdsctl(), python());
+    let _ = (imdsd(), imdsctl());
 }

@@ -10,6 +10,7 @@
 //! | [`names`], [`reaper`], [`process`], [`wait`] | names of our own, their removal, commands and waits with a bound |
 //! | [`host`], [`stats`] | a daemon on directories of its own, its command line, its counters |
 //! | [`namespace`], [`guest`] | network namespaces, and how they hang on the host |
+//! | [`machine`] | a virtual machine at a tap of the host's |
 //! | [`http`], [`client`], [`credentials`] | requests byte by byte; curl, wget and boto3; what boto3 finds |
 //! | [`capture`], [`packet`], [`tap`], [`tap_connection`] | packets as they came, and such as no client sends |
 //! | [`script`], [`volley`] | connections segment by segment, many side by side |
@@ -29,6 +30,7 @@ pub mod front;
 pub mod guest;
 pub mod host;
 pub mod http;
+pub mod machine;
 pub mod names;
 pub mod namespace;
 pub mod numbered;

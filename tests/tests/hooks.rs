@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use imds_tests::front::Front;
-use imds_tests::guest::Guest;
+use imds_tests::guest::{Bridge, Guest, Link};
 use imds_tests::host::Host;
 use imds_tests::process;
 use imds_tests::provider::Provider;
@@ -21,10 +21,16 @@ fn links(host: &Host) -> Vec<PathBuf> {
     links.flatten().map(|entry| entry.path()).collect()
 }
 
+/// The index of a guest's interface, as text.
+fn index_of(guest: &Guest) -> String {
+    let path = format!("/sys/class/net/{}/ifindex", guest.interface());
+    fs::read_to_string(path).expect("it is there").trim().to_owned()
+}
+
 /// Takes the daemon's program off an interface, as an operator by mistake.
 fn take_off(host: &Host, guest: &Guest) {
-    let index = fs::read_to_string(format!("/sys/class/net/{}/ifindex", guest.interface())).expect("it is there");
-    match links(host).into_iter().find(|link| link.ends_with(index.trim())) {
+    let index = index_of(guest);
+    match links(host).into_iter().find(|link| link.ends_with(&index)) {
         Some(link) => fs::remove_file(link).expect("removed"),
         None => process::succeed(Command::new("tc").args(["qdisc", "delete", "dev", guest.interface(), "clsact"])),
     }
@@ -49,6 +55,51 @@ fn a_program_that_was_taken_off_is_attached_again() {
     }
     assert_eq!(guests[0].get(INSTANCE_ID, None).status, 401);
     assert_eq!(guests[0].get(INSTANCE_ID, Some(&token)).text(), id);
+}
+
+/// Waits until the daemon has looked at every interface: the program is back on one that it was taken off.
+fn wait_for_a_round(host: &Host, guest: &Guest) {
+    let mends = || host.log().matches("not attached any more").count();
+    let before = mends();
+    take_off(host, guest);
+    wait::until("the program to be attached again", mends, |&mends| mends > before);
+}
+
+#[test]
+fn whoever_gets_the_index_of_an_interface_that_is_gone_is_let_be() {
+    let host = Host::start();
+    let (owned, closed, stays) = (Guest::on_veth(ADDRESS), Guest::on_veth(ADDRESS), Guest::on_veth(ADDRESS));
+    let ids = [&owned, &closed, &stays].map(|guest| host.create(guest.interface(), &[]));
+    host.delete(&ids[1]);
+    let indices = [index_of(&owned), index_of(&closed)];
+    drop((owned, closed));
+    let status = || host.ask(&["instance", "show", &ids[0]])["interfaces"][0]["status"].clone();
+    wait::until("the interface to be missed", status, |status| status == "absent");
+    let strangers = indices.map(|index| Link::add(&["index", &index, "type", "bridge"]));
+    wait_for_a_round(&host, &stays);
+    let (log, leftovers) = (host.log(), host.leftovers().join("\n"));
+    for stranger in &strangers {
+        assert!(!log.contains(stranger.name()), "{log}");
+        assert!(!leftovers.contains(stranger.name()), "{leftovers}");
+    }
+    assert_eq!(stays.get(INSTANCE_ID, None).text(), ids[2]);
+}
+
+#[test]
+fn a_port_that_leaves_its_bridge_is_served_on() {
+    let host = Host::start();
+    let bridge = Bridge::new();
+    let guest = Guest::on_bridge(&bridge, ADDRESS);
+    let id = host.create(guest.interface(), &[]);
+    let token = guest.token();
+    for _ in 0..3 {
+        process::ip(["link", "set", guest.interface(), "nomaster"]);
+        for _ in 0..20 {
+            assert_eq!(guest.get(INSTANCE_ID, Some(&token)).text(), id);
+        }
+        process::ip(["link", "set", guest.interface(), "master", bridge.name()]);
+    }
+    assert_eq!(host.stats(&id).kernel("dropped-unowned"), 0, "it was closed meanwhile");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! ARP and neighbour discovery for the service's addresses, and instances that say they have one of them.
 
+use std::net::UdpSocket;
 use std::time::Duration;
 
 use etherparse::{Icmpv6Type, VlanId};
@@ -8,8 +9,7 @@ use imds_tests::host::Host;
 use imds_tests::namespace::{Namespace, SERVICE_V6};
 use imds_tests::packet::{self, SERVICE};
 use imds_tests::tap::{PATIENCE, Tap};
-use imds_tests::wait;
-use imds_tests::{http, process};
+use imds_tests::{http, wait};
 
 const ENABLED: [&str; 2] = ["--metadata-options", "HttpProtocolIpv6=enabled"];
 /// The guest's MAC of a tap, and the service's.
@@ -215,10 +215,8 @@ fn a_guest_on_a_bridge_can_t_serve_its_neighbour() {
 
 /// Lets a namespace's kernel say in ARP that it has the service's address.
 fn announce(namespace: &Namespace) {
-    let sender = "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); \
-                  s.bind(('169.254.169.254', 0)); s.sendto(b'x', ('10.0.0.1', 9))";
-    let output = process::run(namespace.command("python3").args(["-c", sender]));
-    assert!(output.success(), "{output:?}");
+    let sent = namespace.inside(|| UdpSocket::bind("169.254.169.254:0")?.send_to(b"x", "10.0.0.1:9"));
+    sent.expect("its own address");
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod test;
 mod verifier_costs;
 mod vm;
 mod vm_init;
+mod vm_instance;
 mod vm_test;
 mod workspace;
 
@@ -23,6 +24,8 @@ use clap::{Parser, Subcommand};
 use crate::bench::Row;
 use crate::setup::compiler::Core;
 use crate::vm::kernel::Series;
+use crate::vm::suite::{Choice, Extent};
+use crate::vm_init::Role;
 use crate::workspace::{Profile, Workspace};
 
 const EXAMPLES: &str = "\
@@ -32,7 +35,7 @@ Examples:
   cargo xtask build --release         target/release/imdsd and imdsctl
   cargo xtask test --no-vm            every test but those in virtual machines (as root)
   cargo xtask bench --only tokens     measure one row against nginx, 5 rounds (as root)
-  cargo xtask vm-test --kernel 6.1    load the kernel programs on one kernel only
+  cargo xtask vm-test --kernel 6.1    run the tests on one other kernel only
 
 Each command installs what it misses, once, and says so; afterwards it works offline.";
 
@@ -92,19 +95,34 @@ enum Command {
         #[arg(long, conflicts_with_all = ["rounds", "only", "quick"])]
         accept: bool,
     },
-    /// Load the kernel programs, debug and release, on other kernels in QEMU
+    /// Run the black-box tests, and load every object, on other kernels in QEMU
     VmTest {
         /// Kernel series to boot
         #[arg(long = "kernel", value_name = "SERIES", value_enum, value_delimiter = ',',
               default_values_t = [Series::V6_1, Series::V6_12])]
         kernels: Vec<Series>,
+        /// Run only the tests whose names hold this, as in `hop_limit/`
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        only: String,
+        /// Also run what is slow where guests are emulated
+        #[arg(long)]
+        all: bool,
         /// Write what the verifiers walk into the committed list
         #[arg(long)]
         accept: bool,
     },
-    /// What runs as the first process inside a virtual machine of vm-test
+    /// Boot virtual machines as instances, on a routed and on a bridged tap (as root)
+    VmInstance {
+        /// Series of their kernel
+        #[arg(long = "kernel", value_name = "SERIES", value_enum, default_value_t = Series::V6_12)]
+        series: Series,
+    },
+    /// What runs as the first process inside a virtual machine
     #[command(hide = true)]
-    VmInit,
+    VmInit {
+        /// What it does there
+        role: Role,
+    },
 }
 
 fn main() -> ExitCode {
@@ -134,7 +152,11 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::Bench { rounds, only, quick, accept: false } => {
             bench::run(&Workspace::locate()?, core, &only, (!quick).then_some(rounds))
         }
-        Command::VmTest { kernels, accept } => vm_test::run(&Workspace::locate()?, core, &kernels, accept).map(drop),
-        Command::VmInit => vm_init::run(),
+        Command::VmTest { kernels, only, all, accept } => {
+            let extent = if all { Extent::All } else { Extent::Slice };
+            vm_test::run(&Workspace::locate()?, core, &kernels, &Choice { extent, only }, accept).map(drop)
+        }
+        Command::VmInstance { series } => vm_instance::run(&Workspace::locate()?, core, series).map(drop),
+        Command::VmInit { role } => vm_init::run(role),
     }
 }

@@ -28,7 +28,7 @@ pub(crate) fn run(workspace: &Workspace, core: Core) -> Result<()> {
     println!("benchmark       {} in {}", rivals::versions(workspace)?, nginx.display());
     println!("QEMU            {}", qemu.program().display());
     for series in virtual_machines::ALL {
-        println!("kernel {:<9}{}", series.name(), virtual_machines::ensure_kernel(workspace, series)?.display());
+        println!("kernel {:<9}{}", series.name(), virtual_machines::ensure_kernel(workspace, series)?.image.display());
     }
     Ok(())
 }

@@ -9,8 +9,9 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::setup::compiler::Core;
 use crate::setup::{clients, rivals};
 use crate::vm::kernel::Series;
+use crate::vm::suite::Choice;
 use crate::workspace::{Profile, Workspace};
-use crate::{build, process, vm_test};
+use crate::{build, process, vm_instance, vm_test};
 
 /// Each black-box test makes namespaces and a daemon of its own; more at once only slow each other down.
 const BLACK_BOX_THREADS: &str = "4";
@@ -25,7 +26,11 @@ pub(crate) fn run(workspace: &Workspace, core: Core, in_virtual_machines: bool) 
 
     let mut suites = vec![("unit", unit(workspace, object)), ("black-box", black_box(workspace))];
     if in_virtual_machines {
-        suites.push(("virtual machines", vm_test::run(workspace, core, &[Series::V6_1, Series::V6_12], false)));
+        suites.push((
+            "virtual machines",
+            vm_test::run(workspace, core, &[Series::V6_1, Series::V6_12], &Choice::default(), false),
+        ));
+        suites.push(("machines as instances", vm_instance::run(workspace, core, Series::V6_12)));
     }
 
     let summary: Vec<_> = suites
@@ -101,7 +106,7 @@ fn black_box(workspace: &Workspace) -> Result<usize> {
 }
 
 /// Runs a cargo test with its output shown; returns how many tests passed. Fails if any failed, or none ran.
-fn run_counted(cargo: &mut Command) -> Result<usize> {
+pub(crate) fn run_counted(cargo: &mut Command) -> Result<usize> {
     let mut child = cargo.stdout(Stdio::piped()).spawn().with_context(|| process::cannot_start(cargo))?;
     let output = child.stdout.take().context("cargo was started without its output")?;
     let mut passed = 0;

@@ -1,10 +1,12 @@
 //! Interfaces that go away: their slots are closed at once, since another interface may get the same index.
+//!
+//! A bridge tells of a port that leaves it by the same kind of message, in a family of its own: that port is still there.
 
 use std::sync::{Arc, Weak};
 
 use futures_util::StreamExt;
 use rtnetlink::packet_core::NetlinkPayload;
-use rtnetlink::packet_route::RouteNetlinkMessage;
+use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::{MulticastGroup, new_multicast_connection};
 
 use super::{Dataplane, DataplaneError, host};
@@ -23,6 +25,7 @@ pub(super) fn watch(dataplane: &Arc<Dataplane>) -> Result<(), DataplaneError> {
         while let Some((message, _)) = messages.next().await {
             let Some(dataplane) = dataplane.upgrade() else { return };
             if let NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelLink(link)) = message.payload
+                && link.header.interface_family == AddressFamily::Unspec
                 && let Err(error) = dataplane.close_vanished(link.header.index)
             {
                 tracing::error!(%error, index = link.header.index, "the slot of a vanished interface isn't closed");

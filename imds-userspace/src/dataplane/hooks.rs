@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use aya::programs::{SchedClassifier, TcAttachType};
+use imds_common::slot::GONE;
 use rtnetlink::Handle;
 
 use super::interface::name_of;
@@ -85,7 +86,8 @@ impl Dataplane {
     /// [`DataplaneError`] of the first interface that can't be mended; the others are all the same.
     pub async fn mend_hooks(&self) -> Result<(), DataplaneError> {
         let netlink = netlink::connect()?;
-        let all = self.kernel().tables.interfaces()?.into_iter().map(|(ifindex, _)| ifindex).collect();
+        let all = self.kernel().tables.interfaces()?;
+        let all = all.into_iter().filter(|(_, value)| value & GONE == 0).map(|(ifindex, _)| ifindex).collect();
         let mut failure = None;
         for ifindex in next_turn(all, self.looked_at.load(Ordering::Relaxed), INTERFACES_PER_ROUND) {
             self.looked_at.store(ifindex, Ordering::Relaxed);

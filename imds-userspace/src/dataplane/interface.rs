@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use rustix::net::netdevice::{index_to_name, name_to_index};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
+use super::names::Names;
 use super::netlink::{self, Link};
 
 /// The index that a name means now: `None` only where there surely is no such interface.
@@ -110,6 +111,10 @@ fn unsuitable(link: &Link) -> Option<&'static str> {
     if !link.ethernet {
         return Some("not an Ethernet interface");
     }
+    // By its name: of a daemon that is still starting, no program is on it yet.
+    if Names::is_host_link(&link.name) {
+        return Some("an imdsd's own link");
+    }
     if matches!(link.peer, Some((_, None))) {
         return Some("a veth whose other end is on this host too (move the container's end into its namespace first)");
     }
@@ -157,5 +162,6 @@ mod tests {
         assert!(unsuitable(&Link { peer: Some((3, None)), ..ethernet("veth") }).is_some());
         assert!(unsuitable(&Link { ethernet: false, ..ethernet("tun") }).is_some());
         assert!(unsuitable(&Link { loopback: true, ..Link::default() }).is_some());
+        assert!(unsuitable(&Link { name: "imds0".to_owned(), ..ethernet("veth") }).is_some());
     }
 }

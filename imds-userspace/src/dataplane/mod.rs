@@ -72,7 +72,7 @@ pub enum Attach {
 pub struct SlotStatus {
     /// Its number, from 1.
     pub slot: u16,
-    /// The interface that leads to it.
+    /// The interface that leads to it; 0 once that is gone.
     pub ifindex: u32,
     /// Its address generation.
     pub generation: u16,

@@ -56,6 +56,14 @@ impl Names {
         }
     }
 
+    /// Whether a link of this name is the host's end of a service link, whichever daemon's.
+    #[must_use]
+    pub fn is_host_link(name: &str) -> bool {
+        let digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let number = name.strip_prefix("imds");
+        number.is_some_and(|number| number == "0" || number.len() == 8 && number.bytes().all(digit))
+    }
+
     /// The directory of the pins of this build's layout.
     #[must_use]
     pub fn layout(&self) -> PathBuf {
@@ -89,5 +97,17 @@ mod tests {
         assert_ne!(a.namespace, b.namespace);
         assert_eq!(a, Names::new(Path::new("/tmp/a")));
         assert!(a.service_link.len() <= 15 && a.namespace.starts_with("imds-"));
+    }
+
+    #[test]
+    fn every_daemon_s_host_link_is_known_by_its_name() {
+        for directory in [DEFAULT_RUN_DIR, "/tmp/a", "/tmp/b"] {
+            let names = Names::new(Path::new(directory));
+            assert!(Names::is_host_link(&names.host_link), "{names:?}");
+            assert!(!Names::is_host_link(&names.service_link), "{names:?}");
+        }
+        for other in ["imds", "imds1", "imds0123456", "imds012345678", "imds0123456g", "imds-0000000", "tap0"] {
+            assert!(!Names::is_host_link(other), "{other}");
+        }
     }
 }

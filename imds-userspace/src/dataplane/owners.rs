@@ -5,7 +5,7 @@
 use std::sync::atomic::Ordering;
 
 use imds_common::options::OptionsWord;
-use imds_common::slot::{MADE_CLSACT, NOBODY, SLOT_MASK, Slot};
+use imds_common::slot::{GONE, MADE_CLSACT, NOBODY, SLOT_MASK, Slot};
 
 use super::interface::{Interface, name_of};
 use super::links::{self, Hook};
@@ -25,6 +25,7 @@ impl Dataplane {
             if slot != NOBODY {
                 let Slot { token_generation, generation, .. } = kernel.tables.slot(slot)?;
                 let options = self.options(&kernel, slot);
+                let ifindex = if value & GONE == 0 { ifindex } else { 0 };
                 status.push(SlotStatus { slot, ifindex, generation, token_generation, options });
             }
         }
@@ -156,8 +157,13 @@ impl Dataplane {
         let mut kernel = self.kernel();
         self.store_options(&kernel, slot, OptionsWord::CLOSED);
         for (ifindex, value) in kernel.tables.interfaces()? {
-            if slot_of(value) == slot {
+            if slot_of(value) != slot {
+                continue;
+            }
+            if value & GONE == 0 {
                 kernel.tables.set_interface(ifindex, u32::from(NOBODY) | value & MADE_CLSACT)?;
+            } else {
+                self.forget(&mut kernel, ifindex)?;
             }
         }
         let old = kernel.tables.slot(slot)?;
@@ -174,23 +180,31 @@ impl Dataplane {
         for (ifindex, value) in interfaces {
             // A question that the kernel doesn't answer says nothing about the interface.
             if slot_of(value) == NOBODY && matches!(name_of(ifindex), Ok(None)) {
-                links::detach(&self.names.layout(), ifindex, None);
-                self.kernel().tables.remove_interface(ifindex)?;
+                self.forget(&mut self.kernel(), ifindex)?;
             }
         }
         Ok(())
     }
 
-    /// Closes the slot behind an interface that is gone, at once: another may get its index.
+    /// Forgets an interface that is gone.
+    fn forget(&self, kernel: &mut Kernel, ifindex: u32) -> Result<(), DataplaneError> {
+        links::detach(&self.names.layout(), ifindex, None);
+        Ok(kernel.tables.remove_interface(ifindex)?)
+    }
+
+    /// Closes the slot behind an interface that is gone, at once, until it is released; one that led to nobody is
+    /// forgotten. Another interface may get its index, and is never taken for it.
     pub(super) fn close_vanished(&self, ifindex: u32) -> Result<(), DataplaneError> {
-        let kernel = self.kernel();
-        let gone = kernel.tables.interfaces()?.into_iter().find(|(index, _)| *index == ifindex);
-        if let Some((_, value)) = gone
-            && slot_of(value) != NOBODY
-        {
-            self.store_options(&kernel, slot_of(value), OptionsWord::CLOSED);
+        let mut kernel = self.kernel();
+        let known = kernel.tables.interfaces()?.into_iter().find(|(index, _)| *index == ifindex);
+        match known.map(|(_, value)| slot_of(value)) {
+            None => Ok(()),
+            Some(NOBODY) => self.forget(&mut kernel, ifindex),
+            Some(slot) => {
+                self.store_options(&kernel, slot, OptionsWord::CLOSED);
+                Ok(kernel.tables.set_interface(ifindex, u32::from(slot) | GONE)?)
+            }
         }
-        Ok(())
     }
 
     /// Replaces a slot's options: the next packet sees them.

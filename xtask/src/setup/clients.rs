@@ -14,8 +14,18 @@ const BOTO3_VERSION: &str = "1.44.5";
 /// Debian's own, since its package python3-venv serves no other.
 const PYTHON: &str = "/usr/bin/python3";
 
-/// Installs curl, wget, sysctl, ip, and boto3 in a virtual environment of its own; returns that environment's folder.
+/// Installs what the tests run, and boto3 in a virtual environment of its own; returns that environment's folder.
 pub(crate) fn ensure(workspace: &Workspace) -> Result<PathBuf> {
+    ensure_programs()?;
+    let environment = workspace.clients().join("python");
+    if !has_boto3(&environment) {
+        install_boto3(&environment)?;
+    }
+    Ok(environment)
+}
+
+/// Installs curl, wget, sysctl, and ip with tc.
+pub(crate) fn ensure_programs() -> Result<()> {
     for (program, package, why) in [
         ("curl", "curl", "the tests' first client"),
         ("wget", "wget", "the tests' second client"),
@@ -26,11 +36,7 @@ pub(crate) fn ensure(workspace: &Workspace) -> Result<PathBuf> {
             apt::install(&[package], why)?;
         }
     }
-    let environment = workspace.clients().join("python");
-    if !has_boto3(&environment) {
-        install_boto3(&environment)?;
-    }
-    Ok(environment)
+    Ok(())
 }
 
 fn install_boto3(environment: &Path) -> Result<()> {

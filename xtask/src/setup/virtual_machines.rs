@@ -1,6 +1,7 @@
 //! QEMU, and Debian kernels to boot in it: unpacked into the target folder, not installed.
 
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -48,10 +49,16 @@ impl Qemu {
     /// A command that runs it.
     pub(crate) fn command(&self) -> Result<Command> {
         let mut command = Command::new(&self.program);
-        if !self.libraries.is_empty() {
-            command.env("LD_LIBRARY_PATH", env::join_paths(&self.libraries).context("a ':' is in the project's path")?);
-        }
+        command.envs(self.library_path()?.map(|path| ("LD_LIBRARY_PATH", path)));
         Ok(command)
+    }
+
+    /// Where its libraries are, for `LD_LIBRARY_PATH`; none if they are installed.
+    pub(crate) fn library_path(&self) -> Result<Option<OsString>> {
+        if self.libraries.is_empty() {
+            return Ok(None);
+        }
+        env::join_paths(&self.libraries).context("a ':' is in the project's path").map(Some)
     }
 
     /// The program's path.
@@ -60,14 +67,23 @@ impl Qemu {
     }
 }
 
-/// Fetches a series' newest kernel where there is none yet; returns the path of its image.
-pub(crate) fn ensure_kernel(workspace: &Workspace, series: Series) -> Result<PathBuf> {
+/// A kernel's unpacked package.
+pub(crate) struct Kernel {
+    /// The package's files.
+    pub(crate) directory: PathBuf,
+    /// What is booted.
+    pub(crate) image: PathBuf,
+}
+
+/// Fetches a series' newest kernel where there is none yet.
+pub(crate) fn ensure_kernel(workspace: &Workspace, series: Series) -> Result<Kernel> {
     let directory = workspace.target.join("vm/kernels").join(series.name());
     if let Some(image) = image(&directory) {
-        return Ok(image);
+        return Ok(Kernel { directory, image });
     }
     apt::unpack(|| newest(series), Extent::Alone, "a kernel that the kernel programs are tried on", &directory)?;
-    image(&directory).with_context(|| format!("{} holds no kernel image", directory.display()))
+    let image = image(&directory).with_context(|| format!("{} holds no kernel image", directory.display()))?;
+    Ok(Kernel { directory, image })
 }
 
 fn newest(series: Series) -> Result<String> {

@@ -1,14 +1,15 @@
 //! Whether guests run on the hardware or are emulated.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
 use crate::setup::virtual_machines::Qemu;
-use crate::vm::guest::{Console, Guest};
+use crate::vm::guest::{Boot, Console, Guest};
 use crate::vm::report::Line;
+use crate::vm::suite::Extent;
 
 /// A guest reaches its first process within 2 s where KVM works.
 const PROBE_LIMIT: Duration = Duration::from_secs(15);
@@ -25,16 +26,16 @@ pub(crate) enum Accelerator {
 impl Accelerator {
     /// Tries KVM by booting each kernel as far as its first process. Less proves nothing: /dev/kvm may be there and
     /// never run a guest, or run one until it meets an instruction that a nested KVM can't.
-    pub(crate) fn probe(qemu: &Qemu, kernels: &[PathBuf], image: &Path) -> Result<Self> {
+    pub(crate) fn probe(qemu: &Qemu, boots: &[Boot]) -> Result<Self> {
         if !Path::new("/dev/kvm").exists() {
             println!("vm-test: emulating (TCG): there is no /dev/kvm");
             return Ok(Self::Tcg);
         }
-        for kernel in kernels {
-            if !Self::Kvm.reaches_first_process(qemu, kernel, image)? {
+        for boot in boots {
+            if !Self::Kvm.reaches_first_process(qemu, boot)? {
                 println!(
                     "vm-test: emulating (TCG): /dev/kvm is there, but didn't boot {} within {} s",
-                    kernel.file_name().unwrap_or_default().display(),
+                    boot.kernel.file_name().unwrap_or_default().display(),
                     PROBE_LIMIT.as_secs()
                 );
                 return Ok(Self::Tcg);
@@ -52,16 +53,17 @@ impl Accelerator {
         }
     }
 
-    /// How long a guest may take from its start to its final line: some ten times what an idle machine needs.
-    pub(crate) fn guest_limit(self) -> Duration {
-        match self {
-            Self::Kvm => Duration::from_secs(60),
-            Self::Tcg => Duration::from_secs(180),
+    /// How long a guest may take from its start to its final line: some five times what an idle machine needs.
+    pub(crate) fn guest_limit(self, extent: Extent) -> Duration {
+        match (self, extent) {
+            (Self::Kvm, _) => Duration::from_secs(300),
+            (Self::Tcg, Extent::Slice) => Duration::from_secs(2_400),
+            (Self::Tcg, Extent::All) => Duration::from_secs(3_600),
         }
     }
 
-    fn reaches_first_process(self, qemu: &Qemu, kernel: &Path, image: &Path) -> Result<bool> {
-        let mut guest = Guest::start(qemu, self, kernel, image, Stdio::null())?;
+    fn reaches_first_process(self, qemu: &Qemu, boot: &Boot) -> Result<bool> {
+        let mut guest = Guest::start(qemu, self, boot, Stdio::null())?;
         let deadline = Instant::now() + PROBE_LIMIT;
         while let Console::Line(line) = guest.next(deadline) {
             if let Some(Line::Kernel(_)) = Line::parse(&line) {

@@ -1,6 +1,7 @@
 //! What a guest's file system holds.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::env;
 use std::fs::{self, File};
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,10 @@ use anyhow::{Context, Result, bail};
 
 use crate::process;
 use crate::vm::cpio::Archive;
+use crate::vm::modules;
+
+/// Folders that the first process mounts something on, or that programs expect.
+const DIRECTORIES: [&str; 7] = ["/dev", "/etc", "/proc", "/run", "/sys", "/tmp", "/var"];
 
 /// An initramfs being put together: paths in the guest, and the host's files that stand there.
 #[derive(Default)]
@@ -19,6 +24,21 @@ pub(crate) struct Image {
 }
 
 impl Image {
+    /// An image with the first process: this program; and the modules that it loads, in their order.
+    pub(crate) fn new(modules: &[PathBuf]) -> Result<Self> {
+        let mut image = Self::default();
+        for directory in DIRECTORIES {
+            image.directory(directory);
+        }
+        image.program("/init", &env::current_exe().context("can't find this program's own file")?)?;
+        image.directory(modules::DIRECTORY);
+        for (number, module) in modules.iter().enumerate() {
+            let name = module.file_name().unwrap_or_default().display();
+            image.file(&format!("{}/{number:02}-{name}", modules::DIRECTORY), module);
+        }
+        Ok(image)
+    }
+
     /// Adds an empty folder, and those above it.
     pub(crate) fn directory(&mut self, path: &str) {
         // Sorted, a folder comes before what is in it.
@@ -37,6 +57,23 @@ impl Image {
         Ok(())
     }
 
+    /// Adds programs of this machine by their names, to `/bin`.
+    pub(crate) fn installed(&mut self, programs: &[&str]) -> Result<()> {
+        for name in programs {
+            let host = process::find(name).with_context(|| format!("{name} is not installed on this machine"))?;
+            self.program(&format!("/bin/{name}"), &host)?;
+        }
+        Ok(())
+    }
+
+    /// Adds a file.
+    pub(crate) fn file(&mut self, path: &str, host: &Path) {
+        if let Some((directory, _)) = path.rsplit_once('/') {
+            self.directory(directory);
+        }
+        self.files.insert(path.to_owned(), host.to_owned());
+    }
+
     /// Writes the archive.
     pub(crate) fn write(&self, to: &Path) -> Result<()> {
         if let Some(directory) = to.parent() {
@@ -53,13 +90,6 @@ impl Image {
         }
         archive.finish().with_context(|| format!("can't write {}", to.display()))?;
         Ok(())
-    }
-
-    fn file(&mut self, path: &str, host: &Path) {
-        if let Some((directory, _)) = path.rsplit_once('/') {
-            self.directory(directory);
-        }
-        self.files.insert(path.to_owned(), host.to_owned());
     }
 }
 

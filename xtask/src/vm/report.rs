@@ -90,15 +90,23 @@ impl Report {
         self.output.iter().filter(move |(name, _)| name == test).map(|(_, text)| text.as_str())
     }
 
-    /// Whether exactly the expected tests ran, in order, and all passed; else what is wrong.
+    /// Whether exactly the expected tests ran, each once, in any order, and all passed; else what is wrong.
     pub(crate) fn judge(&self, expected: &[&str]) -> Result<(), String> {
-        let (passed, failed) = self.end.ok_or("the guest ended, or was killed, before its final line")?;
-        let ran: Vec<_> = self.results.iter().map(|(test, _)| test.as_str()).collect();
+        let mut ran: Vec<_> = self.results.iter().map(|(test, _)| test.as_str()).collect();
+        let mut expected = expected.to_vec();
+        ran.sort_unstable();
+        expected.sort_unstable();
+        let Some((passed, failed)) = self.end else {
+            let missing: Vec<_> = expected.iter().filter(|test| !ran.contains(test)).collect();
+            return Err(format!("the guest ended, or was killed, before its final line; without result: {missing:?}"));
+        };
+        let failures = self.results.iter().filter_map(|(test, result)| Some((test, result.as_ref().err()?)));
+        let failures: Vec<_> = failures.map(|(test, reason)| format!("{test} failed: {reason}")).collect();
+        if !failures.is_empty() {
+            return Err(failures.join(", "));
+        }
         if ran != expected {
             return Err(format!("expected the tests {expected:?}, the guest ran {ran:?}"));
-        }
-        if let Some((test, Err(reason))) = self.results.iter().find(|(_, result)| result.is_err()) {
-            return Err(format!("{test} failed: {reason}"));
         }
         if (passed, failed) != (expected.len(), 0) {
             return Err(format!("the guest's count is {passed} passed, {failed} failed, of {} tests", expected.len()));
@@ -154,6 +162,17 @@ mod tests {
     #[test]
     fn all_expected_tests_passing_is_a_pass() {
         assert_eq!(judged("vm-test: debug passed\nvm-test: release passed\nvm-test: 2 passed, 0 failed\n"), Ok(()));
+    }
+
+    #[test]
+    fn the_order_is_the_guest_s_own() {
+        assert_eq!(judged("vm-test: release passed\nvm-test: debug passed\nvm-test: 2 passed, 0 failed\n"), Ok(()));
+    }
+
+    #[test]
+    fn every_failure_is_named() {
+        let console = "vm-test: debug failed: one\nvm-test: release failed: two\nvm-test: 0 passed, 2 failed\n";
+        assert_eq!(judged(console), Err("debug failed: one, release failed: two".to_owned()));
     }
 
     #[test]

@@ -1,0 +1,178 @@
+//! The black-box tests as guests run them: those that the built binaries list, but for what is left out by name.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::process;
+use crate::vm::plan::{Kind, Test};
+use crate::workspace::Workspace;
+
+/// The folder of an image's test binaries.
+const DIRECTORY: &str = "/tests";
+
+/// How much of the suite a guest runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// What an emulated guest does in some minutes.
+    #[default]
+    Slice,
+    /// Everything that a guest can run.
+    All,
+}
+
+/// Which tests a guest runs.
+#[derive(Default)]
+pub(crate) struct Choice {
+    /// How much of the suite.
+    pub(crate) extent: Extent,
+    /// Of that, only those whose names hold this.
+    pub(crate) only: String,
+}
+
+/// Why guests don't run a test.
+enum Reason {
+    /// They can't.
+    Unable(&'static str),
+    /// It takes an emulated processor too long for every run.
+    Slow(&'static str),
+}
+
+/// What guests leave out: a test, or with a slash at the end a whole binary. What names no test is an error, and so this
+/// list stays true.
+const LEFT_OUT: &[(&str, Reason)] = &[
+    ("bench/", Reason::Unable("what it measures with, and against, is the host's")),
+    ("clients/boto3_finds_region_and_credentials_in_both_modes", Reason::Unable(NO_PYTHON)),
+    ("clients/boto3_falls_back_to_reads_without_a_token_at_a_limit_that_is_too_small", Reason::Unable(NO_PYTHON)),
+    ("ipv6/every_address_of_a_client_is_a_place_of_its_own", Reason::Unable(NO_PYTHON)),
+    ("load/sixteen_clients_while_options_flip", Reason::Slow("sixteen clients at once")),
+    ("load/no_answer_crosses_between_instances_with_one_address", Reason::Slow("sixteen clients at once")),
+];
+
+const NO_PYTHON: &str = "Python with boto3 is larger than all the rest of the image";
+
+/// A binary of black-box tests.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Binary {
+    name: String,
+    /// Where it was built.
+    pub(crate) file: PathBuf,
+}
+
+impl Binary {
+    /// Where an image has it.
+    pub(crate) fn program(&self) -> String {
+        format!("{DIRECTORY}/{}", self.name)
+    }
+
+    /// The tests that it lists.
+    fn tests(&self) -> Result<Vec<Test>> {
+        let listed = process::output(Command::new(&self.file).args(["--list", "--format", "terse"]))?;
+        let tests = listed.lines().filter_map(|line| line.strip_suffix(": test"));
+        Ok(tests
+            .map(|test| Test {
+                name: format!("{}/{}", self.name, test.replace("::", "/")),
+                program: self.program(),
+                kind: Kind::OfBinary(test.to_owned()),
+            })
+            .collect())
+    }
+}
+
+/// Builds the black-box tests.
+pub(crate) fn build(workspace: &Workspace) -> Result<Vec<Binary>> {
+    let mut cargo = workspace.cargo();
+    cargo.args(["test", "--package", "imds-tests", "--tests", "--no-run", "--locked"]);
+    cargo.args(["--message-format", "json-render-diagnostics"]).stderr(Stdio::inherit());
+    let binaries = binaries(&process::output(&mut cargo)?)?;
+    ensure!(!binaries.is_empty(), "cargo built no black-box tests");
+    Ok(binaries)
+}
+
+/// The tests of these binaries that guests run; says which ones they don't.
+pub(crate) fn tests(binaries: &[Binary], choice: &Choice) -> Result<Vec<Test>> {
+    let mut tests = Vec::new();
+    for binary in binaries {
+        tests.extend(binary.tests()?);
+    }
+    leave_out(&mut tests, LEFT_OUT, choice.extent)?;
+    tests.retain(|test| test.name.contains(&choice.only));
+    ensure!(!tests.is_empty(), "no test's name holds {:?}", choice.only);
+    Ok(tests)
+}
+
+fn leave_out(tests: &mut Vec<Test>, left_out: &[(&str, Reason)], extent: Extent) -> Result<()> {
+    for (name, reason) in left_out {
+        let is_meant = |test: &Test| test.name == *name || name.ends_with('/') && test.name.starts_with(name);
+        ensure!(
+            tests.iter().any(is_meant),
+            "{name} is to be left out, but there is no such test: mend the list in xtask/src/vm/suite.rs"
+        );
+        let why = match reason {
+            Reason::Unable(why) => (*why).to_owned(),
+            Reason::Slow(_) if extent == Extent::All => continue,
+            Reason::Slow(why) => format!("{why}: run it by --all"),
+        };
+        println!("vm-test: left out: {name}: {why}");
+        tests.retain(|test| !is_meant(test));
+    }
+    Ok(())
+}
+
+/// The test binaries among what cargo says that it built.
+fn binaries(messages: &str) -> Result<Vec<Binary>> {
+    let mut binaries = Vec::new();
+    for line in messages.lines() {
+        let message: Value = serde_json::from_str(line).with_context(|| format!("cargo said {line}"))?;
+        let target = &message["target"];
+        let is_test = target["kind"].as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == "test"));
+        if let (true, Some(name), Some(file)) = (is_test, target["name"].as_str(), message["executable"].as_str()) {
+            binaries.push(Binary { name: name.to_owned(), file: file.into() });
+        }
+    }
+    binaries.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(binaries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIST: &[(&str, Reason)] = &[
+        ("path/unable", Reason::Unable("no Python")),
+        ("path/slow", Reason::Slow("many clients")),
+        ("host/", Reason::Unable("no")),
+    ];
+
+    fn names(extent: Extent, tests: &[&str]) -> Result<Vec<String>> {
+        let test = |name: &&str| Test { name: (*name).to_owned(), program: String::new(), kind: Kind::Check };
+        let mut tests: Vec<_> = tests.iter().map(test).collect();
+        leave_out(&mut tests, LIST, extent)?;
+        Ok(tests.into_iter().map(|test| test.name).collect())
+    }
+
+    #[test]
+    fn what_is_slow_is_run_when_all_is_asked_for() {
+        let tests = ["path/quick", "path/slow", "path/unable", "host/one", "host/two"];
+        assert_eq!(names(Extent::Slice, &tests).expect("all are there"), ["path/quick"]);
+        assert_eq!(names(Extent::All, &tests).expect("all are there"), ["path/quick", "path/slow"]);
+    }
+
+    #[test]
+    fn leaving_out_what_is_not_there_is_an_error() {
+        let error = names(Extent::All, &["path/quick", "path/slow", "host/one"]).expect_err("one is missing");
+        assert!(error.to_string().contains("path/unable"), "{error}");
+    }
+
+    #[test]
+    fn test_binaries_are_told_from_what_else_is_built() {
+        let messages = r#"{"reason":"compiler-artifact","target":{"kind":["lib"],"name":"imds_tests"},"executable":null}
+{"reason":"compiler-artifact","target":{"kind":["bin"],"name":"demo"},"executable":"/target/debug/demo"}
+{"reason":"compiler-artifact","target":{"kind":["test"],"name":"path"},"executable":"/target/debug/deps/path-1"}
+{"reason":"build-finished","success":true}"#;
+        let expected = Binary { name: "path".to_owned(), file: "/target/debug/deps/path-1".into() };
+        assert_eq!(binaries(messages).expect("JSON"), [expected]);
+    }
+}
