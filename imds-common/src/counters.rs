@@ -45,6 +45,8 @@ counters! {
     Limited = 2 "limited",
     /// Questions for the service's MAC that the kernel answered: ARP, and neighbour solicitations.
     AnsweredNeighbour = 3 "answered-neighbour",
+    /// Packets that would have been told of, but were over the slot's budget of events or found no room.
+    EventsLost = 4 "events-lost",
 
     /// Refused: the endpoint is disabled (403).
     RefusedEndpointDisabled = 8 "refused-endpoint-disabled",
@@ -125,6 +127,12 @@ counters! {
 }
 
 impl Counter {
+    /// The counter with this number, if this build has it.
+    #[must_use]
+    pub fn from_number(number: u32) -> Option<Self> {
+        Self::ALL.iter().copied().find(|&counter| counter as u32 == number)
+    }
+
     /// Its place in [`SlotCounters`].
     #[inline(always)]
     #[must_use]

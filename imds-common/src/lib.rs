@@ -12,6 +12,7 @@
 //! | [`answer`] | the bytes of an answer without a body |
 //! | [`address`] | the service's addresses, and the identity that a packet's source carries |
 //! | [`budget`] | how many packets a second an instance may send |
+//! | [`event`] | what the kernel tells the daemon of one packet |
 //! | [`flow`] | the state of one TCP connection, as the kernel follows it |
 //! | [`place`] | one client behind an interface |
 //! | [`slot`] | what the kernel holds of one interface |
@@ -22,6 +23,7 @@ pub mod address;
 pub mod answer;
 pub mod budget;
 pub mod counters;
+pub mod event;
 pub mod flow;
 pub mod options;
 pub mod place;

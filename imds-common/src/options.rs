@@ -170,6 +170,7 @@ impl Default for MetadataOptions {
 /// | 3 | `HttpProtocolIpv6` is `enabled` |
 /// | 4 | `InstanceMetadataTags` is `enabled` |
 /// | 5 | refusals are silent: dropped, not answered (`on-refuse = "drop"`) |
+/// | 6 | every packet is told of, for as long as somebody traces the instance: no option of the instance's |
 /// | 8..16 | `HttpPutResponseHopLimit` |
 /// | 32..64 | nanoseconds from one packet of the budget to the next; 0 without a budget |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,6 +190,7 @@ impl OptionsWord {
     const IPV6_ENABLED: u64 = 1 << 3;
     const TAGS_ENABLED: u64 = 1 << 4;
     const REFUSE_SILENTLY: u64 = 1 << 5;
+    const TRACED: u64 = 1 << 6;
     const HOP_LIMIT_SHIFT: u32 = 8;
     const PACKET_INTERVAL_SHIFT: u32 = 32;
 
@@ -219,6 +221,20 @@ impl OptionsWord {
     pub const fn with_packet_budget(self, packets_per_second: u32) -> Self {
         let others = self.0 & ((1 << Self::PACKET_INTERVAL_SHIFT) - 1);
         Self(others | (budget::interval_ns(packets_per_second) as u64) << Self::PACKET_INTERVAL_SHIFT)
+    }
+
+    /// The same word, traced or not; one that nobody owns is never traced.
+    #[must_use]
+    pub const fn with_trace(self, traced: bool) -> Self {
+        let others = self.0 & !Self::TRACED;
+        Self(if traced && self.is_owned() { others | Self::TRACED } else { others })
+    }
+
+    /// Whether every packet is told of.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_traced(self) -> bool {
+        self.0 & Self::TRACED != 0
     }
 
     /// Nanoseconds from one packet of the budget to the next; 0 without a budget.

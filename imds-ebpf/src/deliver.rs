@@ -5,6 +5,7 @@ use aya_ebpf::programs::TcContext;
 use imds_common::address::{Identity, ROUTER_MAC, SERVICE_MAC, SERVICE_V4, SERVICE_V6};
 use imds_common::counters::Counter;
 
+use crate::event::{self, Way};
 use crate::exchange::Exchange;
 use crate::exit;
 use crate::maps::host_link;
@@ -30,13 +31,17 @@ pub fn headers(identity: &Identity, payload: u16) -> [u8; (ETH + IPV6) as usize]
 /// Carries the packet to the daemon. A function with a stack of its own.
 #[inline(never)]
 pub fn deliver(ctx: &TcContext, exchange: &Exchange) -> i32 {
+    if exchange.word.is_traced() {
+        // While the frame is the client's own.
+        event::emit(ctx, exchange.slot(), Counter::Delivered, Way::FromClient);
+    }
     match rewrite(ctx, exchange) {
         Ok(()) => {
             exit::count(exchange.slot(), Counter::Delivered);
             // SAFETY: the helper only marks the packet to be moved.
             unsafe { bpf_redirect_peer(host_link(), 0) as i32 }
         }
-        Err(HelperError) => exit::drop(exchange.slot(), Counter::DroppedHelper),
+        Err(HelperError) => exit::drop(ctx, exchange.slot(), Counter::DroppedHelper),
     }
 }
 

@@ -1,8 +1,10 @@
 //! The one exit of refusals and drops: each is counted by its slot and reason, so none goes unseen.
 
 use aya_ebpf::bindings::TC_ACT_SHOT;
+use aya_ebpf::programs::TcContext;
 use imds_common::counters::Counter;
 
+use crate::event::{self, Way};
 use crate::maps::IMDS_COUNTERS;
 use crate::trace;
 
@@ -19,9 +21,24 @@ pub fn count(slot: u32, counter: Counter) {
     trace::note(slot, counter);
 }
 
-/// Drops the packet for a reason.
+/// Counts a refusal or a drop of a client's packet, and tells of it while the frame is whole.
 #[inline(always)]
-pub fn drop(slot: u32, reason: Counter) -> i32 {
+pub fn refuse(ctx: &TcContext, slot: u32, reason: Counter) {
     count(slot, reason);
+    event::emit(ctx, slot, reason, Way::FromClient);
+}
+
+/// Drops a client's packet for a reason.
+#[inline(always)]
+pub fn drop(ctx: &TcContext, slot: u32, reason: Counter) -> i32 {
+    refuse(ctx, slot, reason);
+    TC_ACT_SHOT
+}
+
+/// Drops a packet to a client for a reason.
+#[inline(always)]
+pub fn drop_reply(ctx: &TcContext, slot: u32, reason: Counter) -> i32 {
+    count(slot, reason);
+    event::emit(ctx, slot, reason, Way::ToClient);
     TC_ACT_SHOT
 }

@@ -48,7 +48,7 @@ pub fn handle(ctx: &TcContext) -> i32 {
         ETHERTYPE_IPV4 => ipv4(ctx, offset, tagged),
         ETHERTYPE_IPV6 => ipv6(ctx, offset, tagged),
         ETHERTYPE_ARP => Read::Done(neighbour::arp(ctx, offset, tagged)),
-        _ if is_tag(ethertype) => Read::Done(exit::drop(owner(ctx).0, Counter::DroppedVlan)),
+        _ if is_tag(ethertype) => Read::Done(exit::drop(ctx, owner(ctx).0, Counter::DroppedVlan)),
         _ => Read::Done(PASS),
     };
     match read {
@@ -75,7 +75,7 @@ fn is_tag(ethertype: u16) -> bool {
 fn ipv4(ctx: &TcContext, offset: u32, tagged: bool) -> Read {
     let Some(header) = Header::<{ IPV4 as usize }>::load(ctx, offset) else { return Read::Done(PASS) };
     if header.word::<V4_SOURCE>() == SERVICE_V4_WORD {
-        return Read::Done(exit::drop(owner(ctx).0, Counter::DroppedImpersonation));
+        return Read::Done(exit::drop(ctx, owner(ctx).0, Counter::DroppedImpersonation));
     }
     if header.word::<V4_DESTINATION>() != SERVICE_V4_WORD {
         return Read::Done(PASS);
@@ -84,10 +84,10 @@ fn ipv4(ctx: &TcContext, offset: u32, tagged: bool) -> Read {
         Ok(admitted) => admitted,
         Err(verdict) => return Read::Done(verdict),
     };
-    let Some(exchange) = exchange() else { return Read::Done(exit::drop(slot, Counter::DroppedHelper)) };
+    let Some(exchange) = exchange() else { return Read::Done(exit::drop(ctx, slot, Counter::DroppedHelper)) };
     match exchange.read_v4(ctx, &header) {
         Ok(()) => Read::Own(slot),
-        Err(reason) => Read::Done(exit::drop(slot, reason)),
+        Err(reason) => Read::Done(exit::drop(ctx, slot, reason)),
     }
 }
 
@@ -96,7 +96,7 @@ fn ipv4(ctx: &TcContext, offset: u32, tagged: bool) -> Read {
 fn ipv6(ctx: &TcContext, offset: u32, tagged: bool) -> Read {
     let Some(header) = Header::<{ IPV6 as usize }>::load(ctx, offset) else { return Read::Done(PASS) };
     if packet::is(header.address::<V6_SOURCE>(), SERVICE_V6_WORDS) {
-        return Read::Done(exit::drop(owner(ctx).0, Counter::DroppedImpersonation));
+        return Read::Done(exit::drop(ctx, owner(ctx).0, Counter::DroppedImpersonation));
     }
     if neighbour::may_be_discovery(&header)
         && let Some(verdict) = neighbour::discovery(ctx, offset, tagged, &header)
@@ -111,12 +111,12 @@ fn ipv6(ctx: &TcContext, offset: u32, tagged: bool) -> Read {
         Err(verdict) => return Read::Done(verdict),
     };
     if !word.ipv6_enabled() {
-        return Read::Done(exit::drop(slot, Counter::DroppedIpv6));
+        return Read::Done(exit::drop(ctx, slot, Counter::DroppedIpv6));
     }
-    let Some(exchange) = exchange() else { return Read::Done(exit::drop(slot, Counter::DroppedHelper)) };
+    let Some(exchange) = exchange() else { return Read::Done(exit::drop(ctx, slot, Counter::DroppedHelper)) };
     match exchange.read_v6(ctx, &header) {
         Ok(()) => Read::Own(slot),
-        Err(reason) => Read::Done(exit::drop(slot, reason)),
+        Err(reason) => Read::Done(exit::drop(ctx, slot, reason)),
     }
 }
 
@@ -134,16 +134,16 @@ fn own(ctx: &TcContext, number: u32) -> i32 {
     let (Some(slot), Some(word), Some(tables), Some(exchange)) =
         (IMDS_SLOTS.get(number), IMDS_OPTIONS.get(number), IMDS_TABLES.get_ptr_mut(number), exchange())
     else {
-        return exit::drop(NOBODY as u32, Counter::DroppedUnowned);
+        return exit::drop(ctx, NOBODY as u32, Counter::DroppedUnowned);
     };
     // Read once more: whoever closed the slot meanwhile is obeyed.
     let word = OptionsWord::from_bits(*word);
     if !word.is_owned() {
-        return exit::drop(number, Counter::DroppedUnowned);
+        return exit::drop(ctx, number, Counter::DroppedUnowned);
     }
     let now = tables::now_ms();
     let Some(place) = tables::place(tables, &exchange.client, now) else {
-        return exit::drop(number, Counter::DroppedPlaces);
+        return exit::drop(ctx, number, Counter::DroppedPlaces);
     };
     let client = exchange.client.tag();
     exchange.identity = Identity { slot: number as u16, generation: slot.generation, place: place as u16, client };
@@ -160,7 +160,7 @@ fn own(ctx: &TcContext, number: u32) -> i32 {
                 unsafe { (*flow).client_syn(key, exchange.segment, now) };
                 deliver(ctx, exchange)
             }
-            None => exit::drop(number, Counter::DroppedFlows),
+            None => exit::drop(ctx, number, Counter::DroppedFlows),
         };
     }
     let Some(flow) = known else {
@@ -173,7 +173,7 @@ fn own(ctx: &TcContext, number: u32) -> i32 {
         flow::Client::Judge { at_rest } => judge(ctx, flow, exchange, at_rest),
         flow::Client::RepeatAnswer => refuse::repeat(ctx, exchange, flow),
         flow::Client::Acknowledge => refuse::acknowledge(ctx, exchange, flow),
-        flow::Client::Swallow => exit::drop(number, Counter::DroppedAfterRefusal),
+        flow::Client::Swallow => exit::drop(ctx, number, Counter::DroppedAfterRefusal),
     }
 }
 

@@ -36,7 +36,7 @@ pub fn admit(ctx: &TcContext, tagged: bool) -> Result<(u32, OptionsWord), i32> {
     } else {
         return Ok((slot, word));
     };
-    Err(exit::drop(slot, reason))
+    Err(exit::drop(ctx, slot, reason))
 }
 
 /// Charges a packet to its slot: whether the slot may send it.

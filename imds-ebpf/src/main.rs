@@ -14,6 +14,7 @@
 //! | `limit` | whose packet it is, and whether its instance may send it |
 //! | `maps` | the maps, and the values set at load |
 //! | `exit` | the one exit of refusals and drops |
+//! | `event` | telling the daemon of a packet |
 //! | `trace` | debug lines, in the debug object |
 #![no_std]
 #![no_main]
@@ -25,6 +26,7 @@
 )]
 
 mod deliver;
+mod event;
 mod exchange;
 mod exit;
 mod ingress;

@@ -5,9 +5,10 @@
 use core::mem::offset_of;
 
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap, PerCpuArray};
+use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
 use imds_common::answer::{DATES, Date, KERNEL_ANSWER_MAX};
 use imds_common::counters::SlotCounters;
+use imds_common::event::RING_BYTES;
 use imds_common::request::{KERNEL_HEAD_MAX, Scan};
 use imds_common::slot::{Slot, Tables};
 use imds_common::token::{KEYS, Key, Presented, TOKEN_TEXT_LENGTH};
@@ -40,6 +41,14 @@ pub static IMDS_TABLES: Array<Tables> = Array::with_max_entries(SLOTS, 0);
 /// When a slot's packet budget is whole again, in nanoseconds since boot.
 #[map]
 pub static IMDS_BUDGETS: Array<u64> = Array::with_max_entries(SLOTS, 0);
+
+/// When a slot's budget of events is whole again, in nanoseconds since boot.
+#[map]
+pub static IMDS_EVENT_BUDGETS: Array<u64> = Array::with_max_entries(SLOTS, 0);
+
+/// What the daemon is told of packets. Each daemon has its own: nothing in it outlives who reads it.
+#[map]
+pub static IMDS_EVENTS: RingBuf = RingBuf::with_byte_size(RING_BYTES, 0);
 
 /// A slot's counters of this side.
 #[map]

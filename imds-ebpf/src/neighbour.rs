@@ -57,7 +57,7 @@ pub fn arp(ctx: &TcContext, offset: u32, tagged: bool) -> i32 {
     // Two bytes of the frame's header before it, so that its addresses can be read by words.
     let Some(packet) = Header::<{ ARP + 2 }>::load(ctx, offset - 2) else { return PASS };
     if packet.word::<ARP_SENDER>() == SERVICE_V4_WORD {
-        return exit::drop(owner(ctx).0, Counter::DroppedImpersonation);
+        return exit::drop(ctx, owner(ctx).0, Counter::DroppedImpersonation);
     }
     let [_, _, b0, b1, b2, b3, b4, b5, o0, o1, m0, m1, m2, m3, m4, m5, s0, s1, s2, s3, ..] = packet.0;
     let [.., t0, t1, t2, t3] = packet.0;
@@ -69,7 +69,7 @@ pub fn arp(ctx: &TcContext, offset: u32, tagged: bool) -> i32 {
         Err(verdict) => return verdict,
     };
     if [b0, b1, b2, b3, b4, b5] != ARP_BEGINNING || u16::from_be_bytes([o0, o1]) != ARP_REQUEST {
-        return exit::drop(slot, Counter::DroppedProtocol);
+        return exit::drop(ctx, slot, Counter::DroppedProtocol);
     }
     let asker = [m0, m1, m2, m3, m4, m5];
     let mut frame = [0; ETH as usize + ARP];
@@ -132,7 +132,7 @@ fn message(ctx: &TcContext, at: u32, tagged: bool, header: &Header<{ IPV6 as usi
         }
         // The verdict, so that nothing that is known before the walk is asked for after it: see `Search` in `tables`.
         let is_claim = is_route_to_us(ctx, at + ROUTER);
-        return Some(if is_claim { exit::drop(owner(ctx).0, Counter::DroppedImpersonation) } else { PASS });
+        return Some(if is_claim { exit::drop(ctx, owner(ctx).0, Counter::DroppedImpersonation) } else { PASS });
     }
     if kind != NEIGHBOUR_SOLICITATION && kind != NEIGHBOUR_ADVERTISEMENT {
         return None;
@@ -143,20 +143,20 @@ fn message(ctx: &TcContext, at: u32, tagged: bool, header: &Header<{ IPV6 as usi
     let source = header.address::<V6_SOURCE>();
     // A solicitation from nowhere asks whether the address is free, to take it (RFC 4862, section 5.4).
     if kind == NEIGHBOUR_ADVERTISEMENT || packet::is(source, [0; 2]) {
-        return Some(exit::drop(owner(ctx).0, Counter::DroppedImpersonation));
+        return Some(exit::drop(ctx, owner(ctx).0, Counter::DroppedImpersonation));
     }
     let (slot, word) = match limit::admit(ctx, tagged) {
         Ok(admitted) => admitted,
         Err(verdict) => return Some(verdict),
     };
     if !word.ipv6_enabled() {
-        return Some(exit::drop(slot, Counter::DroppedIpv6));
+        return Some(exit::drop(ctx, slot, Counter::DroppedIpv6));
     }
     if header.0[6] != PROTOCOL_ICMPV6 {
-        return Some(exit::drop(slot, Counter::DroppedExtension));
+        return Some(exit::drop(ctx, slot, Counter::DroppedExtension));
     }
     if header.0[7] != HOP_LIMIT {
-        return Some(exit::drop(slot, Counter::DroppedProtocol));
+        return Some(exit::drop(ctx, slot, Counter::DroppedProtocol));
     }
     Some(send(ctx, slot, advertise(ctx, source)))
 }
@@ -195,7 +195,7 @@ fn advertise(ctx: &TcContext, asker: Address) -> Result<(), HelperError> {
 #[inline(always)]
 fn send(ctx: &TcContext, slot: u32, written: Result<(), HelperError>) -> i32 {
     if written.is_err() {
-        return exit::drop(slot, Counter::DroppedHelper);
+        return exit::drop(ctx, slot, Counter::DroppedHelper);
     }
     exit::count(slot, Counter::AnsweredNeighbour);
     // SAFETY: the context is the program's own; the helper only marks the packet to be moved.

@@ -9,6 +9,7 @@ use imds_common::flow::{ACK, FIN, Flow, PSH, RST, Segment};
 use imds_common::verdict::Refusal;
 
 use crate::deliver;
+use crate::event::{self, Way};
 use crate::exchange::{Exchange, OPTIONS};
 use crate::exit;
 use crate::maps::{FRAME_MAX, IMDS_DATES, IMDS_SCRATCH, host_link};
@@ -38,13 +39,13 @@ struct Ours {
 /// Refuses the request: answers it, resets the daemon's half, and takes the flow over.
 #[inline(always)]
 pub fn refuse(ctx: &TcContext, exchange: &Exchange, flow: *mut Flow, refusal: Refusal, limited: bool) -> i32 {
-    exit::count(exchange.slot(), refusal.counter());
+    exit::refuse(ctx, exchange.slot(), refusal.counter());
     let answer = kernel_answer_index(kernel_status(refusal), date().is_some());
     let length = KERNEL_ANSWERS[answer & (KERNEL_ANSWERS.len() - 1)].length;
     // SAFETY: a live map value; from here on the daemon's segments on this flow are dropped.
     unsafe { (*flow).refuse(exchange.segment, length, answer as u16, limited) };
     if reset(ctx, exchange) != 0 {
-        return exit::drop(exchange.slot(), Counter::DroppedHelper);
+        return exit::drop(ctx, exchange.slot(), Counter::DroppedHelper);
     }
     repeat(ctx, exchange, flow)
 }
@@ -53,7 +54,7 @@ pub fn refuse(ctx: &TcContext, exchange: &Exchange, flow: *mut Flow, refusal: Re
 #[inline(always)]
 pub fn repeat(ctx: &TcContext, exchange: &Exchange, flow: *mut Flow) -> i32 {
     if exchange.word.refuses_silently() {
-        return exit::drop(exchange.slot(), Counter::DroppedSilently);
+        return exit::drop(ctx, exchange.slot(), Counter::DroppedSilently);
     }
     // SAFETY: a live map value, copied out.
     let flow = unsafe { &*flow };
@@ -71,7 +72,7 @@ pub fn repeat(ctx: &TcContext, exchange: &Exchange, flow: *mut Flow) -> i32 {
 #[inline(always)]
 pub fn acknowledge(ctx: &TcContext, exchange: &Exchange, flow: *mut Flow) -> i32 {
     if exchange.word.refuses_silently() {
-        return exit::drop(exchange.slot(), Counter::DroppedSilently);
+        return exit::drop(ctx, exchange.slot(), Counter::DroppedSilently);
     }
     // SAFETY: a live map value, copied out.
     let (seq, ack) = unsafe { ((*flow).sent, (*flow).boundary) };
@@ -117,13 +118,16 @@ fn send(ctx: &TcContext, exchange: &Exchange, ours: &Ours) -> i32 {
     match rewrite(ctx, exchange, ours) {
         Ok(()) => {
             exit::count(exchange.slot(), Counter::Answered);
+            if exchange.word.is_traced() {
+                event::emit(ctx, exchange.slot(), Counter::Answered, Way::ToClient);
+            }
             if ours.limited {
                 exit::count(exchange.slot(), Counter::Limited);
             }
             // SAFETY: the helper only marks the packet to be moved.
             unsafe { bpf_redirect(exchange.ifindex, 0) as i32 }
         }
-        Err(HelperError) => exit::drop(exchange.slot(), Counter::DroppedHelper),
+        Err(HelperError) => exit::drop(ctx, exchange.slot(), Counter::DroppedHelper),
     }
 }
 

@@ -10,6 +10,7 @@ use imds_common::options::OptionsWord;
 use imds_common::place::{Client, V4};
 use imds_common::slot::NOBODY;
 
+use crate::event::{self, Way};
 use crate::exit;
 use crate::maps::{IMDS_OPTIONS, IMDS_SLOTS, IMDS_TABLES};
 use crate::packet::{
@@ -26,7 +27,7 @@ pub const NORMAL_TTL: u8 = 64;
 pub fn handle(ctx: &TcContext) -> i32 {
     match read(ctx) {
         Some(packet) => answer(ctx, &packet),
-        None => exit::drop(NOBODY as u32, Counter::DroppedReplyStray),
+        None => exit::drop_reply(ctx, NOBODY as u32, Counter::DroppedReplyStray),
     }
 }
 
@@ -67,18 +68,18 @@ fn answer(ctx: &TcContext, reply: &Reply) -> i32 {
     let (Some(slot), Some(word), Some(tables)) =
         (IMDS_SLOTS.get(number), IMDS_OPTIONS.get(number), IMDS_TABLES.get_ptr_mut(number))
     else {
-        return exit::drop(NOBODY as u32, Counter::DroppedReplyStray);
+        return exit::drop_reply(ctx, NOBODY as u32, Counter::DroppedReplyStray);
     };
     let word = OptionsWord::from_bits(*word);
     if slot.generation != reply.identity.generation || !word.is_owned() {
-        return exit::drop(number, Counter::DroppedReplyGeneration);
+        return exit::drop_reply(ctx, number, Counter::DroppedReplyGeneration);
     }
     let Some(client) = tables::client_at(tables, reply.identity.place as u32) else {
-        return exit::drop(number, Counter::DroppedReplyPlace);
+        return exit::drop_reply(ctx, number, Counter::DroppedReplyPlace);
     };
     // The place has another client by now.
     if u32::from_ne_bytes(client.tag()) != u32::from_ne_bytes(reply.identity.client) {
-        return exit::drop(number, Counter::DroppedReplyPlace);
+        return exit::drop_reply(ctx, number, Counter::DroppedReplyPlace);
     }
     let mut segment = reply.tcp.segment(reply.length as u32 - reply.tcp.length);
     // Linux marks every frame of several segments so, whether or not an answer ends with it.
@@ -99,15 +100,18 @@ fn answer(ctx: &TcContext, reply: &Reply) -> i32 {
             exit::count(number, Counter::Limited);
             word.hop_limit()
         }
-        Daemon::Drop => return exit::drop(number, Counter::DroppedReplyRefused),
+        Daemon::Drop => return exit::drop_reply(ctx, number, Counter::DroppedReplyRefused),
     };
     match rewrite(ctx, reply, &client, ttl) {
         Ok(()) => {
             exit::count(number, Counter::Answered);
+            if word.is_traced() {
+                event::emit(ctx, number, Counter::Answered, Way::ToClient);
+            }
             // SAFETY: the helper only marks the packet to be moved.
             unsafe { bpf_redirect(slot.ifindex, 0) as i32 }
         }
-        Err(HelperError) => exit::drop(number, Counter::DroppedHelper),
+        Err(HelperError) => exit::drop_reply(ctx, number, Counter::DroppedHelper),
     }
 }
 

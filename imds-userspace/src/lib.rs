@@ -7,6 +7,7 @@ pub mod config;
 pub mod control;
 pub mod credentials;
 pub mod dataplane;
+pub mod events;
 pub mod metadata;
 pub mod private_directory;
 pub mod registry;

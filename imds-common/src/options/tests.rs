@@ -111,3 +111,17 @@ fn a_packet_budget_changes_nothing_else() {
         }
     }
 }
+
+#[test]
+fn a_trace_changes_nothing_else_and_never_the_closed_word() {
+    for options in all_options() {
+        let word = OptionsWord::new(&options, true).with_packet_budget(1_024);
+        let traced = word.with_trace(true);
+        assert!(traced.is_traced() && !word.is_traced());
+        assert_eq!(traced.with_trace(true), traced);
+        assert_eq!(traced.with_trace(false), word);
+        assert_eq!((traced.bits() ^ word.bits()).count_ones(), 1);
+        assert!(!word.is_tightened_by(traced) && !traced.is_tightened_by(word));
+    }
+    assert_eq!(OptionsWord::CLOSED.with_trace(true), OptionsWord::CLOSED);
+}

@@ -71,6 +71,29 @@ pub(super) enum Subject {
         #[arg(long)]
         watch: bool,
     },
+    /// Says why an instance's recent requests and packets were refused or dropped, and what to change
+    #[command(after_help = help::EXPLAIN)]
+    Explain {
+        /// The instance's id
+        #[arg(value_name = "ID")]
+        instance_id: String,
+        /// How many to show, at most
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        last: usize,
+    },
+    /// Shows every packet between an instance and the service with its verdict, as it happens
+    #[command(after_help = help::TRACE)]
+    Trace {
+        /// The instance's id
+        #[arg(value_name = "ID")]
+        instance_id: String,
+        /// End after so many seconds [default: at Ctrl-C]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        seconds: Option<u32>,
+        /// End after so many packets [default: at Ctrl-C]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        count: Option<u32>,
+    },
     /// Rotates the keys that sign tokens
     #[command(subcommand, after_help = help::KEYS)]
     Keys(KeysCommand),

@@ -109,6 +109,24 @@ Examples:
   imdsctl stats i-0123456789abcdef0 --watch
   imdsctl stats --watch --output json";
 
+/// Below `explain`.
+pub(super) const EXPLAIN: &str = "\
+The daemon keeps the last 64 refusals and drops of each interface, from its start on, and no more than some ten a
+second of the kernel's; counters have all. No token is shown.
+
+Examples:
+  imdsctl explain i-0123456789abcdef0
+  imdsctl explain i-0123456789abcdef0 --last 5 --output json";
+
+/// Below `trace`.
+pub(super) const TRACE: &str = "\
+A packet a line: time, client, verdict, kind, and the beginning of its request; JSON has a document a line. No token and
+no answer's body is shown. Tracing costs the instance's own packets some time, and ends with this command.
+
+Examples:
+  imdsctl trace i-0123456789abcdef0
+  imdsctl trace i-0123456789abcdef0 --seconds 10 --output json";
+
 /// Below `keys`.
 pub(super) const KEYS: &str = "\
 Examples:

@@ -10,6 +10,7 @@ use super::arguments::{
 };
 use super::error::Error;
 use super::output::Format;
+use super::trace::Trace;
 use super::{credentials, metadata_options, tags, user_data};
 use crate::control::protocol::{Command, CreateInstance, EncodedUserData};
 
@@ -30,6 +31,8 @@ pub(super) enum Action {
     Ask { command: Command, view: View },
     /// Ask it for counters until stopped.
     Watch { instance_id: Option<String> },
+    /// Ask it for packets until stopped.
+    Trace(Trace),
     /// Print completions.
     Completions(Shell),
     /// Print the manual, or write it to a directory.
@@ -53,6 +56,10 @@ pub(super) enum View {
     OptionsOfEach,
     /// Counters.
     Stats,
+    /// What became of packets and requests.
+    Events,
+    /// The same, a line each.
+    Trace,
     /// The keys after a rotation.
     Keys,
     /// Counters, among others before and after: a JSON document is one line.
@@ -94,6 +101,10 @@ impl Invocation {
             Subject::Stats { instance_id, watch: false } => {
                 Action::Ask { command: Command::Stats { instance_id }, view: View::Stats }
             }
+            Subject::Explain { instance_id, last } => {
+                Action::Ask { command: Command::Explain { instance_id, last }, view: View::Events }
+            }
+            Subject::Trace { instance_id, seconds, count } => Action::Trace(Trace { instance_id, seconds, count }),
             Subject::Keys(KeysCommand::Rotate { force }) => {
                 Action::Ask { command: Command::KeysRotate { force }, view: View::Keys }
             }

@@ -10,6 +10,7 @@ mod metadata_options;
 mod output;
 mod pages;
 mod tags;
+mod trace;
 mod user_data;
 mod watch;
 
@@ -93,6 +94,7 @@ fn execute(arguments: Arguments, streams: &mut Streams<'_>) -> Result<(), Error>
             };
             watch.repeat(document, streams.output, || thread::sleep(watch::INTERVAL))
         }
+        Action::Trace(trace) => trace.run(|command| Ok(client.ask(command)?), printer, streams.output),
         Action::Completions(shell) => write(streams.output, &pages::completions(shell)),
         Action::Man(None) => write(streams.output, &pages::manual()?),
         Action::Man(Some(directory)) => {

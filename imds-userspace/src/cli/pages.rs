@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     /// Every command by its whole name.
-    const COMMANDS: [&str; 16] = [
+    const COMMANDS: [&str; 18] = [
         "imdsctl",
         "imdsctl-instance",
         "imdsctl-instance-create",
@@ -77,6 +77,8 @@ mod tests {
         "imdsctl-interface",
         "imdsctl-interface-release",
         "imdsctl-stats",
+        "imdsctl-explain",
+        "imdsctl-trace",
         "imdsctl-keys",
         "imdsctl-keys-rotate",
         "imdsctl-completions",

@@ -129,6 +129,8 @@ fn the_examples_in_the_help_are_commands() {
         help::STATS,
         help::INTERFACE,
         help::INTERFACE_RELEASE,
+        help::EXPLAIN,
+        help::TRACE,
         help::KEYS,
         help::KEYS_ROTATE,
         help::COMPLETIONS,
@@ -237,5 +239,5 @@ fn pages_are_written_and_listed() {
     let outcome = run_words(&["man", directory.path().to_str().expect("text")]);
     assert_eq!(outcome.code, 0);
     assert!(outcome.output.lines().all(|line| Path::new(line).is_file()), "{outcome:?}");
-    assert_eq!(outcome.output.lines().count(), 16);
+    assert_eq!(outcome.output.lines().count(), 18);
 }

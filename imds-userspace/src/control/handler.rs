@@ -21,6 +21,10 @@ impl<K: Kernel> Handler for Registry<K> {
             }
             Command::Stats { instance_id } => self.stats(instance_id.as_deref()).await.map(Payload::Stats),
             Command::KeysRotate { force } => self.rotate_keys(force).await.map(Payload::Keys),
+            Command::Explain { instance_id, last } => self.explain(&instance_id, last).await.map(Payload::Events),
+            Command::Trace { instance_id, after, end } => {
+                self.trace(&instance_id, after, end).await.map(Payload::Events)
+            }
         };
         outcome.map_err(|error| Failure { kind: kind(&error), message: error.to_string() })
     }

@@ -111,6 +111,23 @@ pub enum Command {
         /// Its id, or all.
         instance_id: Option<String>,
     },
+    /// Reads the last refusals and drops of one instance.
+    Explain {
+        /// Its id.
+        instance_id: String,
+        /// How many at most.
+        last: usize,
+    },
+    /// Traces one instance from now on, for as long as this is asked again within some seconds.
+    Trace {
+        /// Its id.
+        instance_id: String,
+        /// The number of the last event that was shown; left out by the first request, which shows none.
+        after: Option<u64>,
+        /// Whether this is the last request: the trace ends at once.
+        #[serde(default)]
+        end: bool,
+    },
     /// Makes a new key, which signs tokens from now on.
     KeysRotate {
         /// Whether tokens may end before their time by it.
@@ -130,6 +147,8 @@ pub enum Payload {
     Interface(ReleasedInterface),
     /// Of stats.
     Stats(StatsView),
+    /// Of `Explain` and `Trace`.
+    Events(EventsView),
     /// Of `KeysRotate`.
     Keys(KeysView),
 }
@@ -327,6 +346,44 @@ pub struct InstanceStats {
     pub kernel: BTreeMap<String, u64>,
     /// What the daemon itself refused, by name: `refused-…`. Every name is there.
     pub daemon: BTreeMap<String, u64>,
+}
+
+/// What became of packets and requests of one instance, the oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventsView {
+    /// Its id.
+    pub instance_id: String,
+    /// The events.
+    pub events: Vec<EventView>,
+    /// How many there were no room or budget for, since the instance was made.
+    pub lost: u64,
+    /// The number of the newest event that was looked at.
+    pub newest: u64,
+}
+
+/// One packet or request, and its verdict. No secret is in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventView {
+    /// When, in UTC.
+    pub time: String,
+    /// Who gave the verdict: `kernel` or `daemon`.
+    pub by: String,
+    /// The client's address, as far as it is known.
+    pub client: Option<String>,
+    /// The client's port.
+    pub port: Option<u16>,
+    /// What kind of packet it was; null where the daemon saw a request only.
+    pub packet: Option<String>,
+    /// The request's method, where the packet begins one.
+    pub method: Option<String>,
+    /// Its target as it was sent.
+    pub path: Option<String>,
+    /// Its User-Agent.
+    pub user_agent: Option<String>,
+    /// The verdict: the name of what counted it.
+    pub reason: String,
+    /// What to change, where something went wrong.
+    pub advice: Option<String>,
 }
 
 /// The keys after a rotation, by their numbers.

@@ -16,11 +16,13 @@
 //! | `keys` | the tokens' keys |
 //! | [`counters`] | the daemon's own counters |
 //! | `debug_lines` | the debug object's lines |
+//! | `events` | what the programs tell of packets |
 //! | `departures` | interfaces that go away |
 
 pub mod counters;
 mod debug_lines;
 mod departures;
+mod events;
 mod hooks;
 pub mod interface;
 mod keys;
@@ -44,6 +46,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use aya::Ebpf;
 use imds_common::answer::{DATE_LENGTH, DATES, Date};
 use imds_common::counters::SlotCounters;
+use imds_common::event::Event;
 use imds_common::options::OptionsWord;
 use rustix::time::{ClockId, clock_gettime};
 
@@ -147,6 +150,8 @@ pub struct Dataplane {
     slots: u16,
     namespace: Namespace,
     kernel: Mutex<Kernel>,
+    /// What the programs tell of packets, until somebody listens.
+    events: Mutex<Option<events::Ring>>,
     /// The index of the interface whose hook was looked at last.
     looked_at: AtomicU32,
 }
@@ -177,8 +182,10 @@ impl Dataplane {
         let mut ebpf = object::load(&names.layout(), slots.into(), namespace.host_link)?;
         let tables = SharedTables::take(&mut ebpf, slots.into())?;
         debug_lines::forward(&mut ebpf).map_err(host("reading the programs' debug lines"))?;
-        let kernel = Mutex::new(Kernel { ebpf, tables });
-        let dataplane = Self { names: names.clone(), slots, namespace, kernel, looked_at: AtomicU32::new(0) };
+        let events = events::take(&mut ebpf).map_err(host("opening the programs' ring of events"))?;
+        let (kernel, events) = (Mutex::new(Kernel { ebpf, tables }), Mutex::new(Some(events)));
+        let dataplane = Self { names: names.clone(), slots, namespace, kernel, events, looked_at: AtomicU32::new(0) };
+        dataplane.end_traces();
         dataplane.pin_programs()?;
         dataplane.attach(object::REPLY, &names.host_link, dataplane.namespace.host_link, true)?;
         dataplane.forget_vanished()?;
@@ -193,6 +200,17 @@ impl Dataplane {
     /// [`DataplaneError::Host`] if the kernel doesn't tell of links.
     pub fn watch(self: &Arc<Self>) -> Result<(), DataplaneError> {
         departures::watch(self)
+    }
+
+    /// Hands what the programs tell of packets to `sink`, as long as the data plane's runtime lives. Once; a second
+    /// listener hears nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`DataplaneError::Host`] if the ring can't be waited on.
+    pub fn listen(&self, sink: impl FnMut(&Event) + Send + 'static) -> Result<(), DataplaneError> {
+        let ring = self.events.lock().unwrap_or_else(PoisonError::into_inner).take();
+        ring.map_or(Ok(()), |ring| events::forward(ring, sink)).map_err(host("waiting for the programs' events"))
     }
 
     fn kernel(&self) -> MutexGuard<'_, Kernel> {

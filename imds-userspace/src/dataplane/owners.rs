@@ -34,7 +34,8 @@ impl Dataplane {
 
     fn options(&self, kernel: &Kernel, slot: u16) -> OptionsWord {
         let word = kernel.tables.options.word(slot.into());
-        OptionsWord::from_bits(word.map_or(0, |word| word.load(Ordering::Acquire)))
+        // Whether it is traced is no option.
+        OptionsWord::from_bits(word.map_or(0, |word| word.load(Ordering::Acquire))).with_trace(false)
     }
 
     /// Readies a slot that no interface leads to for a new owner: closes it, gives it fresh generations, and forgets
@@ -213,8 +214,24 @@ impl Dataplane {
 
     fn store_options(&self, kernel: &Kernel, slot: u16, options: OptionsWord) {
         if let Some(word) = kernel.tables.options.word(slot.into()) {
-            word.store(options.bits(), Ordering::Release);
+            let traced = OptionsWord::from_bits(word.load(Ordering::Acquire)).is_traced();
+            word.store(options.with_trace(traced).bits(), Ordering::Release);
         }
+    }
+
+    /// Begins or ends a trace of a slot: all of its packets are told of. It ends with the slot's owner, too.
+    pub fn set_traced(&self, slot: u16, traced: bool) {
+        // Every writer of a word holds this lock.
+        let kernel = self.kernel();
+        if let Some(word) = kernel.tables.options.word(slot.into()) {
+            let options = OptionsWord::from_bits(word.load(Ordering::Acquire));
+            word.store(options.with_trace(traced).bits(), Ordering::Release);
+        }
+    }
+
+    /// Ends the traces of an earlier daemon.
+    pub(super) fn end_traces(&self) {
+        (0..self.slots).for_each(|slot| self.set_traced(slot, false));
     }
 }
 

@@ -67,6 +67,7 @@ pub(super) const PINNED: &[Table] = &[
     by_slot("IMDS_SLOTS", TYPE_ARRAY, size_of::<Slot>(), 0),
     by_slot("IMDS_TABLES", TYPE_ARRAY, size_of::<Tables>(), 0),
     by_slot("IMDS_BUDGETS", TYPE_ARRAY, size_of::<u64>(), 0),
+    by_slot("IMDS_EVENT_BUDGETS", TYPE_ARRAY, size_of::<u64>(), 0),
     by_slot("IMDS_COUNTERS", TYPE_PERCPU_ARRAY, size_of::<SlotCounters>(), 0),
     by_slot("IMDS_SERVICE", TYPE_ARRAY, size_of::<SlotCounters>(), MMAPABLE),
     Table { name: "IMDS_KEYS", kind: TYPE_ARRAY, value_size: size_of::<Key>(), entries: 2, by_slot: false, flags: 0 },

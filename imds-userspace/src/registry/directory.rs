@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use imds_common::event::Event;
 use imds_common::options::OptionsWord;
 use imds_common::token::{KEYS, Key};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::dataplane::counters::SlotCounter;
+use crate::events::Seen;
+use crate::events::recent::Recent;
 use crate::metadata::tree::Tree;
 
 /// Connections that one instance may have in the daemon at once.
@@ -29,6 +32,8 @@ pub struct Served {
     pub connections: Arc<Semaphore>,
     /// Cancelled when the instance is deleted: every connection of it ends at once.
     pub gone: CancellationToken,
+    /// What became of its packets and requests lately.
+    pub recent: Recent,
     options: AtomicU64,
     tree: ArcSwap<Tree>,
 }
@@ -50,6 +55,7 @@ impl Served {
             counters,
             connections: Arc::new(Semaphore::new(CONNECTIONS)),
             gone: CancellationToken::new(),
+            recent: Recent::default(),
             options: AtomicU64::new(options.bits()),
             tree: ArcSwap::new(tree),
         }
@@ -117,6 +123,15 @@ impl Directory {
     /// Puts somebody behind `slot`, or nobody; whoever was there before comes back.
     pub fn set(&self, slot: u16, served: Option<Arc<Served>>) -> Option<Arc<Served>> {
         self.slots.get(usize::from(slot))?.swap(served)
+    }
+
+    /// Keeps an event of the kernel's with whom it is about, if that one still has its slot.
+    pub fn note(&self, event: &Event) {
+        if let Some(served) = self.get(event.slot).filter(|served| served.generation == event.generation)
+            && let Some(seen) = Seen::of_event(event)
+        {
+            served.recent.note(seen);
+        }
     }
 
     /// The keys of the tokens: a copy, so that no count of readers goes from processor to processor at each request.

@@ -235,6 +235,10 @@ impl Kernel for FakeKernel {
         }
     }
 
+    fn set_traced(&self, slot: u16, traced: bool) {
+        self.note(format!("{} {slot}", if traced { "trace" } else { "end trace" }));
+    }
+
     fn kernel_counters(&self, slot: u16) -> Result<SlotCounters, DataplaneError> {
         Ok(self.kernel_counters.lock().expect("not poisoned").get(&slot).copied().unwrap_or([0; COUNTERS]))
     }

@@ -65,6 +65,9 @@ pub trait Kernel: Send + Sync + 'static {
     /// Replaces a slot's options: the next packet sees them.
     fn set_options(&self, slot: u16, options: OptionsWord);
 
+    /// Begins or ends a trace of a slot.
+    fn set_traced(&self, slot: u16, traced: bool);
+
     /// The kernel's counters of a slot.
     ///
     /// # Errors
@@ -134,6 +137,10 @@ impl Kernel for Dataplane {
 
     fn set_options(&self, slot: u16, options: OptionsWord) {
         Self::set_options(self, slot, options);
+    }
+
+    fn set_traced(&self, slot: u16, traced: bool) {
+        Self::set_traced(self, slot, traced);
     }
 
     fn kernel_counters(&self, slot: u16) -> Result<SlotCounters, DataplaneError> {

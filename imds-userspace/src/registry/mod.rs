@@ -18,6 +18,7 @@ mod deletion;
 pub mod directory;
 pub mod draft;
 pub mod error;
+mod events;
 pub mod field;
 pub mod kernel;
 mod keys;
@@ -92,6 +93,8 @@ struct State {
     slots: Slots,
     /// What the reconciler could not do last time, to be logged once.
     troubles: BTreeMap<Owner, String>,
+    /// Slots that are traced, and until when if nobody asks again.
+    traces: BTreeMap<u16, Instant>,
 }
 
 impl<K: Kernel> Registry<K> {
@@ -114,7 +117,7 @@ impl<K: Kernel> Registry<K> {
         issuer.load(records.values().map(|record| &record.instance));
         issuer.sweep(|id| records.get(id).is_some_and(Record::has_own_credentials))?;
         let slots = Slots::new(settings.slots, contents.next_slot);
-        let state = Mutex::new(State { records, slots, troubles: BTreeMap::new() });
+        let state = Mutex::new(State { records, slots, troubles: BTreeMap::new(), traces: BTreeMap::new() });
         let registry = Self { kernel, directory, store: Arc::new(store), issuer: Arc::new(issuer), settings, state };
         registry.reconcile().await?;
         Ok(registry)

@@ -1,5 +1,6 @@
 mod credentials;
 mod deletion;
+mod events;
 mod interruption;
 mod keys;
 mod options;

@@ -2,6 +2,7 @@
 
 use imds_common::request::Scan;
 
+use crate::events::head;
 use crate::metadata::target::Target;
 
 /// What a redirect names where the client names nobody sane.
@@ -19,10 +20,7 @@ pub(super) fn of<'a>(scan: &Scan, head: &'a [u8]) -> &'a [u8] {
 
 /// The value of the one `Host` header. The automaton has passed the head, so its lines end in CRLF and none is folded.
 fn host(head: &[u8]) -> Option<&[u8]> {
-    let mut values = head.split(|&byte| byte == b'\n').filter_map(|line| {
-        let (name, value) = line.split_at_checked(b"host:".len())?;
-        name.eq_ignore_ascii_case(b"host:").then(|| value.trim_ascii())
-    });
+    let mut values = head::values(head, b"host:");
     let value = values.next()?;
     values.next().is_none().then_some(value)
 }

@@ -52,7 +52,7 @@ pub(super) fn answer<'t>(
     let writer = Writer { out, date: date::cached_http_date(now), close, ttl_seconds };
     let page = match judged.verdict {
         Verdict::Refuse(refusal) => {
-            tenant.count(refusal.counter());
+            tenant.refuse(refusal, head);
             if options.refuses_silently() {
                 return Outcome::Reset;
             }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use imds_common::counters::Counter;
 use imds_common::options::{MetadataOptions, OptionsWord};
 use imds_common::token::{self, KEYS, Key};
+use imds_common::verdict::Refusal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio_util::sync::CancellationToken;
 
@@ -76,6 +77,10 @@ impl Tenant for Guest {
 
     fn count(&self, counter: Counter) {
         self.counted.lock().expect("not poisoned").push(counter);
+    }
+
+    fn refuse(&self, refusal: Refusal, _head: &[u8]) {
+        self.count(refusal.counter());
     }
 }
 

@@ -18,7 +18,8 @@ use super::connection::{Connection, Ending};
 use super::settings::ServiceSettings;
 use super::socket;
 use super::stream::Accepted;
-use crate::registry::directory::{Directory, Served};
+use super::tenant::{Client, Tenant as _};
+use crate::registry::directory::Directory;
 
 /// How long accepting pauses when it fails, for want of descriptors or memory: trying again at once would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -53,8 +54,8 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
-                if let Some((stream, served, permit)) = admit(stream, peer, &directory) {
-                    connections.spawn(attend(stream, served, permit, directory.clone(), settings, shutdown.clone()));
+                if let Some((stream, client, permit)) = admit(stream, peer, &directory) {
+                    connections.spawn(attend(stream, client, permit, directory.clone(), settings, shutdown.clone()));
                 }
             }
             Err(error) => accept_failed(&error).await,
@@ -91,35 +92,36 @@ fn admit(
     stream: TcpStream,
     peer: SocketAddr,
     directory: &Directory,
-) -> Option<(TcpStream, Arc<Served>, OwnedSemaphorePermit)> {
-    let Some(served) = tenant_of(peer, directory) else {
+) -> Option<(TcpStream, Client, OwnedSemaphorePermit)> {
+    let Some(client) = client_of(peer, directory) else {
         tracing::debug!(%peer, "reset: the peer is no instance of now");
         socket::reset(stream);
         return None;
     };
-    match Arc::clone(&served.connections).try_acquire_owned() {
-        Ok(permit) => Some((stream, served, permit)),
+    match Arc::clone(&client.connections).try_acquire_owned() {
+        Ok(permit) => Some((stream, client, permit)),
         Err(_) => {
-            served.counters.add(Refusal::TooManyConnections.counter());
-            socket::refuse(stream, served.options());
+            client.refuse(Refusal::TooManyConnections, &[]);
+            socket::refuse(stream, client.served.options());
             None
         }
     }
 }
 
-/// The instance that the kernel wrote into the peer's address, if it still has its slot.
-fn tenant_of(peer: SocketAddr, directory: &Directory) -> Option<Arc<Served>> {
+/// The instance that the kernel wrote into the peer's address, if it still has its slot, and its client.
+fn client_of(peer: SocketAddr, directory: &Directory) -> Option<Client> {
     let SocketAddr::V6(peer) = peer else {
         return None;
     };
     let identity = Identity::from_address(peer.ip().octets())?;
-    directory.get(identity.slot).filter(|served| served.generation == identity.generation)
+    let served = directory.get(identity.slot).filter(|served| served.generation == identity.generation)?;
+    Some(Client { served, identity, port: peer.port() })
 }
 
 /// Holds one connection until it ends, or the instance does.
 async fn attend(
     stream: TcpStream,
-    served: Arc<Served>,
+    client: Client,
     _permit: OwnedSemaphorePermit,
     directory: Arc<Directory>,
     settings: ServiceSettings,
@@ -127,14 +129,14 @@ async fn attend(
 ) {
     let mut connection = Connection {
         stream: Accepted::new(stream),
-        tenant: &*served,
+        tenant: &client,
         directory: &directory,
         settings: &settings,
         shutdown: &shutdown,
     };
     let ending = tokio::select! {
         biased;
-        () = served.gone.cancelled() => Ending::Reset,
+        () = client.gone.cancelled() => Ending::Reset,
         ending = connection.run() => ending,
     };
     if ending == Ending::Reset

@@ -1,10 +1,15 @@
 //! The instance behind a connection, as far as answering asks for it.
 
+use std::net::Ipv4Addr;
+use std::ops::Deref;
 use std::sync::Arc;
 
+use imds_common::address::Identity;
 use imds_common::counters::Counter;
 use imds_common::options::OptionsWord;
+use imds_common::verdict::Refusal;
 
+use crate::events::Seen;
 use crate::metadata::tree::Tree;
 use crate::registry::directory::Served;
 
@@ -18,22 +23,60 @@ pub(super) trait Tenant: Sync {
     fn token_generation(&self) -> u64;
     /// Counts one for it.
     fn count(&self, counter: Counter);
+    /// Counts a refusal of the request with this head, and keeps what may be shown of it.
+    fn refuse(&self, refusal: Refusal, head: &[u8]);
 }
 
-impl Tenant for Served {
+/// An instance, and which of its clients is at the other end.
+pub(super) struct Client {
+    /// The instance.
+    pub(super) served: Arc<Served>,
+    /// The client, as the kernel wrote it into its address.
+    pub(super) identity: Identity,
+    /// The client's port.
+    pub(super) port: u16,
+}
+
+impl Client {
+    /// Its address, as far as the identity tells it: of IPv6 clients, it has the last four bytes.
+    fn address(&self) -> String {
+        let v4 = Ipv4Addr::from(self.identity.client);
+        if self.served.options().ipv6_enabled() {
+            let [a, b, c, d] = self.identity.client;
+            format!("{v4} or ...:{a:02x}{b:02x}:{c:02x}{d:02x}")
+        } else {
+            v4.to_string()
+        }
+    }
+}
+
+impl Deref for Client {
+    type Target = Served;
+
+    fn deref(&self) -> &Served {
+        &self.served
+    }
+}
+
+impl Tenant for Client {
     fn options(&self) -> OptionsWord {
-        Self::options(self)
+        self.served.options()
     }
 
     fn tree(&self) -> Arc<Tree> {
-        Self::tree(self)
+        self.served.tree()
     }
 
     fn token_generation(&self) -> u64 {
-        self.token_generation
+        self.served.token_generation
     }
 
     fn count(&self, counter: Counter) {
-        self.counters.add(counter);
+        self.served.counters.add(counter);
+    }
+
+    fn refuse(&self, refusal: Refusal, head: &[u8]) {
+        self.count(refusal.counter());
+        self.served.recent.note(Seen::request(Some(self.address()), self.port, head, refusal.counter()));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use imds_userspace::config::{Config, OnRefuse};
@@ -63,6 +63,8 @@ pub(crate) async fn run(arguments: &Arguments, config: &Config) -> anyhow::Resul
         );
     }
     let directory = Arc::new(Directory::new(slots.into(), keys));
+    let listener = directory.clone();
+    dataplane.listen(move |event| listener.note(event))?;
     let settings = Settings {
         defaults: Defaults {
             availability_zone: config.defaults.availability_zone.as_str().to_owned(),
@@ -89,6 +91,7 @@ pub(crate) async fn run(arguments: &Arguments, config: &Config) -> anyhow::Resul
     let reconcile = move || {
         let instances = instances.clone();
         async move {
+            instances.end_stale_traces(Instant::now()).await;
             instances.reconcile().await?;
             instances.mend_hooks().await
         }

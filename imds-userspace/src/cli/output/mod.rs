@@ -1,5 +1,6 @@
 //! What the daemon says, as tables or as JSON.
 
+mod events;
 mod instances;
 mod keys;
 mod options;
@@ -53,10 +54,15 @@ impl Printer {
                 self.either(&changed, || options::list(look, &changed))
             }
             (View::Stats, Payload::Stats(stats)) => self.either(&stats, || stats::table(look, &stats)),
+            (View::Events, Payload::Events(view)) => self.either(&view, || events::table(look, &view)),
+            (View::Trace, Payload::Events(view)) => match self.format {
+                Format::Table => Ok(view.events.iter().map(events::line).collect()),
+                Format::Json => view.events.iter().map(json_line).collect(),
+            },
             (View::Keys, Payload::Keys(keys)) => self.either(&keys, || keys::rotated(&keys)),
             (View::StatsOverTime, Payload::Stats(stats)) => match self.format {
                 Format::Table => Ok(stats::table(look, &stats)),
-                Format::Json => serde_json::to_string(&stats).map(|line| line + "\n").map_err(Error::Json),
+                Format::Json => json_line(&stats),
             },
             _ => Err(Error::Payload),
         }
@@ -68,6 +74,11 @@ impl Printer {
             Format::Json => serde_json::to_string_pretty(payload).map(|text| text + "\n").map_err(Error::Json),
         }
     }
+}
+
+/// A document in one line.
+fn json_line(document: &impl Serialize) -> Result<String, Error> {
+    serde_json::to_string(document).map(|line| line + "\n").map_err(Error::Json)
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use imds_common::counters::Counter;
 
-use super::table::{Look, lines, number, text};
+use super::table::{Look, lines, number, printable, text};
 use crate::control::protocol::{InstanceStats, StatsView};
+use crate::events::advice;
 
 /// The kernel's counters that have columns of their own.
 const COLUMNS: [Counter; 3] = [Counter::Delivered, Counter::Answered, Counter::Limited];
@@ -53,6 +54,14 @@ pub(super) fn table(look: Look, stats: &StatsView) -> String {
     if !reasons.is_empty() {
         output.push('\n');
         output.push_str(&lines(reasons));
+    }
+    let hops = Counter::DroppedTimeExceeded;
+    for instance in &stats.instances {
+        let count = instance.kernel.get(hops.as_str()).copied().unwrap_or(0);
+        if let Some(advice) = advice::of(hops, None).filter(|_| count > 0) {
+            output +=
+                &format!("\n{}: {count} answers ended on their way: {advice}\n", printable(&instance.instance_id));
+        }
     }
     output
 }

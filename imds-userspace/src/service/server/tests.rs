@@ -3,13 +3,13 @@ use std::net::Ipv6Addr;
 use imds_common::counters::Counter;
 use imds_common::options::{MetadataOptions, OptionsWord};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream as Client;
+use tokio::net::TcpStream as Socket;
 
 use super::*;
 use crate::dataplane::counters::SlotCounter;
 use crate::metadata::sample;
 use crate::metadata::tree::Tree;
-use crate::registry::directory::CONNECTIONS;
+use crate::registry::directory::{CONNECTIONS, Served};
 use crate::service::sample::{GENERATION, KEY_RING, token_for};
 
 const SLOT: u16 = 2;
@@ -34,13 +34,13 @@ fn peer(slot: u16, generation: u16) -> SocketAddr {
     (Identity { slot, generation, place: 3, client: [10, 0, 0, 1] }.to_address(), 40_000).into()
 }
 
-async fn pair() -> (Client, TcpStream) {
+async fn pair() -> (Socket, TcpStream) {
     let listener = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).expect("loopback");
-    let client = Client::connect(listener.local_addr().expect("bound")).await.expect("listening");
+    let client = Socket::connect(listener.local_addr().expect("bound")).await.expect("listening");
     (client, socket::accept(&listener).expect("a client").0)
 }
 
-async fn expect_reset(client: &mut Client) {
+async fn expect_reset(client: &mut Socket) {
     let error = client.read(&mut [0; 1]).await.expect_err("reset");
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
 }
@@ -48,16 +48,16 @@ async fn expect_reset(client: &mut Client) {
 #[test]
 fn the_address_says_who_it_is_and_only_now() {
     let (directory, served) = directory();
-    let found = tenant_of(peer(SLOT, ADDRESS_GENERATION), &directory).expect("there");
-    assert!(Arc::ptr_eq(&found, &served));
+    let found = client_of(peer(SLOT, ADDRESS_GENERATION), &directory).expect("there");
+    assert!(Arc::ptr_eq(&found.served, &served));
     for (slot, generation) in
         [(SLOT, 0x0101), (SLOT, 0), (0, ADDRESS_GENERATION), (1, ADDRESS_GENERATION), (u16::MAX, 0)]
     {
-        assert!(tenant_of(peer(slot, generation), &directory).is_none(), "{slot} {generation}");
+        assert!(client_of(peer(slot, generation), &directory).is_none(), "{slot} {generation}");
     }
-    assert!(tenant_of(([10, 0, 0, 1], 1).into(), &directory).is_none());
+    assert!(client_of(([10, 0, 0, 1], 1).into(), &directory).is_none());
     directory.set(SLOT, None);
-    assert!(tenant_of(peer(SLOT, ADDRESS_GENERATION), &directory).is_none());
+    assert!(client_of(peer(SLOT, ADDRESS_GENERATION), &directory).is_none());
 }
 
 #[tokio::test]
@@ -66,11 +66,11 @@ async fn a_stranger_is_reset_and_the_service_ends_when_told() {
     let address = listener.local_addr().expect("bound");
     let shutdown = CancellationToken::new();
     let service = tokio::spawn(serve(listener, directory().0, ServiceSettings::default(), shutdown.clone()));
-    expect_reset(&mut Client::connect(address).await.expect("listening")).await;
+    expect_reset(&mut Socket::connect(address).await.expect("listening")).await;
     shutdown.cancel();
     let ended = timeout(Duration::from_secs(5), service).await.expect("in time");
     ended.expect("no panic").expect("no error");
-    Client::connect(address).await.expect_err("nobody listens");
+    Socket::connect(address).await.expect_err("nobody listens");
 }
 
 #[tokio::test]
