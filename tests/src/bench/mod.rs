@@ -2,8 +2,8 @@
 
 mod bulk;
 mod bystander;
+mod golden;
 mod options;
-mod program;
 mod reads;
 mod refusals;
 mod rival;
@@ -19,7 +19,7 @@ pub use round::Extent;
 type Row = fn(&Extent);
 
 /// Every row by its name.
-const ROWS: [(&str, Row); 7] = [
+const ROWS: [(&str, Row); 8] = [
     ("refusals", refusals::measure),
     ("reads", reads::measure_kept),
     ("reads-closing", reads::measure_closing),
@@ -27,6 +27,7 @@ const ROWS: [(&str, Row); 7] = [
     ("bulk", bulk::measure),
     ("bystander", bystander::measure),
     ("options", options::measure),
+    ("golden", golden::measure),
 ];
 
 /// The rows of these names, if there are such.
