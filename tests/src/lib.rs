@@ -18,7 +18,7 @@
 //! | [`provider`], [`front`] | a service of the host's own, and a program that lets everything through to it |
 //! | [`bpf`], [`golden`] | programs run by hand on a frame; cases of what they make of it |
 //! | [`service_namespace`] | the namespace of a daemon's listening sockets |
-//! | [`demo`], [`bench`] | the demo's steps; the benchmark's rows |
+//! | [`demo`], [`bench`], [`soak`] | the demo's steps; the benchmark's rows; everything at once |
 
 pub mod bench;
 pub mod bpf;
@@ -41,6 +41,7 @@ pub mod provider;
 pub mod reaper;
 pub mod script;
 pub mod service_namespace;
+pub mod soak;
 pub mod stats;
 pub mod tap;
 pub mod tap_connection;
