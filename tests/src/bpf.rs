@@ -20,6 +20,10 @@ const BEFORE: u32 = 1 << 3;
 
 /// What a tc program returns that lets a packet pass: `TCX_NEXT`, `TC_ACT_UNSPEC`.
 pub const PASSED: i32 = -1;
+/// What it returns that drops one: `TC_ACT_SHOT`.
+pub const DROPPED: i32 = 2;
+/// What it returns that sends one elsewhere: `TC_ACT_REDIRECT`.
+pub const REDIRECTED: i32 = 7;
 
 /// Longest frame that a program makes of one that it is given, in bytes.
 const FRAME_MAX: usize = 4096;
@@ -200,8 +204,13 @@ impl Table {
 
     /// Fills an entry with zeros.
     pub fn clear(&self, key: u32) {
-        let zeros = vec![0; self.value];
-        let mut attributes = self.element(&key, address(zeros.as_ptr()));
+        self.set(key, &vec![0; self.value]);
+    }
+
+    /// Writes an entry.
+    pub fn set(&self, key: u32, value: &[u8]) {
+        assert_eq!(value.len(), self.value);
+        let mut attributes = self.element(&key, address(value.as_ptr()));
         // SAFETY: the command reads a key of four bytes and a value of the map's size; both live over the call.
         let result = unsafe { bpf(BPF_MAP_UPDATE_ELEM, &mut attributes) };
         result.unwrap_or_else(|error| panic!("a map's entry {key} can't be written: {error}"));

@@ -4,6 +4,7 @@ mod bench;
 mod build;
 mod demo;
 mod ebpf;
+mod fuzz;
 mod lint;
 mod process;
 mod setup;
@@ -21,6 +22,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::bench::Row;
+use crate::fuzz::{Extent, Target};
 use crate::setup::compiler::Core;
 use crate::vm::kernel::Series;
 use crate::workspace::{Profile, Workspace};
@@ -92,6 +94,18 @@ enum Command {
         #[arg(long, conflicts_with_all = ["rounds", "only", "quick"])]
         accept: bool,
     },
+    /// Look for inputs that break a rule, led by what code they reach
+    Fuzz {
+        /// Seconds for each target
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+        seconds: u32,
+        /// One of the targets, and no other
+        #[arg(long, value_name = "NAME", value_enum, value_delimiter = ',')]
+        only: Vec<Target>,
+        /// Make the committed corpus the least that reaches all that is known then
+        #[arg(long)]
+        accept: bool,
+    },
     /// Load the kernel programs, debug and release, on other kernels in QEMU
     VmTest {
         /// Kernel series to boot
@@ -133,6 +147,9 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::Bench { accept: true, .. } => bench::accept(&Workspace::locate()?, core),
         Command::Bench { rounds, only, quick, accept: false } => {
             bench::run(&Workspace::locate()?, core, &only, (!quick).then_some(rounds))
+        }
+        Command::Fuzz { seconds, only, accept } => {
+            fuzz::run(&Workspace::locate()?, &only, Extent::Seconds(seconds), accept).map(drop)
         }
         Command::VmTest { kernels, accept } => vm_test::run(&Workspace::locate()?, core, &kernels, accept).map(drop),
         Command::VmInit => vm_init::run(),

@@ -6,11 +6,12 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::fuzz::Extent;
 use crate::setup::compiler::Core;
 use crate::setup::{clients, rivals};
 use crate::vm::kernel::Series;
 use crate::workspace::{Profile, Workspace};
-use crate::{build, process, vm_test};
+use crate::{build, fuzz, process, vm_test};
 
 /// Each black-box test makes namespaces and a daemon of its own; more at once only slow each other down.
 const BLACK_BOX_THREADS: &str = "4";
@@ -23,7 +24,11 @@ pub(crate) fn run(workspace: &Workspace, core: Core, in_virtual_machines: bool) 
     let objects = build::run(workspace, core, &[Profile::Debug, Profile::Release])?;
     let object = objects.first().context("no object was built")?;
 
-    let mut suites = vec![("unit", unit(workspace, object)), ("black-box", black_box(workspace))];
+    let mut suites = vec![
+        ("unit", unit(workspace, object)),
+        ("black-box", black_box(workspace)),
+        ("fuzz targets", fuzz::run(workspace, &[], Extent::Bounded, false)),
+    ];
     if in_virtual_machines {
         suites.push(("virtual machines", vm_test::run(workspace, core, &[Series::V6_1, Series::V6_12], false)));
     }

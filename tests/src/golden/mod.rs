@@ -10,7 +10,7 @@
 //!   eth 020000000001 020000000010 0800            the frame: a word for the reader, then hexadecimal bytes,
 //!   data "GET / HTTP/1.1\r\n\r\n"                 text in quotes, or names in braces
 //! -> redirect answered refused-token-missing      the verdict, and the counters that it moves: the slot's,
-//!                                                 and after `host:` those that are nobody's
+//!                                                 or if there are none, after `host:`, those that are nobody's
 //!   eth 020000000010 020000000001 0800            the frame as the program leaves it, unless it passes or drops it
 //! ```
 //!
@@ -23,9 +23,9 @@ mod checksum;
 mod pattern;
 mod stage;
 
-pub use case::{Case, Script, Step};
+pub use case::{Case, Script, Side, Step};
 pub use pattern::{Name, Pattern, Values};
-pub use stage::{Played, Stage};
+pub use stage::{Place, Played, Stage};
 
 use std::fs;
 use std::path::{Path, PathBuf};

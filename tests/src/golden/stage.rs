@@ -1,9 +1,9 @@
 //! Where cases are played: a daemon's pinned programs, and interfaces of instances with different options.
 
-use super::case::{Case, Side, Step};
+use super::case::{Case, Side};
 use super::checksum;
 use super::pattern::{self, Values};
-use crate::bpf::{Program, Table};
+use crate::bpf::{self, Outcome, Program, Table};
 use crate::guest::ifindex_of;
 use crate::host::Host;
 use crate::http;
@@ -30,16 +30,19 @@ const PORT: u16 = 50_000;
 const TABLES: usize = 7_424;
 const BUDGET: usize = 8;
 
+/// Counts what comes out of the namespace for nobody.
+const STRAY: &str = "dropped-reply-stray";
+
 /// How often a case is played whose answer should have a date: a daemon that got no processor for a while has none
 /// ready, which is right, too.
 const TRIES: usize = 3;
 
-/// `TC_ACT_UNSPEC`, `TC_ACT_SHOT`, `TC_ACT_REDIRECT` (include/uapi/linux/pkt_cls.h).
-const VERDICTS: [(i32, &str); 3] = [(-1, "pass"), (2, "drop"), (7, "redirect")];
+/// What a program returns, by the name that cases call it by.
+const VERDICTS: [(i32, &str); 3] = [(bpf::PASSED, "pass"), (bpf::DROPPED, "drop"), (bpf::REDIRECTED, "redirect")];
 
 /// An instance's interface, and what the names stand for there.
 #[derive(Debug)]
-struct Place {
+pub struct Place {
     name: &'static str,
     /// None of the one that nobody owns.
     id: Option<String>,
@@ -109,16 +112,16 @@ impl Stage {
     }
 
     fn try_to_play(&self, case: &Case) -> Played {
-        let place = self.place(case);
+        let place = self.place(&case.instance);
         let mut played = Played { found: Vec::new(), wrong: Vec::new() };
         self.clear(place);
         for step in &case.steps {
             let before = self.counters(place);
             let input = step.input.fill(&place.values);
-            let outcome = self.run(step, place, &input);
+            let outcome = self.run(step.side, place, &input);
             let verdict =
                 VERDICTS.iter().find(|(number, _)| *number == outcome.verdict).map_or("other", |known| known.1);
-            let moved = self.moved_since(place, &before);
+            let moved = self.moved_since(step.side, place, &before);
             let verdict = [&[verdict.to_owned()], &moved[..]].concat().join(" ");
             let redirected = verdict.starts_with("redirect");
             let output = if redirected { pattern::describe(&outcome.frame, &place.values) } else { String::new() };
@@ -141,39 +144,53 @@ impl Stage {
     /// Plays a case so many times: how long its last step takes each time, in nanoseconds.
     #[must_use]
     pub fn time(&self, case: &Case, runs: usize) -> Vec<u32> {
-        let place = self.place(case);
+        let place = self.place(&case.instance);
         let inputs: Vec<_> = case.steps.iter().map(|step| step.input.fill(&place.values)).collect();
         let mut nanoseconds = Vec::with_capacity(runs);
         for _ in 0..runs {
             self.clear(place);
             let mut last = 0;
             for (step, input) in case.steps.iter().zip(&inputs) {
-                last = self.run(step, place, input).nanoseconds;
+                last = self.run(step.side, place, input).nanoseconds;
             }
             nanoseconds.push(last);
         }
         nanoseconds
     }
 
-    fn run(&self, step: &Step, place: &Place, input: &[u8]) -> crate::bpf::Outcome {
-        match step.side {
-            Side::Ingress => self.ingress.run(input, place.ifindex),
-            // It doesn't ask which interface it is on.
-            Side::Reply => self.reply.run(input, place.ifindex),
-        }
+    /// Gives a frame to a program.
+    #[must_use]
+    pub fn run(&self, side: Side, place: &Place, frame: &[u8]) -> Outcome {
+        // The one on the way back doesn't ask which interface it is on.
+        let program = if side == Side::Ingress { &self.ingress } else { &self.reply };
+        program.run(frame, place.ifindex)
     }
 
     /// Empties the tables of a place's slot.
-    fn clear(&self, place: &Place) {
-        let slot = u32::from(u16::from_be_bytes(place.values.slot));
-        self.tables.clear(slot);
-        self.budgets.clear(slot);
+    pub fn clear(&self, place: &Place) {
+        self.tables.clear(place.slot());
+        self.budgets.clear(place.slot());
     }
 
+    /// The tables of a place's slot.
+    #[must_use]
+    pub fn tables(&self, place: &Place) -> Vec<u8> {
+        self.tables.entry(place.slot())
+    }
+
+    /// A map of the daemon's, with values of so many bytes.
+    #[must_use]
     #[track_caller]
-    fn place(&self, case: &Case) -> &Place {
-        let found = self.places.iter().find(|place| place.name == case.instance);
-        found.unwrap_or_else(|| panic!("{} is on {:?}, which there isn't", case.name, case.instance))
+    pub fn map(&self, name: &str, value: usize) -> Table {
+        Table::pinned(&self.host.service_namespace().pin(name), value)
+    }
+
+    /// The interface of an option set.
+    #[must_use]
+    #[track_caller]
+    pub fn place(&self, name: &str) -> &Place {
+        let found = self.places.iter().find(|place| place.name == name);
+        found.unwrap_or_else(|| panic!("there is no {name:?}"))
     }
 
     /// What the kernel counted for a place, and for nobody.
@@ -183,11 +200,18 @@ impl Stage {
         [own.unwrap_or_default(), stats.host_counters()]
     }
 
-    /// The counters that moved, those that are nobody's with a mark.
-    fn moved_since(&self, place: &Place, before: &[Counters; 2]) -> Vec<String> {
+    /// The counters that moved; where none of the slot's did, those that are nobody's, with a mark.
+    fn moved_since(&self, side: Side, place: &Place, before: &[Counters; 2]) -> Vec<String> {
         let [own, host] = self.counters(place);
-        let host = host.moved_since(&before[1]).into_iter().map(|name| format!("host:{name}"));
-        own.moved_since(&before[0]).into_iter().chain(host).collect()
+        let moved = own.moved_since(&before[0]);
+        if !moved.is_empty() {
+            return moved;
+        }
+        // The namespace's own kernel speaks, too, now and then.
+        let mut host = host.moved_since(&before[1]);
+        host.dedup();
+        host.retain(|name| side == Side::Reply || name != STRAY);
+        host.into_iter().map(|name| format!("host:{name}")).collect()
     }
 }
 
@@ -198,6 +222,18 @@ impl Default for Stage {
 }
 
 impl Place {
+    /// The slot's number.
+    #[must_use]
+    pub fn slot(&self) -> u32 {
+        u16::from_be_bytes(self.values.slot).into()
+    }
+
+    /// What the names of a case stand for here.
+    #[must_use]
+    pub fn values(&self) -> &Values {
+        &self.values
+    }
+
     fn of_instance(host: &Host, ingress: &Program, name: &'static str, options: &str, disabled: bool) -> Self {
         let mut tap = Tap::new();
         let id = host.create(tap.interface(), &["--metadata-options", options]);
