@@ -133,6 +133,23 @@ pub enum Daemon {
 }
 
 impl Flow {
+    /// A free entry.
+    pub const EMPTY: Self = Self {
+        key: 0,
+        phase: 0,
+        touched: 0,
+        boundary: 0,
+        acked: 0,
+        sent: 0,
+        pushed: 0,
+        answer: 0,
+        fin: 0,
+        limited: 0,
+        refusal: 0,
+        client_marks: 0,
+        daemon_marks: 0,
+    };
+
     /// Whether another connection may take the entry. A live one is never taken.
     #[inline(always)]
     #[must_use]
@@ -360,7 +377,5 @@ pub const fn limit(segment: Segment) -> Daemon {
     if segment.length > 0 || segment.has(FIN) { Daemon::Limited } else { Daemon::Normal }
 }
 
-#[cfg(test)]
-mod model;
 #[cfg(test)]
 mod tests;

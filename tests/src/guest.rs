@@ -187,7 +187,17 @@ impl Drop for Link {
 /// The MAC of a link of the host's, as text.
 #[must_use]
 pub fn mac_of(link: &str) -> String {
-    let path = format!("/sys/class/net/{link}/address");
+    attribute(link, "address")
+}
+
+/// The index of a link of the host's.
+#[must_use]
+pub fn ifindex_of(link: &str) -> u32 {
+    attribute(link, "ifindex").parse().expect("a number")
+}
+
+fn attribute(link: &str, name: &str) -> String {
+    let path = format!("/sys/class/net/{link}/{name}");
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path} can't be read: {error}"));
     text.trim().to_owned()
 }

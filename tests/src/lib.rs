@@ -17,16 +17,19 @@
 //! | [`verdicts`] | requests, and what each mode answers them |
 //! | [`numbered`] | other traffic, whose packets are numbered |
 //! | [`provider`], [`front`] | a service of the host's own, and a program that lets everything through to it |
+//! | [`bpf`], [`golden`] | programs run by hand on a frame; cases of what they make of it |
 //! | [`service_namespace`] | the namespace of a daemon's listening sockets |
 //! | [`demo`], [`bench`], [`soak`] | the demo's steps; the benchmark's rows; everything at once |
 
 pub mod bench;
+pub mod bpf;
 pub mod capture;
 pub mod client;
 pub mod credentials;
 pub mod demo;
 pub mod environment;
 pub mod front;
+pub mod golden;
 pub mod guest;
 pub mod host;
 pub mod http;

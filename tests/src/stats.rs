@@ -1,5 +1,7 @@
 //! Counters, as `imdsctl stats --output json` prints them.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 /// The counters of some instances, and those that belong to none.
@@ -24,11 +26,35 @@ impl Stats {
         InstanceStats { json: found.unwrap_or_else(|| panic!("no {id} in {}", self.json)).clone() }
     }
 
+    /// All counters that belong to no instance.
+    #[must_use]
+    pub fn host_counters(&self) -> Counters {
+        Counters::of(&self.json["host"])
+    }
+
     /// A counter that belongs to no instance.
     #[must_use]
     #[track_caller]
     pub fn host(&self, name: &str) -> u64 {
         number(&self.json["host"], name)
+    }
+}
+
+/// Counters by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters(BTreeMap<String, u64>);
+
+impl Counters {
+    fn of(object: &Value) -> Self {
+        let counters = object.as_object().into_iter().flatten();
+        Self(counters.filter_map(|(name, count)| Some((name.clone(), count.as_u64()?))).collect())
+    }
+
+    /// The names of those that are other than before, each as often as it moved.
+    #[must_use]
+    pub fn moved_since(&self, before: &Self) -> Vec<String> {
+        let by = |name| self.0.get(name).unwrap_or(&0).saturating_sub(*before.0.get(name).unwrap_or(&0));
+        self.0.keys().flat_map(|name| (0..by(name)).map(|_| name.clone())).collect()
     }
 }
 
@@ -72,6 +98,12 @@ impl InstanceStats {
     #[track_caller]
     pub fn kernel(&self, name: &str) -> u64 {
         number(&self.json["kernel"], name)
+    }
+
+    /// All that the kernel counted.
+    #[must_use]
+    pub fn kernel_counters(&self) -> Counters {
+        Counters::of(&self.json["kernel"])
     }
 
     /// The sum of what the kernel counted under names that begin so.

@@ -102,6 +102,11 @@ fn bystander() {
 }
 
 #[test]
+fn golden() {
+    play("golden", &["drops", "refusals: at most "]);
+}
+
+#[test]
 fn options() {
     play("options", &["0 of 2 reads right after it saw the old value"]);
 }

@@ -36,6 +36,8 @@ pub(crate) enum Row {
     Bystander,
     /// Changes of options
     Options,
+    /// The programs' time on each golden packet
+    Golden,
     /// What the verifier walks of each program, and the time of its load
     Verifier,
 }

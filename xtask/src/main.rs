@@ -4,6 +4,7 @@ mod bench;
 mod build;
 mod demo;
 mod ebpf;
+mod fuzz;
 mod lint;
 mod process;
 mod setup;
@@ -22,6 +23,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::bench::Row;
+use crate::fuzz::Target;
 use crate::setup::compiler::Core;
 use crate::vm::kernel::Series;
 use crate::vm::suite::{Choice, Extent};
@@ -95,6 +97,18 @@ enum Command {
         #[arg(long, conflicts_with_all = ["rounds", "only", "quick"])]
         accept: bool,
     },
+    /// Look for inputs that break a rule, led by what code they reach
+    Fuzz {
+        /// Seconds for each target
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+        seconds: u32,
+        /// One of the targets, and no other
+        #[arg(long, value_name = "NAME", value_enum, value_delimiter = ',')]
+        only: Vec<Target>,
+        /// Make the committed corpus the least that reaches all that is known then
+        #[arg(long)]
+        accept: bool,
+    },
     /// Run the black-box tests, and load every object, on other kernels in QEMU
     VmTest {
         /// Kernel series to boot
@@ -158,5 +172,8 @@ fn run(arguments: Arguments) -> Result<()> {
         }
         Command::VmInstance { series } => vm_instance::run(&Workspace::locate()?, core, series).map(drop),
         Command::VmInit { role } => vm_init::run(role),
+        Command::Fuzz { seconds, only, accept } => {
+            fuzz::run(&Workspace::locate()?, &only, fuzz::Extent::Seconds(seconds), accept).map(drop)
+        }
     }
 }

@@ -3,6 +3,7 @@
 mod apt;
 pub(crate) mod clients;
 pub(crate) mod compiler;
+pub(crate) mod cxx;
 pub(crate) mod linker;
 pub(crate) mod rivals;
 pub(crate) mod virtual_machines;
@@ -20,12 +21,14 @@ pub(crate) fn run(workspace: &Workspace, core: Core) -> Result<()> {
     let linker = linker::ensure(workspace)?;
     let python = clients::ensure(workspace)?;
     let nginx = rivals::ensure(workspace)?;
+    let cxx = cxx::ensure()?;
     let qemu = Qemu::ensure(workspace)?;
     println!("eBPF compiler   {compiler}");
     println!("eBPF linter     {}", clippy.display());
     println!("eBPF linker     bpf-linker {} in {}", linker::VERSION, linker.display());
     println!("clients         curl, ip, boto3 in {}", python.display());
     println!("benchmark       {} in {}", rivals::versions(workspace)?, nginx.display());
+    println!("fuzzer          libFuzzer, by {}", cxx.display());
     println!("QEMU            {}", qemu.program().display());
     for series in virtual_machines::ALL {
         println!("kernel {:<9}{}", series.name(), virtual_machines::ensure_kernel(workspace, series)?.image.display());

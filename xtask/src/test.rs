@@ -6,12 +6,13 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::fuzz::Extent;
 use crate::setup::compiler::Core;
 use crate::setup::{clients, rivals};
 use crate::vm::kernel::Series;
 use crate::vm::suite::Choice;
 use crate::workspace::{Profile, Workspace};
-use crate::{build, process, vm_instance, vm_test};
+use crate::{build, fuzz, process, vm_instance, vm_test};
 
 /// Each black-box test makes namespaces and a daemon of its own; more at once only slow each other down.
 const BLACK_BOX_THREADS: &str = "4";
@@ -24,7 +25,11 @@ pub(crate) fn run(workspace: &Workspace, core: Core, in_virtual_machines: bool) 
     let objects = build::run(workspace, core, &[Profile::Debug, Profile::Release])?;
     let object = objects.first().context("no object was built")?;
 
-    let mut suites = vec![("unit", unit(workspace, object)), ("black-box", black_box(workspace))];
+    let mut suites = vec![
+        ("unit", unit(workspace, object)),
+        ("black-box", black_box(workspace)),
+        ("fuzz targets", fuzz::run(workspace, &[], Extent::Bounded, false)),
+    ];
     if in_virtual_machines {
         suites.push((
             "virtual machines",

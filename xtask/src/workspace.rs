@@ -88,6 +88,11 @@ impl Workspace {
         self.rivals().join("usr/sbin/nginx")
     }
 
+    /// The folder of the fuzzer's targets and their corpus.
+    pub(crate) fn fuzz(&self) -> PathBuf {
+        self.root.join("tests/fuzz")
+    }
+
     /// The committed list of what the verifier walks.
     pub(crate) fn verifier_costs(&self) -> PathBuf {
         self.root.join("xtask/verifier-costs.toml")

@@ -29,14 +29,17 @@ pub struct Segment {
 }
 
 impl Segment {
+    /// Whether it has one of these flags.
     #[inline(always)]
-    pub(super) const fn has(self, flag: u8) -> bool {
+    #[must_use]
+    pub const fn has(self, flag: u8) -> bool {
         self.flags & flag != 0
     }
 
     /// The sequence number after everything that it carries, SYN and FIN included.
     #[inline(always)]
-    pub(super) const fn end(self) -> u32 {
+    #[must_use]
+    pub const fn end(self) -> u32 {
         let marks = self.has(SYN) as u32 + self.has(FIN) as u32;
         self.seq.wrapping_add(self.length).wrapping_add(marks)
     }

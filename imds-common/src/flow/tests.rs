@@ -9,31 +9,13 @@ const ISN: u32 = u32::MAX - 20;
 const DAEMON_ISN: u32 = 5_000;
 const KEY: u64 = key(3, 40_000);
 
-pub(super) fn empty() -> Flow {
-    Flow {
-        key: 0,
-        phase: 0,
-        touched: 0,
-        boundary: 0,
-        acked: 0,
-        sent: 0,
-        pushed: 0,
-        answer: 0,
-        fin: 0,
-        limited: 0,
-        refusal: 0,
-        client_marks: 0,
-        daemon_marks: 0,
-    }
-}
-
 fn segment(seq: u32, ack: u32, flags: u8, length: u32) -> Segment {
     Segment { seq, ack, flags, length }
 }
 
 /// A connection after its handshake: the next bytes are `ISN + 1` of the client and `DAEMON_ISN + 1` of the daemon.
 fn open() -> Flow {
-    let mut flow = empty();
+    let mut flow = Flow::EMPTY;
     flow.client_syn(KEY, segment(ISN, 0, SYN, 0), NOW);
     assert_eq!(flow.daemon(segment(DAEMON_ISN, ISN.wrapping_add(1), SYN | ACK, 0), NOW), Daemon::Normal);
     assert_eq!(flow.client(client_at(1, 1, ACK, 0), NOW), Client::Deliver);
@@ -143,7 +125,7 @@ fn urgent_bytes_are_not_judged() {
 #[test]
 fn before_the_handshake_is_over_nothing_is_judged() {
     let half_open = || {
-        let mut flow = empty();
+        let mut flow = Flow::EMPTY;
         flow.client_syn(KEY, segment(ISN, 0, SYN, 0), NOW);
         flow
     };
@@ -184,7 +166,7 @@ fn a_repeated_syn_changes_nothing_and_another_one_is_not_trusted() {
     assert_eq!(flow, before);
     flow.client_syn(KEY, segment(ISN ^ 4, 0, SYN, 0), NOW + 1);
     assert_eq!((flow.phase, flow.limited, flow.touched), (MIXED, 1, NOW + 1));
-    let mut half = empty();
+    let mut half = Flow::EMPTY;
     half.client_syn(KEY, segment(ISN, 0, SYN, 0), NOW);
     half.client_syn(KEY, segment(ISN, 0, SYN, 0), NOW + 7);
     assert_eq!((half.phase, half.boundary, half.touched), (HALF_OPEN, ISN.wrapping_add(1), NOW + 7));
@@ -262,7 +244,7 @@ fn a_syn_on_top_of_a_token_answer_frees_nothing() {
 
 #[test]
 fn a_half_open_flow_limits_whatever_carries_bytes() {
-    let mut flow = empty();
+    let mut flow = Flow::EMPTY;
     flow.client_syn(KEY, segment(ISN, 0, SYN, 0), NOW);
     assert_eq!(flow.daemon(daemon_at(1, 1, ACK, 10), NOW), Daemon::Limited);
     assert_eq!(flow.daemon(daemon_at(1, 1, ACK | FIN, 0), NOW), Daemon::Limited);
@@ -297,8 +279,8 @@ fn an_idle_connection_gives_way_to_a_new_one_of_its_port() {
 
 #[test]
 fn idle_entries_are_free_and_live_ones_never() {
-    let at = |phase, touched| Flow { key: KEY, phase, touched, ..empty() };
-    assert!(empty().is_free(0));
+    let at = |phase, touched| Flow { key: KEY, phase, touched, ..Flow::EMPTY };
+    assert!(Flow::EMPTY.is_free(0));
     assert!(at(CLOSED, NOW).is_free(NOW));
     assert!(at(REFUSED_DONE, NOW).is_free(NOW));
     for (phase, limit) in [
@@ -316,7 +298,7 @@ fn idle_entries_are_free_and_live_ones_never() {
 
 #[test]
 fn only_the_client_keeps_a_half_open_flow_alive() {
-    let mut flow = empty();
+    let mut flow = Flow::EMPTY;
     flow.client_syn(KEY, segment(ISN, 0, SYN, 0), NOW);
     for later in [0, 1_000, 3_000] {
         flow.daemon(segment(DAEMON_ISN, ISN.wrapping_add(1), SYN | ACK, 0), NOW + later);

@@ -3,8 +3,8 @@
 mod bulk;
 mod bystander;
 mod crawl;
+mod golden;
 mod options;
-mod program;
 mod reads;
 mod refusals;
 mod rival;
@@ -20,7 +20,7 @@ pub use round::Extent;
 type Row = fn(&Extent);
 
 /// Every row by its name.
-const ROWS: [(&str, Row); 8] = [
+const ROWS: [(&str, Row); 9] = [
     ("refusals", refusals::measure),
     ("reads", reads::measure_kept),
     ("reads-closing", reads::measure_closing),
@@ -29,6 +29,7 @@ const ROWS: [(&str, Row); 8] = [
     ("bulk", bulk::measure),
     ("bystander", bystander::measure),
     ("options", options::measure),
+    ("golden", golden::measure),
 ];
 
 /// The rows of these names, if there are such.

@@ -1,0 +1,4 @@
+//! The target `token` for the fuzzer's engine.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| imds_fuzz::token::check(input));

@@ -1,0 +1,41 @@
+//! Golden packets: what the loaded programs make of a frame, to the byte.
+//!
+//! `tests/golden/*.golden` hold cases, played on the programs that a daemon has pinned. A case begins with empty tables;
+//! the flow state of its last step is what its steps before it made.
+//!
+//! ```text
+//! case a tokenless GET while one is required      a name
+//! on required                                     whose interface: an option set of `stage`
+//! ingress the GET                                 a program, and what the frame is
+//!   eth 020000000001 020000000010 0800            the frame: a word for the reader, then hexadecimal bytes,
+//!   data "GET / HTTP/1.1\r\n\r\n"                 text in quotes, or names in braces
+//! -> redirect answered refused-token-missing      the verdict, and the counters that it moves: the slot's,
+//!                                                 or if there are none, after `host:`, those that are nobody's
+//!   eth 020000000010 020000000001 0800            the frame as the program leaves it, unless it passes or drops it
+//! ```
+//!
+//! Named ranges stand for what differs from run to run: see [`Name`]. The TCP checksum over one is
+//! `{checksum}`: it must be right, whatever it is. After an intended change, `IMDS_GOLDEN_ACCEPT=1` writes what the
+//! programs do now into the files, to be reviewed as a difference.
+
+mod case;
+mod checksum;
+mod pattern;
+mod stage;
+
+pub use case::{Case, Script, Side, Step};
+pub use pattern::{Name, Pattern, Values};
+pub use stage::{Place, Played, Stage};
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The files, by name.
+#[must_use]
+pub fn files() -> Vec<PathBuf> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden");
+    let entries = fs::read_dir(&directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
+    let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    files.sort();
+    files
+}

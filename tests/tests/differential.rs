@@ -1,0 +1,338 @@
+//! The fuzzer's corpus through the loaded programs: each segment gets the verdict, the answer and the flow that the same
+//! rules come to as plain Rust.
+
+use std::cell::Cell;
+
+use etherparse::{PacketBuilder, TcpHeader};
+use imds_common::answer::kernel_status;
+use imds_common::flow::{self, ACK, Daemon, FIN, FLOWS, Flow, PSH, RST, SYN, Segment, URG};
+use imds_common::token;
+use imds_fuzz::corpus;
+use imds_fuzz::head::{WORDS, Word};
+use imds_fuzz::model::requests::{GENERATION, KEYS};
+use imds_fuzz::model::world::{Event, Taken};
+use imds_fuzz::model::{Choice, Packet, Step, World};
+use imds_tests::bpf::{DROPPED, REDIRECTED};
+use imds_tests::golden::{Place, Side, Stage};
+use imds_tests::packet::{SERVICE, SERVICE_V6, Segment as Seen};
+use rustix::time::{ClockId, clock_gettime};
+
+const CLIENT_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0x10];
+const GATEWAY_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0x11];
+const CLIENT: [u8; 4] = [10, 0, 0, 1];
+/// Where the search for this client's place begins, and ends where the tables are empty.
+const PLACE: u16 = 0x11;
+const FIRST_PORT: u16 = 40_000;
+const NORMAL_TTL: u8 = 64;
+/// How often an input is played where the daemon, without a processor for a while, had no date ready for an answer.
+const TRIES: usize = 3;
+
+/// Sizes of a slot's places, which stand before its flows, and of a flow.
+const PLACES_SIZE: usize = 32 * 40;
+const FLOW_SIZE: usize = 48;
+
+/// One slot's side of the programs.
+struct Player<'a> {
+    stage: &'a Stage,
+    place: &'a Place,
+    limit: u8,
+    /// Whether an answer came without a date.
+    dateless: Cell<bool>,
+}
+
+impl<'a> Player<'a> {
+    fn new(stage: &'a Stage, word: Word) -> Self {
+        let (name, limit) = match word {
+            Word::Required => ("required", 2),
+            Word::Optional => ("optional", 3),
+            Word::Disabled => ("disabled", 1),
+        };
+        let place = stage.place(name);
+        stage.clear(place);
+        Self { stage, place, limit, dateless: Cell::new(false) }
+    }
+
+    fn client(&self, port: usize, packet: &Packet) -> Vec<u8> {
+        let Packet { segment, bytes, urgent, .. } = packet;
+        let mut header = header(port_of(port), 80, *segment);
+        header.urgent_pointer = u16::try_from(*urgent).expect("small");
+        let builder = PacketBuilder::ethernet2(CLIENT_MAC, GATEWAY_MAC).ipv4(CLIENT, SERVICE, 64).tcp_header(header);
+        let mut frame = Vec::new();
+        builder.write(&mut frame, bytes).expect("a Vec takes every frame");
+        frame
+    }
+
+    fn daemon(&self, port: usize, segment: Segment) -> Vec<u8> {
+        let values = self.place.values();
+        let identity =
+            [&[0xfd, 0, 0x0e, 0xc2, 0, 1], &values.slot[..], &values.generation, &PLACE.to_be_bytes(), &CLIENT]
+                .concat();
+        let builder = PacketBuilder::ethernet2([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2])
+            .ipv6(SERVICE_V6, identity.try_into().expect("an address"), 64)
+            .tcp_header(header(80, port_of(port), segment));
+        let mut frame = Vec::new();
+        builder.write(&mut frame, &vec![b'x'; segment.length as usize]).expect("a Vec takes every frame");
+        frame
+    }
+
+    /// Gives a client's segment to the loaded program, and says what it made of it.
+    fn take(&self, port: usize, packet: &Packet) -> Found {
+        let input = self.client(port, packet);
+        let outcome = self.stage.run(Side::Ingress, self.place, &input);
+        if outcome.verdict == DROPPED {
+            return Found::Dropped;
+        }
+        assert_eq!(outcome.verdict, REDIRECTED, "{packet:?}");
+        match Seen::of_service(&outcome.frame) {
+            Some(seen) => {
+                assert!(seen.checksums, "{packet:?}: {seen:?}");
+                let dated = String::from_utf8_lossy(&seen.payload).contains("\r\nDate: ");
+                self.dateless.set(self.dateless.get() || !seen.payload.is_empty() && !dated);
+                Found::Answered(seen)
+            }
+            None => {
+                assert_eq!(
+                    outcome.frame.get(54..),
+                    input.get(34..).map(|rest| with_checksum_of(rest, &outcome.frame)).as_deref()
+                );
+                Found::Delivered
+            }
+        }
+    }
+
+    /// Plays what the model has seen.
+    fn play(&self, events: &[Event]) -> Result<(), String> {
+        for event in events {
+            let (port, expected, found, flow) = match event {
+                Event::Client(port, packet, taken, flow) => {
+                    (*port, expected(*taken, flow.as_ref(), self.limit), self.take(*port, packet), flow)
+                }
+                Event::Daemon(port, segment, class, flow) => {
+                    let outcome = self.stage.run(Side::Reply, self.place, &self.daemon(*port, *segment));
+                    let seen = Seen::of_service(&outcome.frame).filter(|_| outcome.verdict == REDIRECTED);
+                    let found = seen.map_or(Found::Dropped, Found::Answered);
+                    (*port, answer_of(*class, *segment, self.limit), found, flow)
+                }
+            };
+            if !expected.is(&found) {
+                return Err(format!("{event:?}: {found:?} instead of {expected:?}"));
+            }
+            let flow = flow.map(|flow| bytes_of(&flow, port));
+            let loaded = self.flow(port);
+            if flow != loaded {
+                return Err(format!("{event:?}: its flow is {loaded:?} instead of {flow:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// What the loaded programs have of a connection, but for its time.
+    fn flow(&self, port: usize) -> Option<Vec<u8>> {
+        let tables = self.stage.tables(self.place);
+        let key = flow::key(PLACE.into(), port_of(port)).to_le_bytes();
+        let (flows, rest) = tables[PLACES_SIZE..].as_chunks::<FLOW_SIZE>();
+        assert_eq!((flows.len(), rest.len()), (FLOWS, 0));
+        flows.iter().find(|flow| flow.starts_with(&key)).map(|flow| [&flow[..12], &[0; 4], &flow[16..]].concat())
+    }
+}
+
+/// What became of a segment.
+#[derive(Debug)]
+enum Found {
+    Delivered,
+    Dropped,
+    Answered(Seen),
+}
+
+/// What has to become of it.
+#[derive(Debug)]
+enum Expected {
+    Delivered,
+    Dropped,
+    /// TTL, sequence and acknowledgement number, the payload's beginning, whether there is a FIN.
+    Answered(u8, u32, u32, String, bool),
+    /// TTL and sequence number of a segment that the daemon sent.
+    Passed(u8, Segment),
+}
+
+impl Expected {
+    fn is(&self, found: &Found) -> bool {
+        match (self, found) {
+            (Self::Delivered, Found::Delivered) | (Self::Dropped, Found::Dropped) => true,
+            (Self::Answered(ttl, seq, ack, beginning, fin), Found::Answered(seen)) => {
+                let begins =
+                    seen.payload.starts_with(beginning.as_bytes()) && seen.payload.is_empty() == beginning.is_empty();
+                begins && (seen.ttl, seen.seq, seen.ack, seen.fin) == (*ttl, *seq, *ack, *fin)
+            }
+            (Self::Passed(ttl, segment), Found::Answered(seen)) => {
+                let flags = [(SYN, seen.syn), (FIN, seen.fin), (RST, seen.rst)];
+                let same = flags.iter().all(|(flag, set)| segment.has(*flag) == *set);
+                let numbers = (seen.ttl, seen.seq, seen.ack) == (*ttl, segment.seq, segment.ack);
+                same && numbers && seen.checksums && seen.payload.len() == segment.length as usize
+            }
+            _ => false,
+        }
+    }
+}
+
+fn expected(taken: Taken, flow: Option<&Flow>, limit: u8) -> Expected {
+    let answer = |begin: &str, flow: &Flow| {
+        let ttl = if flow.limited == 0 { NORMAL_TTL } else { limit };
+        Expected::Answered(ttl, flow.answer, flow.boundary, begin.to_owned(), true)
+    };
+    match (taken, flow) {
+        (Taken::Refused(refusal), Some(flow)) => {
+            assert_eq!(flow.refusal >> 1, u16::try_from(kernel_status(refusal)).expect("few"));
+            answer(refusal.answer().before, flow)
+        }
+        // The refusal's index: 401 before 403, each without a date before with one.
+        (Taken::Repeated, Some(flow)) => answer(if flow.refusal < 2 { "HTTP/1.1 401 " } else { "HTTP/1.1 403 " }, flow),
+        (Taken::Acknowledged, Some(flow)) => {
+            Expected::Answered(NORMAL_TTL, flow.sent, flow.boundary, String::new(), false)
+        }
+        (Taken::Swallowed, _) => Expected::Dropped,
+        (Taken::Delivered, _) => Expected::Delivered,
+        (_, None) => panic!("{taken:?} without a flow"),
+    }
+}
+
+fn answer_of(class: Daemon, segment: Segment, limit: u8) -> Expected {
+    match class {
+        Daemon::Normal => Expected::Passed(NORMAL_TTL, segment),
+        Daemon::Limited => Expected::Passed(limit, segment),
+        Daemon::Drop => Expected::Dropped,
+    }
+}
+
+fn port_of(port: usize) -> u16 {
+    FIRST_PORT + u16::try_from(port).expect("few")
+}
+
+fn header(source: u16, destination: u16, segment: Segment) -> TcpHeader {
+    let mut header = TcpHeader::new(source, destination, segment.seq, 64_000);
+    header.acknowledgment_number = segment.ack;
+    header.syn = segment.has(SYN);
+    header.ack = segment.has(ACK);
+    header.fin = segment.has(FIN);
+    header.rst = segment.has(RST);
+    header.psh = segment.has(PSH);
+    header.urg = segment.has(URG);
+    header
+}
+
+/// A TCP segment with the checksum that the delivered one has.
+fn with_checksum_of(tcp: &[u8], delivered: &[u8]) -> Vec<u8> {
+    let mut tcp = tcp.to_vec();
+    tcp[16..18].copy_from_slice(&delivered[54 + 16..54 + 18]);
+    tcp
+}
+
+/// A flow as the map holds it, but for its time.
+fn bytes_of(flow: &Flow, port: usize) -> Vec<u8> {
+    let Flow {
+        phase, boundary, acked, sent, pushed, answer, fin, limited, refusal, client_marks, daemon_marks, ..
+    } = *flow;
+    let key = flow::key(PLACE.into(), port_of(port));
+    let words = [phase, 0, boundary, acked, sent, pushed, answer, fin];
+    let halves = [limited, refusal, client_marks, daemon_marks];
+    let words = words.iter().flat_map(|word| word.to_le_bytes());
+    key.to_le_bytes().into_iter().chain(words).chain(halves.iter().flat_map(|half| half.to_le_bytes())).collect()
+}
+
+/// A stage whose instances take the model's tokens.
+fn stage() -> Stage {
+    let stage = Stage::new();
+    let keys = stage.map("IMDS_KEYS", 32);
+    for (index, key) in (0..).zip(KEYS) {
+        let words = [key.number, key.k0, key.k1, key.made_ms];
+        keys.set(index, &words.map(u64::to_le_bytes).concat());
+    }
+    let slots = stage.map("IMDS_SLOTS", 16);
+    for name in ["required", "optional", "disabled"] {
+        let slot = stage.place(name).slot();
+        let mut entry = slots.entry(slot);
+        entry[..8].copy_from_slice(&GENERATION.to_le_bytes());
+        slots.set(slot, &entry);
+    }
+    stage
+}
+
+/// Plays steps in the model, and what came of them on the programs.
+#[track_caller]
+fn play(stage: &Stage, name: &str, word: Word, steps: &[Step]) {
+    let mut world = World::with_room(word.word());
+    // Time that only passes in the model is no time for the kernel.
+    steps.iter().filter(|step| !matches!(step, Step::Wait(_))).for_each(|step| world.step(step.clone()));
+    for _ in 0..TRIES {
+        let player = Player::new(stage, word);
+        match player.play(&world.events) {
+            Ok(()) => return,
+            Err(_) if player.dateless.get() => {}
+            Err(error) => panic!("{name} while {word:?}: {error}"),
+        }
+    }
+    panic!("{name} while {word:?}: no answer has a date");
+}
+
+fn open() -> Step {
+    Step::Open { port: 0, isn: 1_000 }
+}
+
+fn send(text: &[u8]) -> Step {
+    Step::Send {
+        port: 0,
+        text: text.to_vec(),
+        seq: Choice::Right,
+        ack: Choice::Right,
+        flags: ACK | PSH,
+        urgent: 0,
+        overwrites: false,
+        lost: false,
+    }
+}
+
+#[test]
+fn heads() {
+    let stage = stage();
+    for (name, input) in corpus::of("head") {
+        for word in WORDS {
+            play(&stage, &name, word, &[open(), send(&input)]);
+        }
+    }
+}
+
+#[test]
+fn flows() {
+    let stage = stage();
+    for (name, input) in corpus::of("flow") {
+        let (word, steps) = imds_fuzz::flow::decode(&input);
+        let word = WORDS.into_iter().find(|known| known.word() == word).expect("one of them");
+        play(&stage, &name, word, &steps);
+    }
+}
+
+#[test]
+fn tokens() {
+    let stage = stage();
+    let mut good = 0;
+    for (name, input) in corpus::of("token") {
+        let text = imds_fuzz::token::decode(&input).text;
+        // What is no header's value is the grammar's business.
+        if !text.iter().all(u8::is_ascii_graphic) {
+            continue;
+        }
+        let head = [b"GET / HTTP/1.1\r\nX-aws-ec2-metadata-token: ", &text[..], b"\r\n\r\n"].concat();
+        let mut world = World::with_room(Word::Optional.word());
+        [open(), send(&head)].into_iter().for_each(|step| world.step(step));
+        let player = Player::new(&stage, Word::Optional);
+        let (last, before) = world.events.split_last().expect("some");
+        player.play(before).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let Event::Client(port, packet, ..) = last else { panic!("{last:?}") };
+        let now = clock_gettime(ClockId::Boottime);
+        let now_ms = now.tv_sec.unsigned_abs() * 1_000 + now.tv_nsec.unsigned_abs() / 1_000_000;
+        let expected = token::verify(&text, &KEYS, GENERATION, now_ms).is_some();
+        assert_eq!(matches!(player.take(*port, packet), Found::Delivered), expected, "{name}");
+        good += usize::from(expected);
+    }
+    assert!(good > 0, "no token of the corpus is good");
+}
