@@ -10,7 +10,7 @@ const found = async (answer) => {
   try {
     return await answer;
   } catch (error) {
-    return `failed: ${error.statusCode ?? error.name}`;
+    return `failed: ${error.$metadata?.httpStatusCode ?? error.statusCode ?? error.message}`;
   }
 };
 
