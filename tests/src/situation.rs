@@ -59,7 +59,7 @@ pub struct Way {
     pub refused: bool,
 }
 
-/// With tokens only.
+/// It asked for tokens, which may never have reached it, and for nothing without one.
 pub const BY_TOKENS: Way = Way { tokens: true, without: false, refused: false };
 /// It asked for tokens that never reached it, and read without.
 pub const FALLS_BACK: Way = Way { tokens: true, without: true, refused: false };
@@ -87,11 +87,12 @@ impl Scene {
     pub fn new() -> Self {
         let host = Host::start();
         let guest = Guest::on_veth("10.0.0.1");
+        guest.reach_nothing_else();
         let (credentials, user_data) = (credentials::file(), names::file("user-data", USER_DATA.as_bytes(), 0o600));
         let [credentials, user_data] = [&credentials, &user_data].map(|file| file.to_str().expect("a name in UTF-8"));
         let zone = format!("{REGION}c");
         let role = ["--iam-role", ROLE, "--credentials-file", credentials, "--user-data-file", user_data];
-        let rest = ["--availability-zone", &zone, "--tag", "stage=test", "--tag", "a=b", "--metadata-options"];
+        let rest = ["--availability-zone", &zone, "--tag", "stage=test", "--tag", "Name=web", "--metadata-options"];
         let options = "InstanceMetadataTags=enabled";
         let id = host.create(guest.interface(), &[&role[..], &rest, &[options]].concat());
         Self { behind: guest.client_behind(), guest, host, id }

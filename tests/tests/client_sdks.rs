@@ -2,7 +2,7 @@
 
 use imds_tests::credentials::{ACCESS_KEY_ID, SESSION_TOKEN};
 use imds_tests::situation::Situation::{Disabled, FarRequired, Optional, Required, TooFarOptional, TooFarRequired};
-use imds_tests::situation::{BY_TOKENS, FALLS_BACK, FALLS_BACK_IN_VAIN, NO_WAY, Scene, Way, found};
+use imds_tests::situation::{BY_TOKENS, FALLS_BACK, FALLS_BACK_IN_VAIN, NO_WAY, Scene, found};
 
 const BOTO3: &str = include_str!("../clients/python/find.py");
 const JAVASCRIPT: &str = include_str!("../clients/javascript/find.mjs");
@@ -45,18 +45,18 @@ fn javascript() {
 #[test]
 fn rust() {
     let scene = Scene::new();
+    // It never reads without a token.
     let no_token = "failed: FailedToLoadToken";
     let nothing = |credentials| found(no_token, "none", credentials, no_token);
     let lost = "failed: CredentialsNotLoaded";
-    let never_without = Way { tokens: true, ..NO_WAY };
     scene.check(
         |guest| guest.rust(),
         &[
             (Optional, scene.everything(), BY_TOKENS),
             (Required, scene.everything(), BY_TOKENS),
             (Disabled, nothing("failed: ProviderError"), NO_WAY),
-            (TooFarOptional, nothing(lost), never_without),
-            (TooFarRequired, nothing(lost), never_without),
+            (TooFarOptional, nothing(lost), BY_TOKENS),
+            (TooFarRequired, nothing(lost), BY_TOKENS),
             (FarRequired, scene.everything(), BY_TOKENS),
         ],
     );

@@ -21,8 +21,9 @@ class Warnings(logging.Handler):
 warnings = Warnings()
 logging.getLogger().addHandler(warnings)
 home = os.environ["HOME"]
-# Its own settings of how long it waits for the service, and for each answer.
-config = {"datasource": {"Ec2": {"max_wait": 4, "timeout": 2}}}
+# Its own settings of how long it waits for the service, and for each answer. They are the same, as with less than a
+# second left of the first it would wait for an answer for ever.
+config = {"datasource": {"Ec2": {"max_wait": 3, "timeout": 3}}}
 source = DataSourceEc2(config, None, Paths({"run_dir": home, "cloud_dir": home}))
 # What it would read from the machine's firmware.
 source._cloud_name = CloudNames.AWS
