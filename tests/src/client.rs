@@ -1,5 +1,6 @@
-//! Real clients: curl, wget, and Python with boto3.
+//! Real clients: curl, boto3, the AWS CLI, the AWS SDKs, and cloud-init.
 
+use std::path::Path;
 use std::process::Command;
 
 use crate::namespace::Namespace;
@@ -67,18 +68,52 @@ impl Namespace {
     #[must_use]
     #[track_caller]
     pub fn python(&self, script: &str) -> Output {
-        let mut command = self.command(environment::python());
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"AWS_")) {
-            command.env_remove(name);
-        }
-        process::run(without_proxies(&mut command).env("HOME", names::directory()).args(["-c", script]))
+        process::run(self.unconfigured(environment::python()).args(["-c", script]))
     }
-}
 
-/// Removes what would lead a client past the service.
-fn without_proxies(command: &mut Command) -> &mut Command {
-    for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
-        command.env_remove(name);
+    /// Runs the AWS CLI.
+    #[must_use]
+    #[track_caller]
+    pub fn aws(&self, arguments: &[&str]) -> Output {
+        process::run(self.unconfigured(environment::client("python/bin/aws")).args(arguments))
     }
-    command
+
+    /// Runs a module of JavaScript that may use the AWS SDK.
+    #[must_use]
+    #[track_caller]
+    pub fn javascript(&self, module: &str) -> Output {
+        // Node looks for packages from where it runs on.
+        let directory = environment::client("javascript/package.json").with_file_name("");
+        process::run(self.unconfigured("node").current_dir(directory).args(["--input-type=module", "-e", module]))
+    }
+
+    /// Runs the program that uses the AWS SDK for Rust.
+    #[must_use]
+    #[track_caller]
+    pub fn rust(&self) -> Output {
+        process::run(&mut self.unconfigured(environment::client("rust/debug/aws-sdk-client")))
+    }
+
+    /// Runs a script that uses cloud-init, by the Python that it is packaged for.
+    #[must_use]
+    #[track_caller]
+    pub fn cloud_init(&self, script: &str) -> Output {
+        let packages =
+            environment::client("cloud-init/usr/bin/cloud-init").with_file_name("../lib/python3/dist-packages");
+        let mut command = self.unconfigured("/usr/bin/python3");
+        process::run(command.env("PYTHONPATH", packages).args(["-B", "-c", script]))
+    }
+
+    /// A client without any configuration of AWS around it, and with nothing that leads it past the service.
+    fn unconfigured(&self, program: impl AsRef<Path>) -> Command {
+        let mut command = self.command(program);
+        for (name, _) in std::env::vars_os() {
+            let bytes = name.as_encoded_bytes();
+            if bytes.starts_with(b"AWS_") || bytes.to_ascii_lowercase().ends_with(b"_proxy") {
+                command.env_remove(name);
+            }
+        }
+        command.env("HOME", names::directory());
+        command
+    }
 }

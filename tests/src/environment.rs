@@ -18,7 +18,13 @@ pub fn imdsctl() -> PathBuf {
 /// A Python that has boto3.
 #[must_use]
 pub fn python() -> PathBuf {
-    existing("IMDS_CLIENTS", "python/bin/python3")
+    client("python/bin/python3")
+}
+
+/// A file of a client.
+#[must_use]
+pub fn client(file: &str) -> PathBuf {
+    existing("IMDS_CLIENTS", file)
 }
 
 /// The command that boots a virtual machine, and takes further arguments of QEMU's.

@@ -62,7 +62,13 @@ impl Guest {
         &self.link.name
     }
 
-    /// A further client behind this guest, which forwards for it: one hop more.
+    /// Leaves the guest no way but to the service: what looks up a name fails at once, instead of waiting for an answer.
+    pub fn reach_nothing_else(&self) {
+        self.ip(["route", "add", "169.254.169.254/32", "via", GATEWAY, "dev", GUEST_LINK, "onlink"]);
+        self.ip(["route", "replace", "unreachable", "default"]);
+    }
+
+    /// A further client behind this guest, which forwards for it to the service: one hop more.
     #[must_use]
     pub fn client_behind(&self) -> Namespace {
         let client = Namespace::new();
@@ -74,7 +80,7 @@ impl Guest {
             .unwrap_or_else(|error| panic!("the guest doesn't forward: {error}"));
         client.ip(["address", "add", "10.99.0.2/24", "dev", GUEST_LINK]);
         client.ip(["link", "set", GUEST_LINK, "up"]);
-        client.ip(["route", "add", "default", "via", "10.99.0.1"]);
+        client.ip(["route", "add", "169.254.169.254/32", "via", "10.99.0.1"]);
         client
     }
 

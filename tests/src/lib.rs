@@ -11,7 +11,8 @@
 //! | [`host`], [`stats`] | a daemon on directories of its own, its command line, its counters |
 //! | [`namespace`], [`guest`] | network namespaces, and how they hang on the host |
 //! | [`machine`] | a virtual machine at a tap of the host's |
-//! | [`http`], [`client`], [`credentials`] | requests byte by byte; curl, wget and boto3; what boto3 finds |
+//! | [`http`], [`client`], [`credentials`] | requests byte by byte; real clients; what boto3 finds |
+//! | [`situation`], [`crawl`] | what clients meet, and find there; all that is listed |
 //! | [`capture`], [`packet`], [`tap`], [`tap_connection`] | packets as they came, and such as no client sends |
 //! | [`script`], [`volley`] | connections segment by segment, many side by side |
 //! | [`verdicts`] | requests, and what each mode answers them |
@@ -25,6 +26,7 @@ pub mod bench;
 pub mod bpf;
 pub mod capture;
 pub mod client;
+pub mod crawl;
 pub mod credentials;
 pub mod demo;
 pub mod environment;
@@ -43,6 +45,7 @@ pub mod provider;
 pub mod reaper;
 pub mod script;
 pub mod service_namespace;
+pub mod situation;
 pub mod soak;
 pub mod stats;
 pub mod tap;

@@ -1,8 +1,14 @@
-//! Real clients, as they are.
+//! curl, wget and boto3, as they are.
 
+use imds_tests::client::URL;
 use imds_tests::credentials::{self, FIND_BY_BOTO3, ROLE};
 use imds_tests::guest::{Bridge, Guest};
 use imds_tests::host::Host;
+use imds_tests::http::{TOKEN, TTL};
+use imds_tests::namespace::Namespace;
+use imds_tests::process::Output;
+use imds_tests::situation::Situation::{Disabled, FarRequired, Optional, Required, TooFarOptional, TooFarRequired};
+use imds_tests::situation::{REGION, Scene, USER_DATA};
 
 const ADDRESS: &str = "10.0.0.1";
 const INSTANCE_ID: &str = "/latest/meta-data/instance-id";
@@ -29,28 +35,100 @@ fn curl_follows_a_redirect_and_keeps_its_connection() {
     let _ = host.create(guest.interface(), &["--availability-zone", "eu-central-1b"]);
     let followed = guest.curl(&["--location"], "/latest/meta-data/placement");
     assert_eq!((followed.status, followed.body.as_str()), (200, "availability-zone\nregion"));
-    let urls = ["region", "availability-zone"]
-        .map(|name| format!("{}/latest/meta-data/placement/{name}", imds_tests::client::URL));
+    let urls = ["region", "availability-zone"].map(|name| format!("{}/latest/meta-data/placement/{name}", URL));
     let arguments = ["--silent", "--noproxy", "*", "--max-time", "5", "--write-out", " %{num_connects};"];
     let both = guest.run("curl", &[&arguments[..], &[&urls[0], &urls[1]]].concat());
     assert_eq!(both.stdout, "eu-central-1 1;eu-central-1b 0;");
 }
 
-#[test]
-fn wget_reads_where_it_is_installed() {
-    if let Err(error) = std::process::Command::new("wget").arg("--version").output() {
-        println!("wget isn't tried: {error}");
-        return;
-    }
-    let host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
-    let id = host.create(guest.interface(), &[]);
-    let read = ["--quiet", "--no-proxy", "--tries=1", "--timeout=5", "--output-document=-"];
-    let url = format!("{}{INSTANCE_ID}", imds_tests::client::URL);
-    assert_eq!(guest.run("wget", &[&read[..], &[&url]].concat()).stdout, id);
-    host.set(&id, &["--http-tokens", "required"]);
+/// A client of the command line: its arguments, and how it ends when it is answered 401, when 403, and when not at all.
+struct Tool {
+    name: &'static str,
+    common: &'static [&'static str],
+    put: &'static [&'static str],
+    codes: [i32; 3],
+}
+
+const CURL: Tool = Tool {
+    name: "curl",
+    common: &["--silent", "--fail", "--noproxy", "*", "--max-time", "2"],
+    put: &["--request", "PUT"],
+    codes: [22, 22, 28],
+};
+const WGET: Tool = Tool {
+    name: "wget",
+    common: &["--quiet", "--no-proxy", "--tries=1", "--timeout=2", "--output-document=-"],
+    put: &["--method=PUT"],
     // 6: a 401, which wget takes for a matter of passwords.
-    assert_eq!(guest.run("wget", &[&read[..], &[&url]].concat()).code, Some(6));
+    codes: [6, 8, 4],
+};
+
+impl Tool {
+    fn read(&self, guest: &Namespace, header: Option<&str>, path: &str) -> Output {
+        let header: Vec<_> = header.into_iter().flat_map(|header| ["--header", header]).collect();
+        guest.run(self.name, &[self.common, &header, &[&format!("{URL}{path}")]].concat())
+    }
+
+    fn token(&self, guest: &Namespace) -> Output {
+        let ttl = format!("{TTL}: 21600");
+        guest.run(self.name, &[self.common, self.put, &["--header", &ttl, &format!("{URL}/latest/api/token")]].concat())
+    }
+
+    /// How each of an instance's values is read: none if all are there as they should be, else how the client ends.
+    fn values(&self, scene: &Scene, guest: &Namespace, header: Option<&str>) -> Option<i32> {
+        let role = credentials::path(ROLE);
+        let mut ends: Vec<_> = [
+            (INSTANCE_ID, scene.id.as_str()),
+            ("/latest/meta-data/placement/region", REGION),
+            (&credentials::path(""), ROLE),
+            (&role, credentials::SECRET_ACCESS_KEY),
+            ("/latest/user-data", USER_DATA),
+        ]
+        .into_iter()
+        .map(|(path, value)| {
+            let read = self.read(guest, header, path);
+            let found = if path == role { read.stdout.contains(value) } else { read.stdout == value };
+            assert_eq!(found, read.success(), "{path}: {read:?}");
+            read.code
+        })
+        .collect();
+        ends.dedup();
+        assert_eq!(ends.len(), 1, "{ends:?}");
+        ends[0].filter(|&code| code != 0)
+    }
+
+    fn check(&self) {
+        let scene = Scene::new();
+        let (unauthorized, forbidden, lost) = self.codes.map(Some).into();
+        let near = format!("{TOKEN}: {}", scene.enter(Optional).token());
+        for (situation, token, with, without) in [
+            (Optional, Some(0), None, None),
+            (Required, Some(0), None, unauthorized),
+            (Disabled, forbidden, forbidden, forbidden),
+            // A token from elsewhere is good here, too.
+            (TooFarOptional, lost, None, None),
+            (TooFarRequired, lost, None, unauthorized),
+            (FarRequired, Some(0), None, unauthorized),
+        ] {
+            let guest = scene.enter(situation);
+            let asked = self.token(guest);
+            assert_eq!(asked.code, token, "{situation:?}: {asked:?}");
+            let own = format!("{TOKEN}: {}", asked.stdout);
+            let header = if asked.success() { &own } else { &near };
+            assert_eq!(self.values(&scene, guest, Some(header)), with, "{situation:?}");
+            assert_eq!(self.values(&scene, guest, None), without, "{situation:?}");
+        }
+    }
+}
+
+#[test]
+fn curl() {
+    CURL.check();
+}
+
+#[test]
+fn wget() {
+    WGET.check();
 }
 
 #[test]

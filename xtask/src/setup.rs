@@ -19,14 +19,14 @@ pub(crate) fn run(workspace: &Workspace, core: Core) -> Result<()> {
     let compiler = Compiler::ensure(core)?;
     let clippy = compiler.ensure_clippy()?;
     let linker = linker::ensure(workspace)?;
-    let python = clients::ensure(workspace)?;
+    let clients = clients::ensure_for_tests(workspace)?;
     let nginx = rivals::ensure(workspace)?;
     let cxx = cxx::ensure()?;
     let qemu = Qemu::ensure(workspace)?;
     println!("eBPF compiler   {compiler}");
     println!("eBPF linter     {}", clippy.display());
     println!("eBPF linker     bpf-linker {} in {}", linker::VERSION, linker.display());
-    println!("clients         curl, ip, boto3 in {}", python.display());
+    println!("clients         curl, wget, boto3, AWS CLI, AWS SDKs, cloud-init in {}", clients.display());
     println!("benchmark       {} in {}", rivals::versions(workspace)?, nginx.display());
     println!("fuzzer          libFuzzer, by {}", cxx.display());
     println!("QEMU            {}", qemu.program().display());

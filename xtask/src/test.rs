@@ -20,7 +20,7 @@ const BLACK_BOX_THREADS: &str = "4";
 /// Runs all suites, those after a failed one too, and ends with a summary line.
 pub(crate) fn run(workspace: &Workspace, core: Core, in_virtual_machines: bool) -> Result<()> {
     process::require_root("the black-box tests (they make network namespaces and load kernel programs)")?;
-    clients::ensure(workspace)?;
+    clients::ensure_for_tests(workspace)?;
     rivals::ensure(workspace)?;
     let objects = build::run(workspace, core, &[Profile::Debug, Profile::Release])?;
     let object = objects.first().context("no object was built")?;
