@@ -231,13 +231,14 @@ fn judge_read(word: OptionsWord, request: &Request, token_valid: bool) -> Verdic
 }
 
 /// The refusal that the kernel itself answers, if it is sure: the endpoint is disabled; a read without the token it
-/// needs or with a bad one; a PUT for a token that went through a proxy. Everything else goes to the daemon.
+/// needs or with a bad one; a PUT for a token that went through a proxy. Everything else goes to the daemon, and all of
+/// it where refusals have pages, which the kernel hasn't.
 ///
 /// The caller has seen the whole head, at a request's known beginning.
 #[inline(always)]
 #[must_use]
 pub fn kernel_refusal(word: OptionsWord, request: &Request, token_valid: bool) -> Option<Refusal> {
-    if matches!(request.token, TokenHeader::Several) && word.endpoint_enabled() {
+    if word.has_error_pages() || matches!(request.token, TokenHeader::Several) && word.endpoint_enabled() {
         return None;
     }
     match judge(word, request, token_valid) {

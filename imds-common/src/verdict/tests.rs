@@ -186,6 +186,15 @@ proptest! {
         }
     }
 
+    /// Pages are the daemon's alone.
+    #[test]
+    fn the_kernel_refuses_nothing_that_has_a_page(request in requests(), valid: bool, bits: u64) {
+        let word = OptionsWord::from_bits(bits);
+        if word.has_error_pages() {
+            prop_assert_eq!(kernel_refusal(word, &request, valid), None);
+        }
+    }
+
     /// What the kernel refuses, the daemon refuses with the same answer.
     #[test]
     fn the_kernel_is_never_stricter(request in requests(), valid: bool, bits: u64) {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use crate::metadata::instance::Credentials;
+use crate::metadata::document::Credentials;
 
 /// The largest credentials file in bytes: session tokens have one or two KiB.
 const FILE_MAX: u64 = 64 * 1024;

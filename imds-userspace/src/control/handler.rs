@@ -17,6 +17,11 @@ impl<K: Kernel> Handler for Registry<K> {
             Command::OptionsSet { instance_id, changes } => {
                 self.set_options(instance_id.as_deref(), &changes).await.map(Payload::Instances)
             }
+            Command::DocumentChange { instance_id, change } => self.change(&instance_id, &change).await.map(instance),
+            Command::DocumentGet { instance_id } => {
+                self.document(&instance_id).await.map(|document| Payload::Document(Box::new(document)))
+            }
+            Command::Apply { instances, check } => self.apply(&instances, check).await.map(Payload::Applied),
             Command::Stats { instance_id } => self.stats(instance_id.as_deref()).await.map(Payload::Stats),
         };
         outcome.map_err(|error| Failure { kind: kind(&error), message: error.to_string() })
@@ -25,11 +30,15 @@ impl<K: Kernel> Handler for Registry<K> {
 
 fn kind(error: &RegistryError) -> FailureKind {
     match error {
-        RegistryError::Draft(_) | RegistryError::Options { .. } | RegistryError::SameInterface { .. } => {
-            FailureKind::Invalid
-        }
+        RegistryError::Draft(_)
+        | RegistryError::Options { .. }
+        | RegistryError::SameInterface { .. }
+        | RegistryError::DescribedTwice => FailureKind::Invalid,
+        RegistryError::Described { source, .. } => kind(source),
         RegistryError::NotFound(_) => FailureKind::NotFound,
-        RegistryError::OtherContent(_) | RegistryError::InterfaceTaken { .. } => FailureKind::Conflict,
+        RegistryError::OtherContent(_) | RegistryError::OtherInterfaces(_) | RegistryError::InterfaceTaken { .. } => {
+            FailureKind::Conflict
+        }
         RegistryError::NoSlot(_) | RegistryError::Interface(_) | RegistryError::Dataplane(_) => {
             FailureKind::Unsupported
         }

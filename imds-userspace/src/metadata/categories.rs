@@ -1,241 +1,146 @@
-//! The one definition of what an instance's tree holds (behaviour.md section 6).
+//! The one definition of what an instance's tree holds (behaviour.md section 6). What the instance doesn't have is not
+//! planted, so that it is neither listed nor found.
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-use time::macros::format_description;
+mod credentials;
+mod events;
+mod identity;
+mod interfaces;
 
-use super::instance::{Instance, Role};
-use super::json;
-use super::page::{Leaf, Page};
-use super::placement::region_of;
+use std::fmt::Display;
 
-/// The version of the identity document's form.
-const DOCUMENT_VERSION: &str = "2017-09-30";
+use serde::Serialize;
+use serde_json::Value;
 
-/// Names every leaf that the instance has: its path below a version, and what stands there. `modified` is in seconds
-/// since 1970. What the instance doesn't have is not named, so that it is neither listed nor found.
-pub(super) fn leaves(
-    instance: &Instance,
-    user_data: Option<&[u8]>,
-    tags: bool,
-    modified: Option<u64>,
-    mut add: impl FnMut(&[&str], Leaf),
-) {
-    let text = |body: &str| Leaf::lasting(Page::text(body, modified));
-    let document = identity_document(instance);
-    add(&["dynamic", "instance-identity", "document"], text(&document));
-    for (name, value) in [
-        ("ami-id", instance.image_id.as_str()),
-        ("ami-launch-index", "0"),
-        ("hostname", &instance.hostname),
-        ("instance-id", &instance.instance_id),
-        ("instance-type", &instance.instance_type),
-        ("local-hostname", &instance.hostname),
-        ("local-ipv4", &instance.private_ip.to_string()),
-        ("mac", &instance.mac),
-        ("reservation-id", &instance.reservation_id),
-    ] {
-        add(&["meta-data", name], text(value));
+use super::document::Document;
+use super::instance::Instance;
+use super::tree::Planting;
+
+/// Plants every leaf that the instance has; `user_data` and `tags` say whether it has those.
+pub(super) fn plant(instance: &Instance, user_data: bool, tags: bool, tree: &mut Planting) {
+    let document = instance.complete();
+    if user_data {
+        tree.user_data(&["user-data"]);
     }
-    add(&["meta-data", "placement", "availability-zone"], text(&instance.availability_zone));
-    add(&["meta-data", "placement", "region"], text(region_of(&instance.availability_zone)));
-    if !instance.security_groups.is_empty() {
-        add(&["meta-data", "security-groups"], text(&instance.security_groups.join("\n")));
-    }
+    identity::plant(instance, &document, tree);
+    own(instance, &document, tree);
+    lists(&document, tree);
+    keys(&document, tree);
+    placement(&document, tree);
+    interfaces::plant(&document, tree);
+    credentials::plant(&document, tree);
+    events::plant(&document, tree);
     if tags {
-        for (key, value) in &instance.tags {
-            add(&["meta-data", "tags", "instance", key], text(value));
+        for (key, value) in document.tags.iter().flatten() {
+            tree.text(&["meta-data", "tags", "instance", key], value);
         }
     }
-    if let Some(role) = &instance.role {
-        add(&["meta-data", "iam", "info"], text(&profile_info(instance, role)));
-        let credentials = ["meta-data", "iam", "security-credentials", &role.name];
-        add(&credentials, role_credentials(instance, role, modified));
+}
+
+/// Plants a value, if there is one.
+fn value(tree: &mut Planting, path: &[&str], value: Option<&dyn Display>) {
+    if let Some(value) = value {
+        tree.text(path, &value.to_string());
     }
-    if let Some(data) = user_data.filter(|data| !data.is_empty()) {
-        add(&["user-data"], Leaf::lasting(Page::user_data(data, modified)));
+}
+
+/// Plants values line by line, if there are any.
+fn values<T: Display>(tree: &mut Planting, path: &[&str], values: Option<&Vec<T>>) {
+    let lines: Vec<_> = values.into_iter().flatten().map(ToString::to_string).collect();
+    if !lines.is_empty() {
+        tree.text(path, &lines.join("\n"));
     }
 }
 
-/// `dynamic/instance-identity/document`. Its signatures cover these exact bytes.
-fn identity_document(instance: &Instance) -> String {
-    json::object(&[
-        ("accountId", Some(&instance.account_id)),
-        ("architecture", Some("x86_64")),
-        ("availabilityZone", Some(&instance.availability_zone)),
-        ("billingProducts", None),
-        ("devpayProductCodes", None),
-        ("imageId", Some(&instance.image_id)),
-        ("instanceId", Some(&instance.instance_id)),
-        ("instanceType", Some(&instance.instance_type)),
-        ("kernelId", None),
-        ("marketplaceProductCodes", None),
-        ("pendingTime", Some(&instance.pending_time)),
-        ("privateIp", Some(&instance.private_ip.to_string())),
-        ("ramdiskId", None),
-        ("region", Some(region_of(&instance.availability_zone))),
-        ("version", Some(DOCUMENT_VERSION)),
-    ])
+/// A value as the document writes it.
+fn written(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(Value::String(text)) => text,
+        Ok(value) => value.to_string(),
+        Err(_) => String::new(),
+    }
 }
 
-/// `iam/info`.
-fn profile_info(instance: &Instance, role: &Role) -> String {
-    let (account, name) = (&instance.account_id, &role.name);
-    json::object(&[
-        ("Code", Some("Success")),
-        ("LastUpdated", Some(&instance.pending_time)),
-        ("InstanceProfileArn", Some(&format!("arn:aws:iam::{account}:instance-profile/{name}"))),
-        ("InstanceProfileId", Some(&profile_id(account, name))),
-    ])
+fn text<T: Display>(value: &Option<T>) -> Option<&dyn Display> {
+    value.as_ref().map(|value| value as &dyn Display)
 }
 
-/// `iam/security-credentials/<role>`: the credentials, and EC2's failure from their expiration on. An expiration that
-/// can't be read is one that has passed.
-fn role_credentials(instance: &Instance, role: &Role, modified: Option<u64>) -> Leaf {
-    let credentials = &role.credentials;
-    let expiration = unix_seconds(&credentials.expiration).unwrap_or_default();
-    // Clients parse this one form only.
-    let written = written_time(expiration);
-    let success = json::object(&[
-        ("Code", Some("Success")),
-        ("LastUpdated", Some(&instance.pending_time)),
-        ("Type", Some("AWS-HMAC")),
-        ("AccessKeyId", Some(&credentials.access_key_id)),
-        ("SecretAccessKey", Some(&credentials.secret_access_key)),
-        ("Token", Some(&credentials.token)),
-        ("Expiration", Some(&written)),
-    ]);
-    let failure = json::object(&[
-        ("Code", Some("AssumeRoleUnauthorizedAccess")),
-        ("Message", Some(&format!("The credentials of the role {} expired at {written}.", role.name))),
-        ("LastUpdated", Some(&written)),
-    ]);
-    Leaf::expiring(Page::text(success, modified), expiration, Page::text(failure, modified))
+/// What is the instance's own, a value a name.
+fn own(instance: &Instance, document: &Document, tree: &mut Planting) {
+    tree.text(&["meta-data", "instance-id"], &instance.instance_id);
+    let action = document.instance_action.as_ref().map(written);
+    for (name, given) in [
+        ("ami-id", text(&document.ami_id)),
+        ("ami-launch-index", text(&document.ami_launch_index)),
+        ("ami-manifest-path", text(&document.ami_manifest_path)),
+        ("hostname", text(&document.hostname)),
+        ("instance-action", text(&action)),
+        ("instance-life-cycle", text(&document.instance_life_cycle)),
+        ("instance-type", text(&document.instance_type)),
+        ("ipv6", text(&document.ipv6)),
+        ("kernel-id", text(&document.kernel_id)),
+        ("local-hostname", text(&document.local_hostname)),
+        ("local-ipv4", text(&document.local_ipv4)),
+        ("mac", text(&document.mac)),
+        ("profile", text(&document.profile)),
+        ("public-hostname", text(&document.public_hostname)),
+        ("public-ipv4", text(&document.public_ipv4)),
+        ("ramdisk-id", text(&document.ramdisk_id)),
+        ("reservation-id", text(&document.reservation_id)),
+        ("system", text(&document.system)),
+    ] {
+        value(tree, &["meta-data", name], given);
+    }
+    value(tree, &["meta-data", "hibernation", "configured"], text(&document.hibernation.configured));
+    value(tree, &["meta-data", "metrics", "vhostmd"], text(&document.metrics.vhostmd));
+    let monitoring = document.fws.instance_monitoring.as_ref().map(written);
+    value(tree, &["dynamic", "fws", "instance-monitoring"], text(&monitoring));
 }
 
-/// A time as `YYYY-MM-DDTHH:MM:SSZ`, or in another form of RFC 3339, in seconds since 1970.
-pub(super) fn unix_seconds(text: &str) -> Option<u64> {
-    let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
-    u64::try_from(time.unix_timestamp()).ok()
+fn lists(document: &Document, tree: &mut Planting) {
+    values(tree, &["meta-data", "ancestor-ami-ids"], document.ancestor_ami_ids.as_ref());
+    values(tree, &["meta-data", "product-codes"], document.product_codes.as_ref());
+    values(tree, &["meta-data", "security-groups"], document.security_groups.as_ref());
+    for (name, device) in document.block_device_mapping.iter().flatten() {
+        tree.text(&["meta-data", "block-device-mapping", name], device);
+    }
+    for (kind, devices) in
+        [("elastic-gpus", &document.elastic_gpus), ("elastic-inference", &document.elastic_inference)]
+    {
+        for (id, description) in devices.iter().flatten() {
+            tree.text(&["meta-data", kind, "associations", id], &description.to_string());
+        }
+    }
 }
 
-/// A time as `YYYY-MM-DDTHH:MM:SSZ`, from seconds since 1970.
-fn written_time(seconds: u64) -> String {
-    let form = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
-    let time = i64::try_from(seconds).ok().and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
-    time.and_then(|time| time.format(form).ok()).unwrap_or_default()
+fn keys(document: &Document, tree: &mut Planting) {
+    for (number, key) in document.public_keys.iter().flatten().enumerate() {
+        let number = number.to_string();
+        let path = ["meta-data", "public-keys", &number];
+        tree.text(&[&path[..], &["openssh-key"]].concat(), &key.openssh_key);
+        tree.label(&path, &format!("{number}={}", key.name));
+    }
+    let managed = &document.managed_ssh_keys;
+    value(tree, &["meta-data", "managed-ssh-keys", "signer-cert"], text(&managed.signer_cert));
+    for (user, keys) in managed.active_keys.iter().flatten() {
+        values(tree, &["meta-data", "managed-ssh-keys", "active-keys", user], Some(keys));
+    }
 }
 
-/// An id as IAM's look, `AIPA` and 17 characters, always the same for one role of one account.
-fn profile_id(account: &str, role: &str) -> String {
-    const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-    // FNV-1a: nothing but the stability of its result matters.
-    const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
-    const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
-    let bytes = account.bytes().chain([b'/']).chain(role.bytes());
-    let hash = bytes.fold(OFFSET, |hash, byte| (hash ^ u128::from(byte)).wrapping_mul(PRIME));
-    let character = |place: u32| char::from(ALPHABET[(hash >> (place * 5) & 31) as usize]);
-    "AIPA".chars().chain((0..17).map(character)).collect()
+fn placement(document: &Document, tree: &mut Planting) {
+    let placement = &document.placement;
+    for (name, given) in [
+        ("availability-zone", text(&placement.availability_zone)),
+        ("availability-zone-id", text(&placement.availability_zone_id)),
+        ("group-name", text(&placement.group_name)),
+        ("host-id", text(&placement.host_id)),
+        ("partition-number", text(&placement.partition_number)),
+        ("region", text(&placement.region)),
+    ] {
+        value(tree, &["meta-data", "placement", name], given);
+    }
+    value(tree, &["meta-data", "services", "domain"], text(&document.services.domain));
+    value(tree, &["meta-data", "services", "partition"], text(&document.services.partition));
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::metadata::sample;
-
-    fn leaf_at(instance: &Instance, path: &[&str]) -> Leaf {
-        let mut found = None;
-        leaves(instance, Some(b"#!/bin/sh"), true, None, |at, leaf| {
-            if at == path {
-                found = Some(leaf);
-            }
-        });
-        found.expect("there")
-    }
-
-    fn body(path: &[&str], now: u64) -> String {
-        let leaf = leaf_at(&sample::instance(), path);
-        String::from_utf8(leaf.page(now).body().to_vec()).expect("UTF-8")
-    }
-
-    #[test]
-    fn the_identity_document_is_byte_exact() {
-        assert_eq!(
-            body(&["dynamic", "instance-identity", "document"], 0),
-            r#"{
-  "accountId" : "123456789012",
-  "architecture" : "x86_64",
-  "availabilityZone" : "eu-west-2c",
-  "billingProducts" : null,
-  "devpayProductCodes" : null,
-  "imageId" : "ami-0123456789abcdef0",
-  "instanceId" : "i-0123456789abcdef0",
-  "instanceType" : "t3.micro",
-  "kernelId" : null,
-  "marketplaceProductCodes" : null,
-  "pendingTime" : "2026-11-22T09:08:07Z",
-  "privateIp" : "10.0.0.1",
-  "ramdiskId" : null,
-  "region" : "eu-west-2",
-  "version" : "2017-09-30"
-}"#
-        );
-    }
-
-    #[test]
-    fn the_profile_is_byte_exact() {
-        assert_eq!(
-            body(&["meta-data", "iam", "info"], u64::MAX),
-            r#"{
-  "Code" : "Success",
-  "LastUpdated" : "2026-11-22T09:08:07Z",
-  "InstanceProfileArn" : "arn:aws:iam::123456789012:instance-profile/app",
-  "InstanceProfileId" : "AIPATGDRIOVSWOISWWPFM"
-}"#
-        );
-        assert_ne!(profile_id("1", "ab"), profile_id("1a", "b"));
-    }
-
-    #[test]
-    fn credentials_are_byte_exact_until_they_expire() {
-        let path = ["meta-data", "iam", "security-credentials", "app"];
-        let expiration = unix_seconds("2100-01-02T03:04:05Z").expect("a time");
-        assert_eq!(
-            body(&path, expiration - 1),
-            r#"{
-  "Code" : "Success",
-  "LastUpdated" : "2026-11-22T09:08:07Z",
-  "Type" : "AWS-HMAC",
-  "AccessKeyId" : "ASIAEXAMPLE",
-  "SecretAccessKey" : "secret/key+1",
-  "Token" : "session==",
-  "Expiration" : "2100-01-02T03:04:05Z"
-}"#
-        );
-        assert_eq!(
-            body(&path, expiration),
-            r#"{
-  "Code" : "AssumeRoleUnauthorizedAccess",
-  "Message" : "The credentials of the role app expired at 2100-01-02T03:04:05Z.",
-  "LastUpdated" : "2100-01-02T03:04:05Z"
-}"#
-        );
-    }
-
-    #[test]
-    fn an_expiration_is_normalised_and_an_unreadable_one_has_passed() {
-        let path = ["meta-data", "iam", "security-credentials", "app"];
-        for (given, before, shown) in [
-            ("2100-01-02T05:04:05.9+02:00", 4_102_542_000, "2100-01-02T03:04:05Z"),
-            ("soon", 0, "1970-01-01T00:00:00Z"),
-        ] {
-            let mut instance = sample::instance();
-            let role = instance.role.as_mut().expect("a role");
-            role.credentials.expiration = given.into();
-            let leaf = leaf_at(&instance, &path);
-            let body = String::from_utf8(leaf.page(before).body().to_vec()).expect("UTF-8");
-            assert!(body.contains(shown), "{body}");
-            assert_eq!(body.contains("SecretAccessKey"), before > 0, "{given}");
-        }
-    }
-}
+mod tests;

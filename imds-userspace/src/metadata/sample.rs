@@ -1,33 +1,49 @@
-//! An instance for tests.
+//! Instances for tests.
 
-use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use serde_json::{Value, json};
 
-use super::instance::{Credentials, Instance, Role};
+use super::document::{Document, Time};
+use super::instance::Instance;
 
-/// An instance that has everything, its credentials good until 2100.
-pub(crate) fn instance() -> Instance {
+/// What is made at the creation of every sample.
+pub(crate) fn with(document: Value) -> Instance {
+    let text = |text: &str| text.to_owned();
+    let created = Time::parse("2026-11-22T09:08:07Z").expect("a time");
     Instance {
         instance_id: "i-0123456789abcdef0".into(),
-        image_id: "ami-0123456789abcdef0".into(),
-        instance_type: "t3.micro".into(),
-        availability_zone: "eu-west-2c".into(),
-        private_ip: Ipv4Addr::new(10, 0, 0, 1),
-        hostname: "ip-10-0-0-1.eu-west-2.compute.internal".into(),
-        account_id: "123456789012".into(),
         reservation_id: "r-0123456789abcdef0".into(),
-        mac: "02:00:00:00:00:01".into(),
-        pending_time: "2026-11-22T09:08:07Z".into(),
-        security_groups: vec!["default".into(), "web".into()],
-        tags: BTreeMap::from([("Name".into(), "one".into()), ("Empty".into(), String::new())]),
-        role: Some(Role {
-            name: "app".into(),
-            credentials: Credentials {
-                access_key_id: "ASIAEXAMPLE".into(),
-                secret_access_key: "secret/key+1".into(),
-                token: "session==".into(),
-                expiration: "2100-01-02T03:04:05Z".into(),
-            },
-        }),
+        pending_time: created,
+        macs: vec![text("02:00:00:00:00:01").try_into().expect("a MAC")],
+        account_id: text("123456789012").try_into().expect("an account"),
+        availability_zone: text("eu-west-2c").try_into().expect("a zone"),
+        modified: created,
+        document: Document::parse(document).expect("a good document"),
     }
+}
+
+/// An instance with little more than tags and a role, its credentials good until 2100.
+pub(crate) fn instance() -> Instance {
+    with(json!({
+        "ami-id": "ami-0123456789abcdef0",
+        "security-groups": ["default", "web"],
+        "tags": { "Name": "one", "Empty": "" },
+        "iam": { "role": "app", "credentials": credentials() },
+    }))
+}
+
+fn credentials() -> Value {
+    json!({
+        "AccessKeyId": "ASIAEXAMPLE",
+        "SecretAccessKey": "secret/key+1",
+        "Token": "session==",
+        "Expiration": "2100-01-02T03:04:05Z",
+    })
+}
+
+/// The example that is published beside the schema: everything that a document can say.
+pub(crate) const EVERYTHING: &str = include_str!("../../../docs/examples/everything.json");
+
+/// An instance that has everything.
+pub(crate) fn everything() -> Instance {
+    with(serde_json::from_str(EVERYTHING).expect("JSON"))
 }

@@ -2,17 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use time::OffsetDateTime;
-
 use super::draft::Draft;
 use super::error::RegistryError;
-use super::field::TIME;
 use super::kernel::Kernel;
-use super::record::{InterfaceRecord, Record};
+use super::record::{InterfaceRecord, Record, user_data_digest};
 use super::totals::Totals;
 use super::{Registry, State};
 use crate::control::protocol::{CreateInstance, InstanceView};
 use crate::dataplane::interface::Interface;
+use crate::metadata::date;
+use crate::metadata::document::{Mac, Time};
 use crate::metadata::instance::Instance;
 
 impl<K: Kernel> Registry<K> {
@@ -26,14 +25,17 @@ impl<K: Kernel> Registry<K> {
         let draft = Draft::new(request, &self.settings.defaults)?;
         let mut state = self.state.lock().await;
         if let Some(record) = state.records.get(&draft.instance.instance_id) {
-            let same = draft.made(request, record, self.user_data(record).await?.as_deref());
-            return if same { self.view(record) } else { Err(RegistryError::OtherContent(draft.instance.instance_id)) };
+            return if draft.made(request, record) {
+                self.view(record)
+            } else {
+                Err(RegistryError::OtherContent(draft.instance.instance_id))
+            };
         }
         let interfaces = self.find_all(&state, &draft.interfaces).await?;
         let slots = self.choose_slots(&state, interfaces.len())?;
         let user_data = draft.user_data.clone();
-        let mut record = record(draft, &interfaces[0])?;
-        self.occupy_all(&mut record, &interfaces, &slots, user_data.as_deref()).await?;
+        let mut record = record(draft, &interfaces)?;
+        self.occupy_all(&mut record, &interfaces, &slots).await?;
         let after = slots.iter().fold(state.slots.clone(), |free, &slot| free.after(slot));
         let (written, next_slot) = (record.clone(), after.next());
         if let Err(error) = self.write(move |store| store.insert(&written, user_data.as_deref(), next_slot)).await {
@@ -49,7 +51,7 @@ impl<K: Kernel> Registry<K> {
     }
 
     /// Looks all interfaces up; none is another instance's, by name or by index.
-    async fn find_all(&self, state: &State, names: &[String]) -> Result<Vec<Interface>, RegistryError> {
+    pub(super) async fn find_all(&self, state: &State, names: &[String]) -> Result<Vec<Interface>, RegistryError> {
         let mut found: Vec<Interface> = Vec::with_capacity(names.len());
         for name in names {
             let taken = |owner: &Record| RegistryError::InterfaceTaken {
@@ -94,9 +96,8 @@ impl<K: Kernel> Registry<K> {
         record: &mut Record,
         interfaces: &[Interface],
         slots: &[u16],
-        user_data: Option<&[u8]>,
     ) -> Result<(), RegistryError> {
-        let tree = Self::tree(record, user_data, &record.options);
+        let tree = Self::tree(record, &record.options);
         for (number, (interface, &slot)) in interfaces.iter().zip(slots).enumerate() {
             match self.occupy(slot, interface, record, tree.clone()).await {
                 Ok(assignment) => record.interfaces[number].assignment = Some(assignment),
@@ -117,32 +118,39 @@ impl State {
 }
 
 /// The record of a draft, with what is made at creation.
-fn record(draft: Draft, primary: &Interface) -> Result<Record, RegistryError> {
-    let Draft { instance, interfaces, options, user_data } = draft;
+fn record(draft: Draft, interfaces: &[Interface]) -> Result<Record, RegistryError> {
+    let Draft { instance, interfaces: names, options, user_data } = draft;
     let instance_id = match instance.instance_id.as_str() {
         "" => format!("i-{}", random_digits()?),
         _ => instance.instance_id,
     };
-    let [a, b, c, d, e, f] = primary.mac;
-    let now = OffsetDateTime::now_utc();
+    let now = Time::from_unix(date::unix_seconds());
     Ok(Record {
         instance: Instance {
             instance_id,
             reservation_id: format!("r-{}", random_digits()?),
-            mac: format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}"),
-            pending_time: now.format(TIME).unwrap_or_default(),
+            macs: interfaces.iter().filter_map(mac).collect(),
+            pending_time: now,
+            modified: now,
             ..instance
         },
         options,
         created_options: options,
-        interfaces: interfaces.into_iter().map(|name| InterfaceRecord { name, assignment: None }).collect(),
+        created_document: None,
+        created_user_data: user_data.as_deref().map(user_data_digest),
+        interfaces: names.into_iter().map(|name| InterfaceRecord { name, assignment: None }).collect(),
         user_data_bytes: user_data.map(|data| data.len()),
         carried: Totals::default(),
     })
 }
 
+fn mac(interface: &Interface) -> Option<Mac> {
+    let [a, b, c, d, e, f] = interface.mac;
+    format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}").try_into().ok()
+}
+
 /// 17 hexadecimal digits, as EC2's ids have them.
-fn random_digits() -> Result<String, RegistryError> {
+pub(super) fn random_digits() -> Result<String, RegistryError> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(RegistryError::Random)?;
     Ok(format!("{:017x}", u128::from_le_bytes(bytes) >> (128 - 17 * 4)))

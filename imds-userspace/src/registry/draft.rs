@@ -1,34 +1,25 @@
 //! An instance as it was asked for: checked, with every default filled in, but not yet made.
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
 
 use imds_common::options::MetadataOptions;
+use serde_json::Value;
 use thiserror::Error;
 
-use super::field::{self, FieldError};
 use super::options::{Changes, OptionsError, Scope};
-use super::record::Record;
+use super::record::{Record, user_data_digest};
 use crate::control::protocol::CreateInstance;
-use crate::metadata::instance::{Instance, Role};
-use crate::metadata::{default_hostname, region_of};
-
-/// The image of an instance that isn't given one.
-const DEFAULT_IMAGE_ID: &str = "ami-00000000000000000";
-/// The type of an instance that isn't given one.
-const DEFAULT_INSTANCE_TYPE: &str = "t3.micro";
-/// The address of an instance that isn't given one: nothing on the host's side knows it.
-const DEFAULT_PRIVATE_IP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
-/// EC2's name for the group that everything is in which isn't given one.
-const DEFAULT_SECURITY_GROUP: &str = "default";
+use crate::metadata::document::{AccountId, AvailabilityZone, Document, DocumentError};
+use crate::metadata::field::{self, FieldError};
+use crate::metadata::instance::Instance;
 
 /// What the operator's config gives to instances that don't say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Defaults {
     /// Availability zone.
-    pub availability_zone: String,
+    pub availability_zone: AvailabilityZone,
     /// Account.
-    pub account_id: String,
+    pub account_id: AccountId,
 }
 
 /// Why a request makes no instance.
@@ -46,17 +37,14 @@ pub enum DraftError {
     /// The same interface twice.
     #[error("interface \"{0}\" is given twice; give each interface once")]
     InterfaceTwice(String),
-    /// A role that has nothing to give.
-    #[error("a role is given without credentials; give both, or neither")]
-    RoleWithoutCredentials,
-    /// Credentials under no name.
-    #[error("credentials are given without a role; give both, or neither")]
-    CredentialsWithoutRole,
+    /// The document.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
 }
 
 /// A checked request.
 pub struct Draft {
-    /// The instance. Its id may be empty, and what is made at creation is: reservation, MAC, pending time.
+    /// The instance. Its id may be empty, and what is made at creation is: reservation, MACs, times.
     pub instance: Instance,
     /// Its interfaces, the primary first, each once.
     pub interfaces: Vec<String>,
@@ -67,27 +55,13 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Checks a request and fills in what it leaves out.
+    /// Checks a request.
     ///
     /// # Errors
     ///
     /// The first [`DraftError`].
     pub fn new(request: &CreateInstance, defaults: &Defaults) -> Result<Self, DraftError> {
-        let CreateInstance {
-            interfaces,
-            instance_id,
-            image_id,
-            instance_type,
-            availability_zone,
-            private_ip,
-            hostname,
-            account_id,
-            iam_role,
-            credentials,
-            tags,
-            user_data,
-            metadata_options,
-        } = request;
+        let CreateInstance { interfaces, instance_id, document, metadata_options } = request;
         let mut seen = BTreeSet::new();
         for interface in interfaces {
             field::interface(interface)?;
@@ -99,60 +73,63 @@ impl Draft {
             return Err(DraftError::NoInterface);
         }
         let instance_id = instance_id.as_deref().map(field::instance_id).transpose()?.unwrap_or_default();
-        let zone = availability_zone.as_deref().unwrap_or(&defaults.availability_zone);
-        let private_ip = private_ip.unwrap_or(DEFAULT_PRIVATE_IP);
-        let hostname = hostname.clone().unwrap_or_else(|| default_hostname(private_ip, region_of(zone)));
-        let role = match (iam_role, credentials) {
-            (Some(name), Some(credentials)) => {
-                field::credentials(credentials)?;
-                Some(Role { name: field::role(name)?.to_owned(), credentials: credentials.clone() })
-            }
-            (None, None) => None,
-            (Some(_), None) => return Err(DraftError::RoleWithoutCredentials),
-            (None, Some(_)) => return Err(DraftError::CredentialsWithoutRole),
-        };
-        field::tag_count(tags.len())?;
-        tags.iter().try_for_each(|(key, value)| field::tag(key, value))?;
+        let (document, user_data) = read_document(document.0.clone())?;
+        let options = Changes::parse(metadata_options)?;
+        let options = options.apply(&MetadataOptions::default(), tag_keys(&document), Scope::One)?;
+        let Defaults { availability_zone, account_id } = defaults.clone();
         let instance = Instance {
             instance_id: instance_id.to_owned(),
-            image_id: field::image_id(image_id.as_deref().unwrap_or(DEFAULT_IMAGE_ID))?.to_owned(),
-            instance_type: field::instance_type(instance_type.as_deref().unwrap_or(DEFAULT_INSTANCE_TYPE))?.to_owned(),
-            availability_zone: field::availability_zone(zone)?.to_owned(),
-            private_ip,
-            hostname: field::hostname(&hostname)?.to_owned(),
-            account_id: field::account_id(account_id.as_deref().unwrap_or(&defaults.account_id))?.to_owned(),
             reservation_id: String::new(),
-            mac: String::new(),
-            pending_time: String::new(),
-            security_groups: vec![DEFAULT_SECURITY_GROUP.to_owned()],
-            tags: tags.clone(),
-            role,
+            pending_time: Default::default(),
+            macs: Vec::new(),
+            account_id,
+            availability_zone,
+            modified: Default::default(),
+            document,
         };
-        let user_data = user_data.as_ref().map(|data| field::user_data(&data.0)).transpose()?.flatten();
-        let options = Changes::parse(metadata_options)?.apply(&MetadataOptions::default(), tags, Scope::One)?;
         Ok(Self { instance, interfaces: interfaces.clone(), options, user_data })
     }
 
     /// Whether `record` was made of the same `request`, of which this is the draft. A value that the request leaves out
-    /// is whatever the record has, since defaults may have changed; no user data, tags or role are content themselves.
-    /// What is made at creation is no content, and options that were changed since are no difference.
+    /// is whatever the record has; no user data, tags or role are content themselves. What is made at creation is no
+    /// content, and what was changed since is no difference.
     #[must_use]
-    pub fn made(&self, request: &CreateInstance, record: &Record, user_data: Option<&[u8]>) -> bool {
-        let (ours, stored) = (&self.instance, &record.instance);
-        let same = |given: &Option<String>, ours: &String, stored: &String| given.is_none() || ours == stored;
+    pub fn made(&self, request: &CreateInstance, record: &Record) -> bool {
+        let ours = &self.instance.document;
+        let created = Instance { document: record.created_document().clone(), ..record.instance.clone() };
+        let given = ours.to_value();
+        let same_document = created.document.tags.iter().flatten().eq(ours.tags.iter().flatten())
+            && created.document.iam.role == ours.iam.role
+            && (contains(&created.document.to_value(), &given) || contains(&created.complete().to_value(), &given));
         let options = Changes::parse(&request.metadata_options).map(|given| given.replace(&record.created_options));
-        same(&request.instance_id, &ours.instance_id, &stored.instance_id)
-            && same(&request.image_id, &ours.image_id, &stored.image_id)
-            && same(&request.instance_type, &ours.instance_type, &stored.instance_type)
-            && same(&request.availability_zone, &ours.availability_zone, &stored.availability_zone)
-            && request.private_ip.is_none_or(|ip| ip == stored.private_ip)
-            && same(&request.hostname, &ours.hostname, &stored.hostname)
-            && same(&request.account_id, &ours.account_id, &stored.account_id)
-            && ours.tags == stored.tags
-            && ours.role == stored.role
+        same_document
+            && request.instance_id.as_ref().is_none_or(|id| *id == record.instance.instance_id)
             && options.is_ok_and(|options| options == record.created_options)
-            && self.user_data.as_deref() == user_data
+            && self.user_data.as_deref().map(user_data_digest) == record.created_user_data
             && self.interfaces.iter().eq(record.interfaces.iter().map(|interface| &interface.name))
+    }
+}
+
+/// A document from JSON, and its user data, which is kept elsewhere. Empty user data is none.
+pub(super) fn read_document(value: Value) -> Result<(Document, Option<Vec<u8>>), DocumentError> {
+    let value = if value.is_null() { Value::Object(serde_json::Map::new()) } else { value };
+    let mut document = Document::parse(value)?;
+    let user_data = document.user_data.take().map(|data| data.bytes().to_vec()).filter(|data| !data.is_empty());
+    Ok((document, user_data))
+}
+
+/// The keys of a document's tags.
+pub(super) fn tag_keys(document: &Document) -> impl Iterator<Item = &str> {
+    document.tags.iter().flatten().map(|(key, _)| &**key)
+}
+
+/// Whether all of `part` stands in `whole`.
+fn contains(whole: &Value, part: &Value) -> bool {
+    match (whole, part) {
+        (Value::Object(whole), Value::Object(part)) => {
+            part.iter().all(|(key, part)| whole.get(key).is_some_and(|whole| contains(whole, part)))
+        }
+        (whole, part) => whole == part,
     }
 }
 

@@ -30,6 +30,20 @@ pub enum RegistryError {
     /// The id is another instance's.
     #[error("instance {0} exists already with other content; delete it first, or give another id")]
     OtherContent(String),
+    /// A described instance stands behind other interfaces.
+    #[error("instance {0} is behind other interfaces; delete it first, or describe the interfaces that it has")]
+    OtherInterfaces(String),
+    /// The same id twice.
+    #[error("it is described twice; describe each instance once")]
+    DescribedTwice,
+    /// A description that can't be.
+    #[error("instance {instance_id}: {source}; nothing was changed")]
+    Described {
+        /// The instance.
+        instance_id: String,
+        /// What is wrong.
+        source: Box<RegistryError>,
+    },
     /// The interface is another instance's.
     #[error(
         "interface \"{interface}\" belongs to instance {instance_id}; delete that first, or give another interface"
@@ -87,6 +101,12 @@ pub enum RegistryError {
     /// No random numbers.
     #[error("the kernel gave no random numbers for a new id ({0})")]
     Random(getrandom::Error),
+}
+
+impl RegistryError {
+    pub(super) fn described(instance_id: &str, source: Self) -> Self {
+        Self::Described { instance_id: instance_id.to_owned(), source: Box::new(source) }
+    }
 }
 
 impl From<DataplaneError> for RegistryError {

@@ -26,6 +26,8 @@ pub(crate) fn record(instance_id: &str, interfaces: &[&str]) -> Record {
         instance,
         options: MetadataOptions::default(),
         created_options: MetadataOptions::default(),
+        created_document: None,
+        created_user_data: None,
         interfaces: interfaces.collect(),
         user_data_bytes: None,
         carried: Totals::default(),

@@ -11,11 +11,13 @@
 //! - options: what gets stricter, in the directory and the kernel; the record; what gets looser, in the kernel and the
 //!   directory.
 
+mod apply;
+mod change;
 mod creation;
 pub mod directory;
 pub mod draft;
 pub mod error;
-pub mod field;
+mod event;
 pub mod kernel;
 pub mod options;
 pub mod plan;
@@ -59,6 +61,8 @@ pub struct Settings {
     pub slots: u16,
     /// Whether refusals are silent (`on-refuse = "drop"`).
     pub refuse_silently: bool,
+    /// Whether refusals have pages (`error-bodies = "xhtml"`).
+    pub error_pages: bool,
 }
 
 /// All instances. Commands are done one after the other.
@@ -72,8 +76,6 @@ pub struct Registry<K> {
 
 /// A change of options, ready to be done.
 struct Transition {
-    /// Needed where the tags come or go.
-    user_data: Option<Vec<u8>>,
     old: MetadataOptions,
     new: Record,
 }
@@ -173,19 +175,18 @@ impl<K: Kernel> Registry<K> {
         let mut transitions = Vec::with_capacity(current.len());
         for record in current {
             let refused = |source| RegistryError::Options { instance_id: record.instance.instance_id.clone(), source };
-            let options = changes.apply(&record.options, &record.instance.tags, scope).map_err(refused)?;
-            let rendered = options.instance_metadata_tags != record.options.instance_metadata_tags;
-            let user_data = if rendered { self.user_data(record).await? } else { None };
-            transitions.push(Transition { user_data, old: record.options, new: Record { options, ..record.clone() } });
+            let tags = draft::tag_keys(&record.instance.document);
+            let options = changes.apply(&record.options, tags, scope).map_err(refused)?;
+            transitions.push(Transition { old: record.options, new: Record { options, ..record.clone() } });
         }
-        for Transition { user_data, old, new } in &transitions {
-            self.enforce(new.slots(), new, user_data.as_deref(), &options::strictest(old, &new.options));
+        for Transition { old, new } in &transitions {
+            self.enforce(new.slots(), new, &options::strictest(old, &new.options));
         }
         let (records, next_slot) = (transitions.iter().map(|t| t.new.clone()).collect::<Vec<_>>(), state.slots.next());
         let written = self.write(move |store| store.update(&records, next_slot)).await;
-        for Transition { user_data, old, new } in &transitions {
+        for Transition { old, new } in &transitions {
             let options = if written.is_ok() { &new.options } else { old };
-            self.enforce(new.slots(), new, user_data.as_deref(), options);
+            self.enforce(new.slots(), new, options);
         }
         written?;
         let ids: Vec<_> = transitions.iter().map(|change| change.new.instance.instance_id.clone()).collect();
@@ -224,7 +225,7 @@ impl<K: Kernel> Registry<K> {
 
     /// The word that a slot with these options has.
     fn word(&self, options: &MetadataOptions) -> OptionsWord {
-        OptionsWord::new(options, self.settings.refuse_silently)
+        OptionsWord::new(options, self.settings.refuse_silently).with_error_pages(self.settings.error_pages)
     }
 
     /// Runs a store's transaction where it may block.

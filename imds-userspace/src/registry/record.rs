@@ -2,10 +2,12 @@
 
 use imds_common::options::MetadataOptions;
 use serde::{Deserialize, Serialize};
+use siphasher::sip128::SipHasher24;
 
 use super::options::stored;
 use super::totals::Totals;
 use crate::dataplane::SlotStatus;
+use crate::metadata::document::Document;
 use crate::metadata::instance::Instance;
 
 /// One instance as the store keeps it. Its user data stands beside it, in a table of its own.
@@ -20,6 +22,12 @@ pub struct Record {
     /// Its options when it was created: what a repeated create is compared with.
     #[serde(with = "stored")]
     pub created_options: MetadataOptions,
+    /// Its document when it was created, if it is another now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_document: Option<Box<Document>>,
+    /// The digest of its user data when it was created, if it had any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_user_data: Option<String>,
     /// Its interfaces, the primary first.
     pub interfaces: Vec<InterfaceRecord>,
     /// Size of its user data in bytes.
@@ -29,6 +37,12 @@ pub struct Record {
 }
 
 impl Record {
+    /// Its document when it was created.
+    #[must_use]
+    pub fn created_document(&self) -> &Document {
+        self.created_document.as_deref().unwrap_or(&self.instance.document)
+    }
+
     /// The slots it has now.
     pub fn slots(&self) -> impl Iterator<Item = u16> {
         self.interfaces.iter().filter_map(|interface| interface.assignment.map(|assignment| assignment.slot))
@@ -74,4 +88,10 @@ impl From<SlotStatus> for Assignment {
         let SlotStatus { slot, ifindex, generation, token_generation, options: _ } = status;
         Self { slot, ifindex, generation, token_generation }
     }
+}
+
+/// What tells user data from other user data. It guards nothing: whoever gives the data is trusted.
+#[must_use]
+pub fn user_data_digest(bytes: &[u8]) -> String {
+    format!("{:032x}", SipHasher24::new().hash(bytes).as_u128())
 }

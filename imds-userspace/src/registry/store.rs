@@ -11,6 +11,8 @@
 //! | `instances` | instance id | [`Record`] as JSON |
 //! | `user-data` | instance id | bytes |
 
+mod upgrade;
+
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -22,13 +24,13 @@ use redb::{
 };
 use thiserror::Error;
 
-use super::record::Record;
+use super::record::{Record, user_data_digest};
 use crate::private_directory::{self, PrivateDirectoryError};
 
 /// The store's name in the state directory.
 const FILE: &str = "imdsd.redb";
 /// The version of the layout above. An older daemon refuses a newer store.
-const SCHEMA: u64 = 1;
+const SCHEMA: u64 = 2;
 /// Memory for cached pages, in bytes: records are read at the start and seldom later.
 const CACHE: usize = 4 * 1024 * 1024;
 /// Permissions of the file.
@@ -144,6 +146,7 @@ impl Store {
         let found = self.meta(SCHEMA_KEY)?;
         match found {
             Some(SCHEMA) => Ok(()),
+            Some(1) => self.upgrade(),
             Some(found) if found > SCHEMA => Err(StoreError::Newer { path: self.path.clone(), found }),
             None if self.is_empty()? => self.write(|transaction| {
                 transaction.open_table(META)?.insert(SCHEMA_KEY, SCHEMA)?;
@@ -153,6 +156,25 @@ impl Store {
             }),
             _ => Err(self.damaged("it has no schema version".to_owned())),
         }
+    }
+
+    /// Rewrites every record of schema 1, all of them or none.
+    fn upgrade(&self) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            let user_data = transaction.open_table(USER_DATA)?;
+            let mut instances = transaction.open_table(INSTANCES)?;
+            let rows =
+                instances.iter()?.map(|row| row.map(|(id, json)| (id.value().to_owned(), json.value().to_vec())));
+            for (id, json) in rows.collect::<Result<Vec<_>, _>>()? {
+                let digest = user_data.get(id.as_str())?.map(|bytes| user_data_digest(bytes.value()));
+                let Some(upgraded) = upgrade::from_1(&json, digest) else {
+                    return Err(redb::Error::Corrupted(format!("record {id} is not one of schema version 1")));
+                };
+                instances.insert(id.as_str(), &*upgraded)?;
+            }
+            transaction.open_table(META)?.insert(SCHEMA_KEY, SCHEMA)?;
+            Ok(())
+        })
     }
 
     fn is_empty(&self) -> Result<bool, StoreError> {
@@ -239,6 +261,24 @@ impl Store {
             let mut instances = transaction.open_table(INSTANCES)?;
             for record in records {
                 instances.insert(record.instance.instance_id.as_str(), &*json(record)?)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Replaces a record of an instance that is there, and its user data if it is given, by other or by none.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Failed`]
+    pub fn change(&self, record: &Record, user_data: Option<Option<&[u8]>>) -> Result<(), StoreError> {
+        let id = record.instance.instance_id.as_str();
+        self.write(|transaction| {
+            transaction.open_table(INSTANCES)?.insert(id, &*json(record)?)?;
+            match user_data {
+                Some(Some(bytes)) => drop(transaction.open_table(USER_DATA)?.insert(id, bytes)?),
+                Some(None) => drop(transaction.open_table(USER_DATA)?.remove(id)?),
+                None => {}
             }
             Ok(())
         })

@@ -1,3 +1,4 @@
+mod documents;
 mod options;
 mod reconciler;
 
@@ -9,7 +10,9 @@ use imds_common::token::{KEYS, Key};
 use super::directory::KeyRing;
 use super::fake::FakeKernel;
 use super::*;
+use crate::config::DefaultsTable;
 use crate::control::protocol::CreateInstance;
+use crate::metadata::field;
 
 const A: &str = "i-0000000a";
 const B: &str = "i-0000000b";
@@ -36,8 +39,9 @@ impl Host {
         let directory = Arc::new(Directory::new(4, KeyRing { keys: [Key::EMPTY; KEYS], current: 0 }));
         *self.kernel.directory.lock().expect("not poisoned") = Some(Arc::clone(&directory));
         let store = Store::open(self.state.path()).expect("a good store");
-        let defaults = Defaults { availability_zone: "us-east-1a".into(), account_id: "000000000000".into() };
-        let settings = Settings { defaults, slots: 4, refuse_silently: false };
+        let DefaultsTable { availability_zone, account_id } = DefaultsTable::default();
+        let defaults = Defaults { availability_zone, account_id };
+        let settings = Settings { defaults, slots: 4, refuse_silently: false, error_pages: false };
         let registry = Registry::start(Arc::clone(&self.kernel), Arc::clone(&directory), store, settings);
         Daemon { registry: registry.await.expect("started"), directory }
     }

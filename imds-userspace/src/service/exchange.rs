@@ -1,6 +1,8 @@
 //! One request and its answer.
 
-use imds_common::answer::TOKEN_PATH_OPTIONS;
+use std::borrow::Cow;
+
+use imds_common::answer::{Bodyless, TOKEN_PATH_OPTIONS, UNAVAILABLE};
 use imds_common::counters::Counter;
 use imds_common::options::OptionsWord;
 use imds_common::request::{self, Parsed};
@@ -8,11 +10,10 @@ use imds_common::token::{self, Key, TOKEN_TEXT_LENGTH};
 use imds_common::verdict::{self, Method, Refusal, Verdict};
 
 use super::inbox::{Inbox, Progress};
-use super::response::Writer;
+use super::response::{Kind, NOT_FOUND, Writer};
 use super::tenant::Tenant;
 use super::{authority, clock};
 use crate::metadata::date;
-use crate::metadata::page::Page;
 use crate::metadata::tree::{Lookup, Tree};
 use crate::registry::directory::KeyRing;
 
@@ -22,7 +23,7 @@ pub(super) enum Outcome<'t> {
     /// An answer: its head stands in the buffer, its body here.
     Answer {
         /// The body, empty where the head's buffer holds it.
-        body: &'t [u8],
+        body: Cow<'t, [u8]>,
         /// Whether the connection ends after it.
         close: bool,
     },
@@ -33,7 +34,7 @@ pub(super) enum Outcome<'t> {
 /// Judges the request at the front of `inbox`, counts it, and writes its answer's head into `out`.
 ///
 /// The options are read here, when the head is whole: what was changed before counts.
-pub(super) fn answer<'t>(
+pub(super) async fn answer<'t>(
     tenant: &impl Tenant,
     keys: &KeyRing,
     tree: &'t Tree,
@@ -49,54 +50,89 @@ pub(super) fn answer<'t>(
     let close = !matches!(judged.verdict, Verdict::Serve { .. }) || scan.wants_close() || scan.has_body() || ending;
     let ttl_seconds = judged.remaining_ms.map(|remaining| remaining.div_ceil(1_000));
     let writer = Writer { out, date: date::cached_http_date(now), close, ttl_seconds };
-    let body = match judged.verdict {
+    let head_only = judged.method == Method::Head;
+    let mut body = Cow::Borrowed(&[][..]);
+    match judged.verdict {
         Verdict::Refuse(refusal) => {
             tenant.count(refusal.counter());
             if options.refuses_silently() {
                 return Outcome::Reset;
             }
-            writer.bodyless(refusal.answer());
-            &[]
+            refuse(writer, refusal.answer(), options, head_only);
         }
-        Verdict::TokenPathOptions => {
-            writer.bodyless(TOKEN_PATH_OPTIONS);
-            &[]
-        }
+        Verdict::TokenPathOptions => writer.bodyless(TOKEN_PATH_OPTIONS),
         Verdict::Mint { ttl_seconds } => {
             let Some(token) = mint(keys, tenant.token_generation(), now_ms, ttl_seconds) else {
                 return Outcome::Reset;
             };
             tenant.count(Counter::TokensIssued);
             writer.token(ttl_seconds, &token);
-            &[]
         }
         Verdict::Serve { with_token } => {
             let target = head.get(scan.target()).unwrap_or_default();
-            match tree.lookup(target) {
-                Lookup::Leaf(leaf) => serve(tenant, with_token, writer, leaf.page(now)),
-                Lookup::Directory(listing) => serve(tenant, with_token, writer, listing),
-                Lookup::Redirect { version, path } => {
-                    writer.redirect(authority::of(scan, head), version, path);
-                    &[]
+            let served = match tree.lookup(target, now) {
+                Lookup::Text(text) => {
+                    writer.content(Kind::Text, text.len(), tree.modified());
+                    body = Cow::Borrowed(text);
+                    true
+                }
+                Lookup::Directory(listing) => {
+                    writer.listing(&listing, tree.modified(), head_only);
+                    true
+                }
+                Lookup::UserData => match tenant.user_data().await {
+                    Ok(Some(data)) => {
+                        writer.content(Kind::UserData, data.len(), tree.modified());
+                        body = Cow::Owned(data);
+                        true
+                    }
+                    // It was taken away just now.
+                    Ok(None) => {
+                        not_found(writer, options, head_only);
+                        false
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, "user data not read");
+                        writer.bodyless(UNAVAILABLE);
+                        return finish(tenant, body, true, true);
+                    }
+                },
+                Lookup::Redirect(directory) => {
+                    writer.redirect(authority::of(scan, head), directory);
+                    false
                 }
                 Lookup::NotFound => {
-                    writer.not_found();
-                    &[]
+                    not_found(writer, options, head_only);
+                    false
                 }
+            };
+            if served && !with_token {
+                tenant.count(Counter::NoToken);
             }
         }
-    };
-    tenant.count(Counter::Requests);
-    let body = if judged.method == Method::Head { &[] } else { body };
-    Outcome::Answer { body, close }
+    }
+    finish(tenant, body, head_only, close)
 }
 
-fn serve<'t>(tenant: &impl Tenant, with_token: bool, writer: Writer<'_>, page: &'t Page) -> &'t [u8] {
-    if !with_token {
-        tenant.count(Counter::NoToken);
+fn finish<'t>(tenant: &impl Tenant, body: Cow<'t, [u8]>, head_only: bool, close: bool) -> Outcome<'t> {
+    tenant.count(Counter::Requests);
+    Outcome::Answer { body: if head_only { Cow::Borrowed(&[]) } else { body }, close }
+}
+
+fn refuse(writer: Writer<'_>, answer: Bodyless, options: OptionsWord, head_only: bool) {
+    if options.has_error_pages() {
+        writer.error_page(answer.status, answer.more, head_only);
+    } else {
+        writer.bodyless(answer);
     }
-    writer.page(page);
-    page.body()
+}
+
+fn not_found(writer: Writer<'_>, options: OptionsWord, head_only: bool) {
+    if options.has_error_pages() {
+        writer.error_page(NOT_FOUND, "", head_only);
+    } else {
+        writer.not_found();
+    }
 }
 
 struct Judged {

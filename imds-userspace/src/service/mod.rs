@@ -6,6 +6,7 @@
 mod authority;
 mod clock;
 mod connection;
+mod error_page;
 mod exchange;
 mod inbox;
 mod response;

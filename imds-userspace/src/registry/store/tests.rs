@@ -61,10 +61,10 @@ fn a_newer_store_is_refused_by_both_versions() {
     store.write(newer).expect("written");
     drop(store);
     let error = refused(&scratch);
-    assert!(matches!(error, StoreError::Newer { found: 2, .. }), "{error}");
+    assert!(matches!(error, StoreError::Newer { found: 3, .. }), "{error}");
     let text = error.to_string();
     assert!(
-        text.contains("schema version 2") && text.contains("knows 1") && text.contains("move the file away"),
+        text.contains("schema version 3") && text.contains("knows 2") && text.contains("move the file away"),
         "{text}"
     );
 }
@@ -117,4 +117,69 @@ fn a_record_that_cannot_be_read_is_named_without_its_content() {
     store.write(broken).expect("written");
     let text = store.load().expect_err("broken").to_string();
     assert!(text.contains("record i-0badbad0") && !text.contains("secret"), "{text}");
+}
+
+/// A record as schema 1 had it.
+const OLD: &str = r#"{
+    "instance": {
+        "instance_id": "i-0000000a", "image_id": "ami-1", "instance_type": "m5.large",
+        "availability_zone": "eu-west-1b", "private_ip": "10.1.2.3", "hostname": "web", "account_id": "123456789012",
+        "reservation_id": "r-00000000000000001", "mac": "02:00:00:00:00:09", "pending_time": "2026-11-22T09:08:07Z",
+        "security_groups": ["default"], "tags": {"Name": "web"},
+        "role": {"name": "app", "credentials": {
+            "AccessKeyId": "A", "SecretAccessKey": "S", "Token": "T", "Expiration": "2100-01-01T00:00:00Z"
+        }}
+    },
+    "options": {"HttpTokens": "required", "HttpPutResponseHopLimit": 1, "HttpEndpoint": "enabled",
+        "HttpProtocolIpv6": "disabled", "InstanceMetadataTags": "disabled"},
+    "created_options": {"HttpTokens": "optional", "HttpPutResponseHopLimit": 1, "HttpEndpoint": "enabled",
+        "HttpProtocolIpv6": "disabled", "InstanceMetadataTags": "disabled"},
+    "interfaces": [{"name": "tap1", "assignment": null}],
+    "user_data_bytes": 2,
+    "carried": CARRIED
+}"#;
+
+fn write_old(scratch: &tempfile::TempDir, json: &str) {
+    let store = opened(scratch);
+    let carried = serde_json::to_string(&fake::record("i-0000000a", &[]).carried).expect("JSON");
+    let old = |transaction: &redb::WriteTransaction| {
+        transaction.open_table(META)?.insert(SCHEMA_KEY, 1)?;
+        transaction.open_table(INSTANCES)?.insert("i-0000000a", json.replace("CARRIED", &carried).as_bytes())?;
+        transaction.open_table(USER_DATA)?.insert("i-0000000a", &b"hi"[..])?;
+        Ok(())
+    };
+    store.write(old).expect("written");
+}
+
+#[test]
+fn records_of_schema_1_are_taken_over() {
+    let scratch = scratch();
+    write_old(&scratch, OLD);
+    for _ in 0..2 {
+        let records = opened(&scratch).load().expect("readable").records;
+        let [record] = &records[..] else { panic!("{records:?}") };
+        assert_eq!(record.created_user_data, Some(user_data_digest(b"hi")));
+        assert_eq!(record.user_data_bytes, Some(2));
+        let complete = record.instance.complete();
+        assert_eq!(complete.ami_id.as_deref(), Some("ami-1"));
+        assert_eq!(complete.hostname.as_deref(), Some("web"));
+        assert_eq!(complete.local_ipv4, Some([10, 1, 2, 3].into()));
+        assert_eq!(complete.mac.as_deref(), Some("02:00:00:00:00:09"));
+        assert_eq!(complete.placement.region.as_deref(), Some("eu-west-1"));
+        assert_eq!(complete.iam.role.as_deref(), Some("app"));
+        assert_eq!(complete.tags.map(|tags| tags.len()), Some(1));
+    }
+}
+
+#[test]
+fn a_record_that_is_not_of_schema_1_is_named_and_left() {
+    let scratch = scratch();
+    write_old(&scratch, &OLD.replace("\"mac\"", "\"secret\""));
+    for _ in 0..2 {
+        let text = refused(&scratch).to_string();
+        assert!(
+            text.contains("record i-0000000a is not one of schema version 1") && !text.contains("secret"),
+            "{text}"
+        );
+    }
 }

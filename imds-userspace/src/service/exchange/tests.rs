@@ -266,13 +266,65 @@ async fn user_data_comes_as_it_is() {
 }
 
 #[tokio::test]
+async fn user_data_that_is_gone_is_not_found_and_that_cannot_be_read_is_for_later() {
+    let request = head("GET /latest/user-data HTTP/1.1");
+    let (_, answer) = talk(&Guest::new(&OPTIONAL()).with_user_data(Ok(None)), &[request.as_bytes()]).await;
+    assert!(answer.starts_with("HTTP/1.1 404 Not Found\r\n"), "{answer}");
+    let (_, answer) = talk(&Guest::new(&OPTIONAL()).with_user_data(Err(())), &[request.as_bytes()]).await;
+    assert_eq!(answer, bodyless("503 Service Unavailable\nRetry-After: 1"));
+}
+
+/// An answer with EC2's older page.
+fn page(status: &str, more: &str, close: &str) -> String {
+    let title = status.replacen(' ', " - ", 1);
+    let page = format!(
+        "<?xml version=\"1.0\" encoding=\"iso-8859-1\"?>\n\
+         <!DOCTYPE html PUBLIC \"-//W3C//DTD XHTML 1.0 Transitional//EN\"\n\
+         \t\"http://www.w3.org/TR/xhtml1/DTD/xhtml1-transitional.dtd\">\n\
+         <html xmlns=\"http://www.w3.org/1999/xhtml\" xml:lang=\"en\" lang=\"en\">\n <head>\n  <title>{title}</title>\n \
+         </head>\n <body>\n  <h1>{title}</h1>\n </body>\n</html>\n"
+    );
+    let length = page.len();
+    format!(
+        "HTTP/1.1 {status}\r\n{more}Content-Length: {length}\r\nDate: {DATE}\r\nServer: EC2ws\r\n{close}Content-Type: text/html\r\n\r\n{page}"
+    )
+}
+
+#[tokio::test]
+async fn with_pages_every_error_has_one() {
+    let close = "Connection: close\r\n";
+    let rows = [
+        (OPTIONAL(), head("GET /none HTTP/1.1"), page("404 Not Found", "", "")),
+        (OPTIONAL(), head("GET / HTTP/2.0"), page("400 Bad Request", "", close)),
+        (REQUIRED(), head("GET / HTTP/1.1"), page("401 Unauthorized", "", close)),
+        (DISABLED(), head("GET / HTTP/1.1"), page("403 Forbidden", "", close)),
+        (OPTIONAL(), head("POST / HTTP/1.1"), page("405 Not Allowed", "Allow: GET, HEAD\r\n", close)),
+        (OPTIONAL(), head("GET /latest/api/token HTTP/1.1"), page("405 Not Allowed", "Allow: OPTIONS, PUT\r\n", close)),
+    ];
+    for (options, request, expected) in rows {
+        let guest = Guest::new(&options);
+        guest.set_options(OptionsWord::new(&options, false).with_error_pages(true));
+        let (_, answer) = talk(&guest, &[request.as_bytes()]).await;
+        assert_eq!(answer, expected, "{request}");
+        let (_, alone) = talk(&guest, &[request.replacen("GET", "HEAD", 1).as_bytes()]).await;
+        if request.starts_with("GET") {
+            assert_eq!(alone, expected[..expected.find("\r\n\r\n").expect("an empty line") + 4], "{request}");
+        }
+        guest.set_options(OptionsWord::new(&options, true).with_error_pages(true));
+        let (_, silent) = talk(&guest, &[request.as_bytes()]).await;
+        assert_eq!(silent.is_empty(), !expected.starts_with("HTTP/1.1 404"), "{request}");
+    }
+}
+
+#[tokio::test]
 async fn expired_credentials_are_not_served() {
     let path = head("GET /latest/meta-data/iam/security-credentials/app HTTP/1.1");
     let (_, answer) = talk(&Guest::new(&OPTIONAL()), &[path.as_bytes()]).await;
     assert!(answer.contains("\"SecretAccessKey\" : \"secret/key+1\""), "{answer}");
     let mut instance = sample::instance();
-    instance.role.as_mut().expect("a role").credentials.expiration = "2026-01-02T03:04:05Z".into();
-    let guest = Guest::new(&OPTIONAL()).with_tree(Tree::render(&instance, None, false));
+    let credentials = instance.document.iam.credentials.as_mut().expect("a role");
+    credentials.expiration = "2026-01-02T03:04:05Z".into();
+    let guest = Guest::new(&OPTIONAL()).with_tree(Tree::render(&instance, false, false));
     let (_, answer) = talk(&guest, &[path.as_bytes()]).await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     assert!(answer.contains("AssumeRoleUnauthorizedAccess") && !answer.contains("secret"), "{answer}");
