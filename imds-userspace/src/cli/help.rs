@@ -6,7 +6,7 @@ Exit codes:
   0  done
   1  anything else, such as no daemon answering
   2  wrong usage or invalid input
-  3  no such instance
+  3  no such instance or value
   4  the id or the interface is taken
   5  the host can't do it
 
