@@ -24,10 +24,9 @@ pub const SPOT_NOTICE: u64 = 120;
 
 impl Instance {
     /// Its document with everything that can be derived.
-    ///
     #[must_use]
     pub fn complete(&self) -> Document {
-        let mut document = self.document.clone();
+        let mut document = self.document.unpack();
         self.complete_identity(&mut document);
         self.complete_place(&mut document);
         self.complete_addresses(&mut document);

@@ -7,6 +7,7 @@
 mod events;
 mod iam;
 mod network;
+mod packed;
 mod placement;
 mod section;
 mod text;
@@ -26,6 +27,7 @@ pub use self::events::{
 };
 pub use self::iam::{Credentials, Iam, IdentityCredentials};
 pub use self::network::{INTERFACES_MAX, Network, NetworkInterface};
+pub use self::packed::PackedDocument;
 pub use self::placement::{Placement, Services};
 use self::section::section;
 pub use self::text::{

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::document::{AccountId, AvailabilityZone, Document, Mac, Time};
+use super::document::{AccountId, AvailabilityZone, Mac, PackedDocument, Time};
 
 /// One instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,5 +23,5 @@ pub struct Instance {
     /// When it was last changed.
     pub modified: Time,
     /// What its operator says, without its user data.
-    pub document: Document,
+    pub document: PackedDocument,
 }

@@ -17,8 +17,17 @@ pub(crate) fn with(document: Value) -> Instance {
         account_id: text("123456789012").try_into().expect("an account"),
         availability_zone: text("eu-west-2c").try_into().expect("a zone"),
         modified: created,
-        document: Document::parse(document).expect("a good document"),
+        document: (&Document::parse(document).expect("a good document")).into(),
     }
+}
+
+/// An instance whose role's credentials expire at another time.
+pub(crate) fn expiring(expiration: &str) -> Instance {
+    let mut instance = instance();
+    let mut document = instance.document.unpack();
+    document.iam.credentials.as_mut().expect("a role").expiration = expiration.to_owned();
+    instance.document = (&document).into();
+    instance
 }
 
 /// An instance with little more than tags and a role, its credentials good until 2100.

@@ -108,6 +108,6 @@ fn creation(described: &Described) -> CreateInstance {
 fn wanted(changes: &OptionChanges, current: &MetadataOptions, draft: &Draft) -> Result<MetadataOptions, RegistryError> {
     let changes = Changes::parse(changes).map_err(DraftError::from)?;
     let options = changes.apply(current, std::iter::empty(), Scope::One).map_err(DraftError::from)?;
-    options::check_tags(&options, tag_keys(&draft.instance.document)).map_err(DraftError::from)?;
+    options::check_tags(&options, tag_keys(&draft.instance.document.unpack())).map_err(DraftError::from)?;
     Ok(options)
 }

@@ -10,7 +10,7 @@ use super::{Registry, State, event, options};
 use crate::control::change::Change;
 use crate::control::protocol::InstanceView;
 use crate::metadata::date;
-use crate::metadata::document::{Document, Time};
+use crate::metadata::document::{Document, PackedDocument, Time};
 use crate::metadata::patch;
 
 /// The member of the document that stands in a table of its own.
@@ -59,12 +59,13 @@ impl<K: Kernel> Registry<K> {
         let refused = |source| RegistryError::Options { instance_id: instance_id.to_owned(), source };
         options::check_tags(&record.options, tag_keys(&document)).map_err(refused)?;
         let user_data = self.without_repetition(record, user_data).await?;
+        let document = PackedDocument::from(&document);
         if document == record.instance.document && user_data == UserDataChange::Keep {
             return Ok(false);
         }
         let mut next = record.clone();
-        let created = next.created_document.take().map_or_else(|| record.instance.document.clone(), |created| *created);
-        next.created_document = (created != document).then(|| Box::new(created));
+        let created = next.created_document.take().unwrap_or_else(|| record.instance.document.clone());
+        next.created_document = (created != document).then_some(created);
         next.instance.document = document;
         next.instance.modified = Time::from_unix(date::unix_seconds());
         if let UserDataChange::Replace(bytes) = &user_data {
@@ -109,7 +110,7 @@ impl<K: Kernel> Registry<K> {
 
 /// The document after a change.
 fn next(record: &Record, change: &Change) -> Result<(Document, UserDataChange), RegistryError> {
-    let document = &record.instance.document;
+    let document = &record.instance.document.unpack();
     let (document, user_data) = match change {
         Change::Merge(patch) => {
             let mut value = document.to_value();

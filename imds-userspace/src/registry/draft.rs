@@ -85,7 +85,7 @@ impl Draft {
             account_id,
             availability_zone,
             modified: Default::default(),
-            document,
+            document: (&document).into(),
         };
         Ok(Self { instance, interfaces: interfaces.clone(), options, user_data })
     }
@@ -95,12 +95,12 @@ impl Draft {
     /// content, and what was changed since is no difference.
     #[must_use]
     pub fn made(&self, request: &CreateInstance, record: &Record) -> bool {
-        let ours = &self.instance.document;
+        let ours = self.instance.document.unpack();
         let created = Instance { document: record.created_document().clone(), ..record.instance.clone() };
-        let given = ours.to_value();
-        let same_document = created.document.tags.iter().flatten().eq(ours.tags.iter().flatten())
-            && created.document.iam.role == ours.iam.role
-            && (contains(&created.document.to_value(), &given) || contains(&created.complete().to_value(), &given));
+        let (given, theirs) = (ours.to_value(), created.document.unpack());
+        let same_document = theirs.tags.iter().flatten().eq(ours.tags.iter().flatten())
+            && theirs.iam.role == ours.iam.role
+            && (contains(&theirs.to_value(), &given) || contains(&created.complete().to_value(), &given));
         let options = Changes::parse(&request.metadata_options).map(|given| given.replace(&record.created_options));
         same_document
             && request.instance_id.as_ref().is_none_or(|id| *id == record.instance.instance_id)

@@ -175,7 +175,8 @@ impl<K: Kernel> Registry<K> {
         let mut transitions = Vec::with_capacity(current.len());
         for record in current {
             let refused = |source| RegistryError::Options { instance_id: record.instance.instance_id.clone(), source };
-            let tags = draft::tag_keys(&record.instance.document);
+            let document = record.instance.document.unpack();
+            let tags = draft::tag_keys(&document);
             let options = changes.apply(&record.options, tags, scope).map_err(refused)?;
             transitions.push(Transition { old: record.options, new: Record { options, ..record.clone() } });
         }

@@ -7,7 +7,7 @@ use siphasher::sip128::SipHasher24;
 use super::options::stored;
 use super::totals::Totals;
 use crate::dataplane::SlotStatus;
-use crate::metadata::document::Document;
+use crate::metadata::document::PackedDocument;
 use crate::metadata::instance::Instance;
 
 /// One instance as the store keeps it. Its user data stands beside it, in a table of its own.
@@ -24,7 +24,7 @@ pub struct Record {
     pub created_options: MetadataOptions,
     /// Its document when it was created, if it is another now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub created_document: Option<Box<Document>>,
+    pub created_document: Option<PackedDocument>,
     /// The digest of its user data when it was created, if it had any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_user_data: Option<String>,
@@ -39,8 +39,8 @@ pub struct Record {
 impl Record {
     /// Its document when it was created.
     #[must_use]
-    pub fn created_document(&self) -> &Document {
-        self.created_document.as_deref().unwrap_or(&self.instance.document)
+    pub fn created_document(&self) -> &PackedDocument {
+        self.created_document.as_ref().unwrap_or(&self.instance.document)
     }
 
     /// The slots it has now.

@@ -180,9 +180,7 @@ fn credentials_are_byte_exact_until_they_expire() {
 
 #[test]
 fn an_expiration_that_cannot_be_read_has_passed() {
-    let mut instance = sample::instance();
-    instance.document.iam.credentials.as_mut().expect("a role").expiration = "soon".into();
-    let body = at(&instance, "meta-data/iam/security-credentials/app", 0);
+    let body = at(&sample::expiring("soon"), "meta-data/iam/security-credentials/app", 0);
     assert!(body.contains("AssumeRoleUnauthorizedAccess") && !body.contains("secret"), "{body}");
 }
 

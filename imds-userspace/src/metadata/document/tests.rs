@@ -150,8 +150,9 @@ fn no_error_quotes_a_secret() {
         let error = Document::parse(document.clone()).expect_err(&document.to_string()).to_string();
         assert!(error.starts_with(path) && !error.contains("SECRET"), "{error}");
     }
-    let everything = sample::everything().document;
-    let debugged = format!("{everything:?}");
+    let packed = sample::everything().document;
+    let everything = packed.unpack();
+    let debugged = format!("{everything:?} {packed:?}");
     let shown = everything.shown().to_value().to_string();
     for secret in ["secret/key+1", "session==", "identity/key+1", "cloud-config", "I2Nsb3"] {
         assert!(!debugged.contains(secret) && !shown.contains(secret), "{secret}");

@@ -321,9 +321,7 @@ async fn expired_credentials_are_not_served() {
     let path = head("GET /latest/meta-data/iam/security-credentials/app HTTP/1.1");
     let (_, answer) = talk(&Guest::new(&OPTIONAL()), &[path.as_bytes()]).await;
     assert!(answer.contains("\"SecretAccessKey\" : \"secret/key+1\""), "{answer}");
-    let mut instance = sample::instance();
-    let credentials = instance.document.iam.credentials.as_mut().expect("a role");
-    credentials.expiration = "2026-01-02T03:04:05Z".into();
+    let instance = sample::expiring("2026-01-02T03:04:05Z");
     let guest = Guest::new(&OPTIONAL()).with_tree(Tree::render(&instance, false, false));
     let (_, answer) = talk(&guest, &[path.as_bytes()]).await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
