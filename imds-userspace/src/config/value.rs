@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::registry::field::{self, FieldError};
+use crate::metadata::document::{AccountId, AvailabilityZone};
 
 /// A number out of range.
 #[derive(Debug, Error)]
@@ -91,70 +91,24 @@ impl From<Seconds> for u16 {
     }
 }
 
-/// An availability zone's name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct AvailabilityZone(String);
-
-impl AvailabilityZone {
-    /// The name.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+/// The zone of instances that nobody places.
+pub(super) fn default_zone() -> AvailabilityZone {
+    AvailabilityZone::try_from("us-east-1a".to_owned()).expect("a zone")
 }
 
-impl Default for AvailabilityZone {
-    fn default() -> Self {
-        Self("us-east-1a".to_owned())
-    }
+/// The account of instances that nobody owns.
+pub(super) fn default_account() -> AccountId {
+    AccountId::try_from("000000000000".to_owned()).expect("an account")
 }
 
-impl TryFrom<String> for AvailabilityZone {
-    type Error = FieldError;
-    fn try_from(zone: String) -> Result<Self, FieldError> {
-        field::availability_zone(&zone)?;
-        Ok(Self(zone))
-    }
-}
-
-impl From<AvailabilityZone> for String {
-    fn from(zone: AvailabilityZone) -> Self {
-        zone.0
-    }
-}
-
-/// An account's twelve digits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct AccountId(String);
-
-impl AccountId {
-    /// The digits.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Default for AccountId {
-    fn default() -> Self {
-        Self("000000000000".to_owned())
-    }
-}
-
-impl TryFrom<String> for AccountId {
-    type Error = FieldError;
-    fn try_from(account: String) -> Result<Self, FieldError> {
-        field::account_id(&account)?;
-        Ok(Self(account))
-    }
-}
-
-impl From<AccountId> for String {
-    fn from(account: AccountId) -> Self {
-        account.0
-    }
+/// What stands in the body of an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ErrorBodies {
+    /// Nothing.
+    None,
+    /// EC2's older page.
+    Xhtml,
 }
 
 /// What the kernel does with a request that it refuses.
