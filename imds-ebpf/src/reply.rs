@@ -5,7 +5,7 @@ use aya_ebpf::helpers::generated::{bpf_redirect, bpf_skb_change_proto};
 use aya_ebpf::programs::TcContext;
 use imds_common::address::{Identity, SERVICE_PORT, SERVICE_V4, SERVICE_V6};
 use imds_common::counters::Counter;
-use imds_common::flow::{self, Daemon};
+use imds_common::flow::{self, Daemon, PSH};
 use imds_common::options::OptionsWord;
 use imds_common::place::{Client, V4};
 use imds_common::slot::NOBODY;
@@ -80,7 +80,12 @@ fn answer(ctx: &TcContext, reply: &Reply) -> i32 {
     if u32::from_ne_bytes(client.tag()) != u32::from_ne_bytes(reply.identity.client) {
         return exit::drop(number, Counter::DroppedReplyPlace);
     }
-    let segment = reply.tcp.segment(reply.length as u32 - reply.tcp.length);
+    let mut segment = reply.tcp.segment(reply.length as u32 - reply.tcp.length);
+    // Linux marks every frame of several segments so, whether or not an answer ends with it.
+    // SAFETY: the context is the program's own.
+    if unsafe { (*ctx.skb.skb).gso_segs } > 1 {
+        segment.flags &= !PSH;
+    }
     let key = flow::key(reply.identity.place as u32, reply.tcp.destination);
     let now = tables::now_ms();
     let class = match tables::flows(tables, key, now).known {

@@ -17,7 +17,7 @@
 //! | [`numbered`] | other traffic, whose packets are numbered |
 //! | [`provider`], [`front`] | a service of the host's own, and a program that lets everything through to it |
 //! | [`service_namespace`] | the namespace of a daemon's listening sockets |
-//! | [`demo`], [`bench`] | the demo's steps; the benchmark's rows |
+//! | [`demo`], [`bench`], [`soak`] | the demo's steps; the benchmark's rows; everything at once |
 
 pub mod bench;
 pub mod capture;
@@ -38,6 +38,7 @@ pub mod provider;
 pub mod reaper;
 pub mod script;
 pub mod service_namespace;
+pub mod soak;
 pub mod stats;
 pub mod tap;
 pub mod tap_connection;

@@ -49,7 +49,8 @@ impl Segment {
             Some(NetSlice::Ipv6(ip)) if ip.header().source() == SERVICE_V6 => {
                 let header = ip.header();
                 let expected = tcp.calc_checksum_ipv6(header.source(), header.destination());
-                (header.hop_limit(), header.destination().into(), expected == Ok(tcp.checksum()))
+                let is_right = expected.is_ok_and(|expected| same_sum(expected, tcp.checksum()));
+                (header.hop_limit(), header.destination().into(), is_right)
             }
             _ => return None,
         };
@@ -85,8 +86,13 @@ impl fmt::Debug for Segment {
 }
 
 fn checksums_are_right(header: &Ipv4HeaderSlice<'_>, tcp: &TcpSlice<'_>) -> bool {
-    let Ok(expected) = tcp.calc_checksum_ipv4(header.source(), header.destination()) else { return false };
-    // In ones' complement, zero has two spellings: whoever mends a sum instead of computing it may write either.
-    let same = |a: u16, b: u16| a % 0xffff == b % 0xffff;
-    same(header.header_checksum(), header.to_header().calc_header_checksum()) && same(expected, tcp.checksum())
+    let expected = tcp.calc_checksum_ipv4(header.source(), header.destination());
+    same_sum(header.header_checksum(), header.to_header().calc_header_checksum())
+        && expected.is_ok_and(|expected| same_sum(expected, tcp.checksum()))
+}
+
+/// Whether two checksums say the same: in ones' complement zero has two spellings, and whoever mends a sum instead of
+/// computing it may write either.
+fn same_sum(a: u16, b: u16) -> bool {
+    a % 0xffff == b % 0xffff
 }

@@ -1,5 +1,6 @@
 //! The namespace of a daemon's listening sockets, seen from outside.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,8 @@ const NAMESPACES: &str = "/run/netns";
 const PINS: &str = "/sys/fs/bpf";
 /// `TCP_LISTEN` (include/net/tcp_states.h).
 const LISTEN: &str = "0A";
+/// `TCP_TIME_WAIT`: the memory of an ended connection, which the kernel keeps for a minute.
+const TIME_WAIT: &str = "06";
 
 impl Host {
     /// The namespace of its daemon, which runs: the one of the named ones that the daemon holds open.
@@ -34,6 +37,16 @@ impl Namespace {
     #[must_use]
     pub fn tcp_sockets(&self) -> usize {
         self.tcp_states().len()
+    }
+
+    /// TCP sockets in it over IPv6 that are more than the memory of one, by their states, the kernel's two digits.
+    #[must_use]
+    pub fn live_sockets(&self) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for state in self.tcp_states().into_iter().filter(|state| state != TIME_WAIT) {
+            *counts.entry(state).or_default() += 1;
+        }
+        counts
     }
 
     /// Whether anybody in it listens over IPv6.

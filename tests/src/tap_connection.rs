@@ -53,11 +53,10 @@ impl<'a> TapConnection<'a> {
         self.send(payload);
     }
 
-    /// Acknowledges a segment's data, though not its FIN.
+    /// Takes a segment's data, though not its FIN: what is sent from now on, were it nothing, acknowledges it.
     #[track_caller]
-    pub fn acknowledge_data(&mut self, segment: &Segment) {
+    pub fn take_data(&mut self, segment: &Segment) {
         self.ack = segment.seq.wrapping_add(u32::try_from(segment.payload.len()).expect("a segment"));
-        self.write(Mark::None, &[]);
     }
 
     /// Takes what comes, and acknowledges nothing, until one is `wanted`.

@@ -87,6 +87,11 @@ fn tokens() {
 }
 
 #[test]
+fn crawl() {
+    play("crawl", &["imds "]);
+}
+
+#[test]
 fn bulk() {
     play("bulk", &["from the guest: ", "to the guest: "]);
 }

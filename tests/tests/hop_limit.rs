@@ -17,10 +17,16 @@ fn put() -> Vec<u8> {
     request("PUT", "/latest/api/token", &[(TTL, "60")])
 }
 
+/// What belongs to the connection whose SYN came last: the FIN of one before may come late.
+fn newest(segments: &[Segment]) -> impl Iterator<Item = &Segment> {
+    let port = segments.iter().rfind(|segment| segment.syn).map(|segment| segment.port);
+    segments.iter().filter(move |segment| Some(segment.port) == port)
+}
+
 /// The TTLs of the handshake, and of what carries data or a FIN, each without repetition.
 fn ttls(segments: &[Segment]) -> (Vec<u8>, Vec<u8>) {
     let of = |chosen: fn(&Segment) -> bool| {
-        let mut ttls: Vec<_> = segments.iter().filter(|segment| chosen(segment)).map(|segment| segment.ttl).collect();
+        let mut ttls: Vec<_> = newest(segments).filter(|segment| chosen(segment)).map(|segment| segment.ttl).collect();
         ttls.sort_unstable();
         ttls.dedup();
         ttls
@@ -29,7 +35,7 @@ fn ttls(segments: &[Segment]) -> (Vec<u8>, Vec<u8>) {
 }
 
 fn fin_has_come(segments: &[Segment]) -> bool {
-    segments.iter().any(|segment| segment.fin)
+    newest(segments).any(|segment| segment.fin)
 }
 
 #[test]

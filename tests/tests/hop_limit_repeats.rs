@@ -90,7 +90,8 @@ fn ends_that_nobody_acknowledges_keep_their_ttl() {
         let mut connection = TapConnection::open(&mut tap, SOURCE, port);
         connection.send(&request);
         let answer = connection.receive_until(name, |segment| !segment.payload.is_empty());
-        connection.acknowledge_data(&answer);
+        connection.take_data(&answer);
+        connection.send(&[]);
         for _ in 0..TIMES {
             connection.receive_until(name, |segment| segment.fin);
         }

@@ -1,7 +1,12 @@
 //! The verdict table through whatever TCP allows a client to do to its segments.
 
+use imds_tests::host::Host;
 use imds_tests::http::{TOKEN, TTL, request};
+use imds_tests::names;
+use imds_tests::packet::Segment;
 use imds_tests::script::{Flaw, Script};
+use imds_tests::tap::Tap;
+use imds_tests::tap_connection::TapConnection;
 use imds_tests::verdicts::{Arena, Case, Hops, INSTANCE_ID, Mode, Row, TOKEN_PATH, play_rows};
 
 /// Longer rows aren't sent byte by byte.
@@ -130,4 +135,42 @@ fn other_bytes_at_the_same_place() {
         ];
         arena.play(mode, &cases);
     }
+}
+
+/// A client that has acknowledged all that came, though not all that is to come, is not answered by the kernel: a
+/// refusal would stand inside the answer before it.
+#[test]
+fn a_refusal_waits_for_the_rest_of_the_answer_before_it() {
+    /// More than goes out before the first acknowledgement (RFC 6928: ten segments).
+    const LENGTH: usize = 16 * 1024;
+    const SOURCE: [u8; 4] = [10, 0, 0, 1];
+    let (host, mut tap) = (Host::start(), Tap::new());
+    let file = names::file("user-data", &[b'x'; LENGTH], 0o600);
+    let user_data = ["--user-data-file", file.to_str().expect("a name in UTF-8")];
+    host.create(tap.interface(), &[&["--metadata-options", "HttpTokens=required"][..], &user_data].concat());
+    let mut connection = TapConnection::open(&mut tap, SOURCE, 40_000);
+    connection.send(&request("PUT", TOKEN_PATH, &[(TTL, "60")]));
+    let token = String::from_utf8(connection.receive_to_end()).expect("text");
+    let token = token.rsplit_once("\r\n\r\n").expect("a body").1;
+
+    let mut connection = TapConnection::open(&mut tap, SOURCE, 40_001);
+    connection.send(&request("GET", "/latest/user-data", &[(TOKEN, token)]));
+    // When one comes again, all have come that may before they are acknowledged.
+    let mut come: Vec<Segment> = Vec::new();
+    loop {
+        let segment = connection.receive_until("data", |segment| !segment.payload.is_empty());
+        if come.iter().any(|earlier| earlier.seq == segment.seq) {
+            break;
+        }
+        come.push(segment);
+    }
+    connection.take_data(come.last().expect("some data"));
+    let received: usize = come.iter().map(|segment| segment.payload.len()).sum();
+    assert!(received < LENGTH, "more is to come");
+    connection.send(&request("GET", INSTANCE_ID, &[]));
+    let rest = connection.receive_to_end();
+    let refusal = rest.windows(b"HTTP/1.1 401".len()).position(|window| window == b"HTTP/1.1 401");
+    let refusal = refusal.expect("the second request is refused");
+    assert!(received + refusal > LENGTH, "refused after {received} and {refusal} bytes of the answer before");
+    assert!(rest[..refusal].iter().all(|&byte| byte == b'x'));
 }

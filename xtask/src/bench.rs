@@ -28,6 +28,8 @@ pub(crate) enum Row {
     ReadsClosing,
     /// Tokens, a connection each
     Tokens,
+    /// The whole tree as cloud-init reads it
+    Crawl,
     /// Bulk TCP through an attached interface
     Bulk,
     /// The program's time on a packet that isn't for it

@@ -7,6 +7,7 @@ mod ebpf;
 mod lint;
 mod process;
 mod setup;
+mod soak;
 mod test;
 mod verifier_costs;
 mod vm;
@@ -63,6 +64,12 @@ enum Command {
         /// Leave the virtual machines out
         #[arg(long)]
         no_vm: bool,
+    },
+    /// Let mixed clients, option flips, instances that come and go and kills of the daemon loose on it (as root)
+    Soak {
+        /// For how long
+        #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+        minutes: u32,
     },
     /// Show the main job on real packets between network namespaces (as root)
     Demo {
@@ -121,6 +128,7 @@ fn run(arguments: Arguments) -> Result<()> {
         }
         Command::Lint => lint::run(&Workspace::locate()?, core),
         Command::Test { no_vm } => test::run(&Workspace::locate()?, core, !no_vm),
+        Command::Soak { minutes } => soak::run(&Workspace::locate()?, core, minutes),
         Command::Demo { keep } => demo::run(&Workspace::locate()?, core, keep),
         Command::Bench { accept: true, .. } => bench::accept(&Workspace::locate()?, core),
         Command::Bench { rounds, only, quick, accept: false } => {

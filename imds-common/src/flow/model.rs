@@ -43,7 +43,7 @@ enum Step {
     /// The daemon's kernel acknowledges.
     Acknowledge { port: usize },
     /// The daemon's kernel sends.
-    Answer { port: usize, most: u32, with_fin: bool },
+    Answer { port: usize, most: u32, one: bool, with_fin: bool },
     /// It sends something again.
     Again { port: usize, from: u32, length: u32 },
     /// Time passes, in milliseconds.
@@ -94,8 +94,8 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(port, index, other, fin, ack)| Step::Repeat { port, index, other, fin, ack }),
         3 => port().prop_map(|port| Step::Run { port }),
         3 => port().prop_map(|port| Step::Acknowledge { port }),
-        3 => (port(), 1..1_600u32, any::<bool>())
-            .prop_map(|(port, most, with_fin)| Step::Answer { port, most, with_fin }),
+        3 => (port(), 1..1_600u32, any::<bool>(), any::<bool>())
+            .prop_map(|(port, most, one, with_fin)| Step::Answer { port, most, one, with_fin }),
         2 => (port(), 0..600u32, 0..600u32).prop_map(|(port, from, length)| Step::Again { port, from, length }),
         1 => waits.prop_map(Step::Wait),
     ]
@@ -136,9 +136,9 @@ impl World {
     }
 
     /// The daemon's kernel sends what it has.
-    fn answer(&mut self, port: usize, most: u32, with_fin: bool) -> bool {
+    fn answer(&mut self, port: usize, most: u32, one: bool, with_fin: bool) -> bool {
         let Some(socket) = &mut self.ports[port].socket else { return false };
-        let Some(segment) = socket.send(most, with_fin) else { return false };
+        let Some(segment) = socket.send(most, one, with_fin) else { return false };
         self.reply(port, segment);
         true
     }
@@ -181,7 +181,7 @@ impl World {
                 self.honest(port, front, HONEST);
                 self.honest(port, rest, if rest.is_empty() { ACK } else { HONEST });
                 self.run(port);
-                while self.answer(port, 1_220, false) {}
+                while self.answer(port, 1_220, false, false) {}
                 self.honest(port, &[], ACK);
             }
             Step::Repeat { port, index, other, fin, ack } => {
@@ -206,8 +206,8 @@ impl World {
                     self.reply(port, segment);
                 }
             }
-            Step::Answer { port, most, with_fin } => {
-                self.answer(port, most, with_fin);
+            Step::Answer { port, most, one, with_fin } => {
+                self.answer(port, most, one, with_fin);
             }
             Step::Again { port, from, length } => {
                 if let Some(segment) = self.ports[port].socket.as_ref().and_then(|socket| socket.repeat(from, length)) {
@@ -253,15 +253,14 @@ proptest! {
 fn the_model_reaches_what_it_is_about() {
     let mut runner = TestRunner::deterministic();
     let mut reached = Reached::default();
-    for _ in 0..1_000 {
+    for _ in 0..400 {
         let (word, steps) = (words(), steps()).new_tree(&mut runner).expect("nothing is rejected").current();
         let mut world = World::new(word);
         steps.into_iter().for_each(|step| world.step(step));
         reached.add(&world.reached);
     }
-    println!("{reached:?}");
     let Reached { refused, refused_later, repeated, acknowledged, tokens, normal, taken } = reached;
     for count in [refused, refused_later, repeated, acknowledged, tokens, normal, taken] {
-        assert!(count >= 20, "{reached:?}");
+        assert!(count >= 10, "{reached:?}");
     }
 }

@@ -1,3 +1,5 @@
+mod refusal;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -157,6 +159,9 @@ fn before_the_handshake_is_over_nothing_is_judged() {
         assert_eq!((flow.phase, flow.limited), (MIXED, 1), "{early:?}");
     }
     let mut flow = half_open();
+    flow.client(segment(ISN.wrapping_add(1), flow.sent, ACK, 0), NOW);
+    assert_eq!((flow.phase, flow.limited), (HALF_OPEN, 1), "nobody has answered the SYN");
+    let mut flow = half_open();
     assert_eq!(flow.daemon(segment(DAEMON_ISN, ISN, SYN | ACK, 0), NOW), Daemon::Normal);
     assert_eq!(flow.phase, HALF_OPEN, "that SYN-ACK answers another SYN");
     for other in [client_at(1, 2, ACK, 0), client_at(1, 2, ACK, 9), client_at(2, 1, ACK, 0), client_at(2, 1, ACK, 9)] {
@@ -208,72 +213,6 @@ fn an_entry_of_another_key_begins_anew() {
     }
 }
 
-/// A connection whose first request of 100 bytes is refused with an answer of 145 bytes.
-fn refused(flags: u8) -> Flow {
-    let mut flow = open();
-    let request = client_at(1, 1, flags, 100);
-    assert_eq!(flow.client(request, NOW), AT_REST);
-    flow.refuse(request, 145, 2, false);
-    flow
-}
-
-#[test]
-fn a_refused_flow_is_the_kernels() {
-    let mut flow = refused(ACK | PSH);
-    assert_eq!((flow.answer, flow.sent), (DAEMON_ISN + 1, DAEMON_ISN + 1 + 145 + 1));
-    assert_eq!((flow.boundary, flow.refusal, flow.limited), (ISN.wrapping_add(101), 2, 0));
-    for flags in [RST | ACK, ACK, ACK | FIN, SYN | ACK] {
-        assert_eq!(flow.daemon(daemon_at(1, 1, flags, 0), NOW), Daemon::Drop);
-    }
-    assert_eq!(flow.client(client_at(1, 1, ACK | PSH, 100), NOW), Client::RepeatAnswer, "its request again");
-    assert_eq!(flow.client(client_at(101, 147, ACK, 0), NOW), Client::Swallow, "its ACK of the answer");
-    assert_eq!(flow.client(client_at(101, 147, FIN | ACK, 0), NOW), Client::Acknowledge, "its FIN");
-    assert_eq!((flow.phase, flow.boundary), (REFUSED_DONE, ISN.wrapping_add(102)));
-    assert_eq!(flow.client(client_at(101, 147, FIN | ACK, 0), NOW), Client::Acknowledge, "its FIN again");
-    assert_eq!(flow.boundary, ISN.wrapping_add(102), "counted once");
-    assert_eq!(flow.client(client_at(102, 147, RST, 0), NOW), Client::Swallow);
-}
-
-#[test]
-fn a_fin_before_the_answer_arrived_gets_the_answer_again() {
-    let mut flow = refused(ACK | PSH);
-    assert_eq!(flow.client(client_at(101, 1, FIN | ACK, 0), NOW), Client::RepeatAnswer);
-    assert_eq!(flow.boundary, ISN.wrapping_add(102), "with its FIN acknowledged");
-}
-
-#[test]
-fn a_request_with_its_fin_is_refused_whole() {
-    let mut flow = refused(ACK | PSH | FIN);
-    assert_eq!((flow.phase, flow.boundary), (REFUSED, ISN.wrapping_add(102)));
-    assert_eq!(flow.client(client_at(102, 147, ACK, 0), NOW), Client::Swallow);
-    assert_eq!(flow.phase, REFUSED_DONE, "only with the answer acknowledged");
-}
-
-#[test]
-fn a_reset_ends_a_refused_flow() {
-    let mut flow = refused(ACK);
-    assert_eq!(flow.client(client_at(101, 147, RST, 0), NOW), Client::Swallow);
-    assert_eq!(flow.phase, REFUSED_DONE);
-}
-
-#[test]
-fn more_bytes_after_a_refusal_are_acknowledged_and_lost() {
-    let mut flow = refused(ACK);
-    assert_eq!(flow.client(client_at(101, 147, ACK, 10), NOW), Client::Acknowledge);
-    assert_eq!(flow.boundary, ISN.wrapping_add(111));
-    assert_eq!(flow.client(client_at(200, 147, ACK, 10), NOW), Client::Acknowledge);
-    assert_eq!(flow.boundary, ISN.wrapping_add(111), "out of order");
-}
-
-#[test]
-fn a_limited_refusal_stays_limited() {
-    let mut flow = open();
-    let request = client_at(1, 1, ACK, 100);
-    flow.client(request, NOW);
-    flow.refuse(request, 10, 0, true);
-    assert_eq!(flow.limited, 1);
-}
-
 #[test]
 fn a_connection_is_closed_when_both_sides_are_or_one_resets() {
     let mut flow = open();
@@ -313,6 +252,9 @@ fn a_syn_on_top_of_a_token_answer_frees_nothing() {
         flow.daemon(daemon_at(202, 102, ACK, 0), NOW);
         flow.client_syn(KEY, segment(77, 0, SYN, 0), NOW);
         assert_eq!(flow.daemon(daemon_at(1, 101, ACK | PSH | FIN, 200), NOW), Daemon::Limited, "the old answer again");
+        let mut reset = flow;
+        reset.client(segment(78, 0, RST, 0), NOW);
+        assert_eq!(reset.daemon(daemon_at(1, 101, ACK | PSH | FIN, 200), NOW), Daemon::Limited, "after a reset, too");
         flow.daemon(segment(9_000, 78, SYN | ACK, 0), NOW);
         assert_eq!(flow.phase == READS, flow.limited == 0);
     }
@@ -359,11 +301,29 @@ fn idle_entries_are_free_and_live_ones_never() {
     assert!(empty().is_free(0));
     assert!(at(CLOSED, NOW).is_free(NOW));
     assert!(at(REFUSED_DONE, NOW).is_free(NOW));
-    for (phase, limit) in [(HALF_OPEN, HALF_OPEN_MS), (READS, IDLE_MS), (MIXED, IDLE_MS), (REFUSED, REFUSED_MS)] {
+    for (phase, limit) in [
+        (HALF_OPEN, HALF_OPEN_MS),
+        (SYN_ANSWERED, HALF_OPEN_MS),
+        (READS, IDLE_MS),
+        (MIXED, IDLE_MS),
+        (REFUSED, REFUSED_MS),
+    ] {
         assert!(!at(phase, NOW).is_free(NOW + limit), "{phase}");
         assert!(at(phase, NOW).is_free(NOW + limit + 1), "{phase}");
         assert!(!at(phase, u32::MAX).is_free(5), "{phase}: the clock wraps");
     }
+}
+
+#[test]
+fn only_the_client_keeps_a_half_open_flow_alive() {
+    let mut flow = empty();
+    flow.client_syn(KEY, segment(ISN, 0, SYN, 0), NOW);
+    for later in [0, 1_000, 3_000] {
+        flow.daemon(segment(DAEMON_ISN, ISN.wrapping_add(1), SYN | ACK, 0), NOW + later);
+    }
+    assert_eq!((flow.phase, flow.touched), (SYN_ANSWERED, NOW));
+    flow.client_syn(KEY, segment(ISN, 0, SYN, 0), NOW + 7);
+    assert_eq!((flow.phase, flow.touched), (SYN_ANSWERED, NOW + 7));
 }
 
 #[test]

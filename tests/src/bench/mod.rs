@@ -2,6 +2,7 @@
 
 mod bulk;
 mod bystander;
+mod crawl;
 mod options;
 mod program;
 mod reads;
@@ -19,11 +20,12 @@ pub use round::Extent;
 type Row = fn(&Extent);
 
 /// Every row by its name.
-const ROWS: [(&str, Row); 7] = [
+const ROWS: [(&str, Row); 8] = [
     ("refusals", refusals::measure),
     ("reads", reads::measure_kept),
     ("reads-closing", reads::measure_closing),
     ("tokens", tokens::measure),
+    ("crawl", crawl::measure),
     ("bulk", bulk::measure),
     ("bystander", bystander::measure),
     ("options", options::measure),

@@ -34,7 +34,7 @@ impl Nginx {
         }
         let reuse = if workers > 1 { " reuseport" } else { "" };
         let config = format!(
-            "daemon off; worker_processes {workers}; user nobody nogroup; pid {place}/pid; error_log stderr;
+            "daemon off; worker_processes {workers}; user root; pid {place}/pid; error_log stderr;
              events {{ worker_connections 4096; }}
              http {{
                  access_log off; server_tokens off; default_type text/plain; keepalive_requests 100000000;

@@ -246,11 +246,13 @@ impl Socket {
         }
     }
 
-    /// The next segment that it has to send, of so many bytes at most, its FIN perhaps with the last.
-    pub(super) fn send(&mut self, most: u32, with_fin: bool) -> Option<Segment> {
+    /// The next segment that it has to send, of so many bytes at most: `one` answer's or several's, its FIN perhaps
+    /// with the last.
+    pub(super) fn send(&mut self, most: u32, one: bool, with_fin: bool) -> Option<Segment> {
         let all = self.answers.last().map_or(0, |answer| answer.end);
         let from = self.sent;
-        self.sent = all.min(from + most);
+        let end = self.answers.iter().find(|answer| one && answer.end > from).map_or(all, |answer| answer.end);
+        self.sent = end.min(from + most);
         let fin = self.closed && self.sent == all && !self.fin_sent && (with_fin || from == all);
         self.fin_sent |= fin;
         (self.sent > from || fin).then(|| self.segment(from, self.sent, fin))

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use crate::token::{self, Key};
 
-pub(super) const KEYS: [Key; 2] = [Key::EMPTY, Key { number: 1, k0: 5, k1: 6, ..Key::EMPTY }];
+pub(super) const KEYS: [Key; 2] = [Key::EMPTY, Key { number: 1, k0: 5, k1: 6, made_ms: 0 }];
 pub(super) const GENERATION: u64 = 9;
 pub(super) const NOW_MS: u64 = 1_000;
 

@@ -176,10 +176,9 @@ impl World {
         });
         let flow = &mut self.table[index];
         if !at_rest || judged.refusal.is_none() {
-            if judged.is_read {
-                flow.read(segment, at_rest && judged.goes_on)
-            } else {
-                flow.mix()
+            match judged.is_read {
+                true => flow.read(segment, at_rest && judged.goes_on),
+                false => flow.mix(),
             }
             self.deliver(port, packet, lost);
             return;
@@ -290,7 +289,7 @@ impl World {
         if let Some(socket) = &state.socket {
             let repeated = live && seq.wrapping_add(1) == state.pure_next && packet.segment.flags == SYN;
             state.pure &= repeated;
-            state.wild |= !(repeated && !socket.established);
+            state.wild |= !repeated || socket.established;
         }
         // The kernel keeps a refused client's connection over an old SYN.
         if state.refused.as_ref().is_some_and(|refused| !before(seq, refused.next)) {
@@ -311,20 +310,19 @@ impl World {
             (state.pure, state.wild) = (false, true);
         }
         let end = segment.seq.wrapping_add(segment.length);
+        let had = before(end, state.told) && socket.established;
+        let in_place_of_its_fin = state.pure_end && !before(end, state.pure_next);
+        if segment.length > 0 && (!had || in_place_of_its_fin) {
+            let mut scan = Scan::new();
+            packet.bytes.iter().for_each(|&byte| scan.step(byte));
+            let whole = scan.is_complete() && scan.head_length() == segment.length && !scan.has_body();
+            state.pure &= whole && scan.facts().is_read() && segment.seq == state.pure_next && !state.pure_end;
+            state.pure_next = end;
+        }
         if segment.has(FIN) {
-            let reads_before = if segment.length == 0 { state.pure_next } else { end };
-            state.pure &= end == reads_before;
-            state.pure_end |= segment.length == 0;
+            state.pure &= end == state.pure_next;
+            state.pure_end = true;
         }
-        if segment.length == 0 || before(end, state.told) && socket.established {
-            return;
-        }
-        let mut scan = Scan::new();
-        packet.bytes.iter().for_each(|&byte| scan.step(byte));
-        let whole = scan.is_complete() && scan.head_length() == segment.length && !scan.has_body();
-        state.pure &= whole && scan.facts().is_read() && segment.seq == state.pure_next && !state.pure_end;
-        state.pure_end |= segment.has(FIN);
-        state.pure_next = end;
     }
 
     /// Into the namespace.

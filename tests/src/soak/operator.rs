@@ -1,0 +1,78 @@
+//! The operator: flips options, deletes and creates, and sees each time that it took effect at once.
+
+use std::fmt;
+
+use crate::guest::Guest;
+use crate::host::Host;
+use crate::namespace::Namespace;
+
+const INSTANCE_ID: &str = "/latest/meta-data/instance-id";
+const TAGS: &str = "/latest/meta-data/tags/instance/Name";
+
+/// Whoever runs the commands, one after the other.
+pub(super) struct Operator<'a> {
+    flipped: &'a Namespace,
+    flipped_id: &'a str,
+    churned: &'a Guest,
+    /// The instance that is on the churned guest's interface, and its token.
+    tenant: Option<(String, String)>,
+    acts: u64,
+}
+
+impl<'a> Operator<'a> {
+    pub(super) fn new(flipped: &'a Namespace, flipped_id: &'a str, churned: &'a Guest) -> Self {
+        Self { flipped, flipped_id, churned, tenant: None, acts: 0 }
+    }
+
+    /// Does the next thing.
+    pub(super) fn act(&mut self, host: &Host) {
+        self.acts += 1;
+        match self.acts % 3 {
+            0 => self.flip_tokens(host),
+            1 => self.flip_tags(host),
+            _ => self.churn(host),
+        }
+    }
+
+    fn flip_tokens(&self, host: &Host) {
+        for (value, status) in [("required", 401), ("optional", 200)] {
+            host.set(self.flipped_id, &["--http-tokens", value]);
+            assert_eq!(self.flipped.get(INSTANCE_ID, None).status, status, "right after HttpTokens became {value}");
+        }
+    }
+
+    fn flip_tags(&self, host: &Host) {
+        for (value, status) in [("enabled", 200), ("disabled", 404)] {
+            host.set(self.flipped_id, &["--instance-metadata-tags", value]);
+            assert_eq!(self.flipped.get(TAGS, None).status, status, "right after the tags became {value}");
+        }
+    }
+
+    /// Another instance takes the place of the one that is there.
+    fn churn(&mut self, host: &Host) {
+        let former = self.tenant.take();
+        if let Some((id, _)) = &former {
+            host.delete(id);
+        }
+        let id = host.create(self.churned.interface(), &["--metadata-options", "HttpTokens=required"]);
+        if let Some((_, token)) = &former {
+            assert_eq!(self.churned.get(INSTANCE_ID, Some(token)).status, 401, "the former tenant's token");
+        }
+        let token = self.churned.token();
+        assert_eq!(self.churned.get(INSTANCE_ID, Some(&token)).text(), id);
+        self.tenant = Some((id, token));
+    }
+
+    /// Deletes what it created.
+    pub(super) fn leave(&mut self, host: &Host) {
+        if let Some((id, _)) = self.tenant.take() {
+            host.delete(&id);
+        }
+    }
+}
+
+impl fmt::Display for Operator<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} acts of the operator", self.acts)
+    }
+}
