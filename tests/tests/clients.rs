@@ -35,7 +35,7 @@ fn curl_follows_a_redirect_and_keeps_its_connection() {
     let _ = host.create(guest.interface(), &["--availability-zone", "eu-central-1b"]);
     let followed = guest.curl(&["--location"], "/latest/meta-data/placement");
     assert_eq!((followed.status, followed.body.as_str()), (200, "availability-zone\nregion"));
-    let urls = ["region", "availability-zone"].map(|name| format!("{}/latest/meta-data/placement/{name}", URL));
+    let urls = ["region", "availability-zone"].map(|name| format!("{URL}/latest/meta-data/placement/{name}"));
     let arguments = ["--silent", "--noproxy", "*", "--max-time", "5", "--write-out", " %{num_connects};"];
     let both = guest.run("curl", &[&arguments[..], &[&urls[0], &urls[1]]].concat());
     assert_eq!(both.stdout, "eu-central-1 1;eu-central-1b 0;");
