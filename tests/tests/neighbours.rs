@@ -69,7 +69,7 @@ fn a_guest_that_asks_for_the_service_on_its_own_link_is_served() {
     let over_v6 = http::Connection::open_to(&guest, SERVICE_V6, PATIENCE);
     let answer = over_v6.expect("connects").ask(&http::request("GET", "/latest/meta-data/instance-id", &[]));
     assert_eq!(answer.expect("an answer").text(), id);
-    assert_eq!(host.stats(&id).kernel("answered-neighbour"), 2);
+    assert!(host.stats(&id).kernel("answered-neighbour") >= 2, "for each address, and perhaps once more");
 }
 
 #[test]
