@@ -113,7 +113,7 @@ pub fn discovery(ctx: &TcContext, offset: u32, tagged: bool, header: &Header<{ I
         }
     }
     if hides_next(next) {
-        return Some(exit::drop(owner(ctx).0, Counter::DroppedExtension));
+        return Some(exit::drop(ctx, owner(ctx).0, Counter::DroppedExtension));
     }
     if next != PROTOCOL_ICMPV6 {
         return None;
