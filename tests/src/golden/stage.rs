@@ -183,7 +183,12 @@ impl Stage {
         self.tables.entry(place.slot())
     }
 
-    /// A map of the daemon's, with values of so many bytes.
+    /// Kills the daemon: what is written into its maps by hand stays from now on.
+    pub fn kill_daemon(&mut self) {
+        self.host.kill();
+    }
+
+    /// A map of the daemon's, which runs, with values of so many bytes.
     #[must_use]
     #[track_caller]
     pub fn map(&self, name: &str, value: usize) -> Table {

@@ -60,6 +60,8 @@ pub struct World {
     table: Vec<Flow>,
     pub(crate) ports: [Port; PORTS],
     connections: u32,
+    /// Whether the kernel's answers have a date.
+    dated: bool,
     /// What happened, so that a run can be known to have reached it.
     pub reached: Reached,
     /// What the two programs made of which segments.
@@ -134,16 +136,16 @@ impl World {
     /// A world with less room for connections than clients want.
     #[must_use]
     pub fn new(word: OptionsWord) -> Self {
-        Self::with_entries(word, ENTRIES)
+        Self::with_entries(word, ENTRIES, true)
     }
 
-    /// A world with room for every connection.
+    /// A world with room for every connection, whose kernel doesn't know the date: as one has it after its daemon.
     #[must_use]
     pub fn with_room(word: OptionsWord) -> Self {
-        Self::with_entries(word, PORTS)
+        Self::with_entries(word, PORTS, false)
     }
 
-    fn with_entries(word: OptionsWord, entries: usize) -> Self {
+    fn with_entries(word: OptionsWord, entries: usize, dated: bool) -> Self {
         let port = || Port {
             socket: None,
             isn: 0,
@@ -165,6 +167,7 @@ impl World {
             table: vec![Flow::EMPTY; entries],
             ports: std::array::from_fn(|_| port()),
             connections: 0,
+            dated,
             reached: Reached::default(),
             events: Vec::new(),
         }
@@ -174,13 +177,19 @@ impl World {
         self.table.iter().position(|flow| flow.key == flow_key(port))
     }
 
+    /// The first free entry from the port's own on, as the kernel's search begins at an index of the key.
+    fn free(&self, port: usize) -> Option<usize> {
+        let count = self.table.len();
+        (port..port + count).map(|index| index % count).find(|&index| self.table[index].is_free(self.now))
+    }
+
     /// `imds_ingress`, ingress.rs `own`. `lost`: it never arrives behind the program.
     pub(crate) fn ingress(&mut self, port: usize, packet: &Packet, lost: bool) {
         let (segment, now) = (packet.segment, self.now);
         self.expire_refusal(port);
         let known = self.find(port);
         if segment.flags & (SYN | ACK) == SYN {
-            let Some(index) = known.or_else(|| self.table.iter().position(|flow| flow.is_free(now))) else { return };
+            let Some(index) = known.or_else(|| self.free(port)) else { return };
             self.check_taking(index, port);
             let live = known.is_some_and(|index| !self.table[index].is_free(now));
             self.syn_sent(port, packet, live);
@@ -247,7 +256,7 @@ impl World {
         self.reached.refused_later +=
             u32::from(self.ports[port].socket.as_ref().is_some_and(|socket| !socket.answers.is_empty()));
         let flow = &mut self.table[index];
-        let index_of_answer = kernel_answer_index(kernel_status(refusal), true);
+        let index_of_answer = kernel_answer_index(kernel_status(refusal), self.dated);
         let length = KERNEL_ANSWERS[index_of_answer].length;
         flow.refuse(segment, length, u16::try_from(index_of_answer).expect("few"), !judged.is_read);
         assert_eq!((flow.limited != 0, flow.answer), (!judged.is_read, segment.ack));
