@@ -7,8 +7,8 @@ use imds_common::flow::{self, ACK, Daemon, FIN, FLOWS, Flow, PSH, RST, SYN, Segm
 use imds_common::token;
 use imds_fuzz::corpus;
 use imds_fuzz::head::{WORDS, Word};
+use imds_fuzz::model::events::{Event, Taken};
 use imds_fuzz::model::requests::{GENERATION, KEYS};
-use imds_fuzz::model::world::{Event, Taken};
 use imds_fuzz::model::{Choice, Packet, Step, World};
 use imds_tests::bpf::{DROPPED, REDIRECTED};
 use imds_tests::golden::{Place, Side, Stage};
