@@ -23,6 +23,10 @@ pub struct Bodyless {
     pub before: &'static str,
     /// Server, connection and type, and the empty line.
     pub after: &'static str,
+    /// Its status, for an answer that has a body in its place.
+    pub status: &'static str,
+    /// The lines between its status and its length, each with its CRLF.
+    pub more: &'static str,
 }
 
 macro_rules! bodyless {
@@ -30,6 +34,8 @@ macro_rules! bodyless {
         Bodyless {
             before: concat!("HTTP/1.1 ", $status, "\r\n", $($more, "\r\n",)* "Content-Length: 0\r\n"),
             after: "Server: EC2ws\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\n",
+            status: $status,
+            more: concat!($($more, "\r\n",)*),
         }
     };
 }
@@ -42,7 +48,8 @@ const BAD_REQUEST: Bodyless = bodyless!("400 Bad Request");
 const TOKEN_PATH_METHOD: Bodyless = bodyless!("405 Not Allowed", "Allow: OPTIONS, PUT");
 const TREE_METHOD: Bodyless = bodyless!("405 Not Allowed", "Allow: GET, HEAD");
 const HEAD_TOO_LARGE: Bodyless = bodyless!("431 Request Header Fields Too Large");
-const TOO_MANY_CONNECTIONS: Bodyless = bodyless!("503 Service Unavailable", "Retry-After: 1");
+/// 503: not now.
+pub const UNAVAILABLE: Bodyless = bodyless!("503 Service Unavailable", "Retry-After: 1");
 /// What OPTIONS on the token path gets.
 pub const TOKEN_PATH_OPTIONS: Bodyless = bodyless!("200 OK", "Allow: OPTIONS, PUT");
 
@@ -57,7 +64,7 @@ impl Refusal {
             Self::TokenPathMethod => TOKEN_PATH_METHOD,
             Self::TreeMethod => TREE_METHOD,
             Self::HeadTooLarge => HEAD_TOO_LARGE,
-            Self::TooManyConnections => TOO_MANY_CONNECTIONS,
+            Self::TooManyConnections => UNAVAILABLE,
         }
     }
 }
@@ -179,7 +186,7 @@ mod tests {
     fn the_kernels_answers_are_the_same_bytes() {
         let date = "Sun, 06 Nov 1994 08:49:37 GMT";
         for refusal in [Refusal::TokenMissing, Refusal::TokenInvalid, Refusal::EndpointDisabled, Refusal::Forwarded] {
-            let Bodyless { before, after } = refusal.answer();
+            let Bodyless { before, after, .. } = refusal.answer();
             for (with_date, expected) in
                 [(false, format!("{before}{after}")), (true, format!("{before}Date: {date}\r\n{after}"))]
             {
@@ -197,7 +204,7 @@ mod tests {
 
     #[test]
     fn the_401_is_that_of_the_captures() {
-        let Bodyless { before, after } = UNAUTHORIZED;
+        let Bodyless { before, after, .. } = UNAUTHORIZED;
         assert_eq!(
             format!("{before}{after}"),
             "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\

@@ -113,8 +113,6 @@ counters! {
     DroppedExtension = 43 "dropped-extension",
     /// Dropped: more packets in a second than the instance may send to the service.
     DroppedBudget = 44 "dropped-budget",
-    /// Dropped: an address or a MAC that isn't on the instance's list.
-    DroppedForged = 45 "dropped-forged",
     /// Dropped, and told apart: a router behind the instance says that one of our answers reached its hop limit there.
     DroppedTimeExceeded = 46 "dropped-time-exceeded",
 

@@ -171,6 +171,7 @@ impl Default for MetadataOptions {
 /// | 4 | `InstanceMetadataTags` is `enabled` |
 /// | 5 | refusals are silent: dropped, not answered (`on-refuse = "drop"`) |
 /// | 6 | every packet is told of, for as long as somebody traces the instance: no option of the instance's |
+/// | 7 | refusals have pages, which only the daemon writes (`error-bodies = "xhtml"`) |
 /// | 8..16 | `HttpPutResponseHopLimit` |
 /// | 32..64 | nanoseconds from one packet of the budget to the next; 0 without a budget |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,6 +192,7 @@ impl OptionsWord {
     const TAGS_ENABLED: u64 = 1 << 4;
     const REFUSE_SILENTLY: u64 = 1 << 5;
     const TRACED: u64 = 1 << 6;
+    const ERROR_PAGES: u64 = 1 << 7;
     const HOP_LIMIT_SHIFT: u32 = 8;
     const PACKET_INTERVAL_SHIFT: u32 = 32;
 
@@ -242,6 +244,16 @@ impl OptionsWord {
     #[must_use]
     pub const fn packet_interval_ns(self) -> u32 {
         (self.0 >> Self::PACKET_INTERVAL_SHIFT) as u32
+    }
+
+    /// The same word, with pages for refusals or without. A silent refusal has none.
+    #[must_use]
+    pub const fn with_error_pages(self, pages: bool) -> Self {
+        if pages && !self.refuses_silently() {
+            Self(self.0 | Self::ERROR_PAGES)
+        } else {
+            Self(self.0 & !Self::ERROR_PAGES)
+        }
     }
 
     /// The word from the bits that a map holds.
@@ -296,6 +308,13 @@ impl OptionsWord {
     #[must_use]
     pub const fn refuses_silently(self) -> bool {
         self.0 & Self::REFUSE_SILENTLY != 0
+    }
+
+    /// Whether a refusal has a page.
+    #[inline(always)]
+    #[must_use]
+    pub const fn has_error_pages(self) -> bool {
+        self.0 & Self::ERROR_PAGES != 0
     }
 
     /// The TTL of limited segments. A word that holds none (never written by [`OptionsWord::new`]) gives 1.

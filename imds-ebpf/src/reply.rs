@@ -71,6 +71,9 @@ fn answer(ctx: &TcContext, reply: &Reply) -> i32 {
         return exit::drop_reply(ctx, NOBODY as u32, Counter::DroppedReplyStray);
     };
     let word = OptionsWord::from_bits(*word);
+    // Read before whose it is now is asked: what is for one owner never leaves by the next one's interface.
+    // SAFETY: a field of a live map value; volatile, so that it is read here.
+    let ifindex = unsafe { core::ptr::read_volatile(&raw const slot.ifindex) };
     if slot.generation != reply.identity.generation || !word.is_owned() {
         return exit::drop_reply(ctx, number, Counter::DroppedReplyGeneration);
     }
@@ -109,7 +112,7 @@ fn answer(ctx: &TcContext, reply: &Reply) -> i32 {
                 event::emit(ctx, number, Counter::Answered, Way::ToClient);
             }
             // SAFETY: the helper only marks the packet to be moved.
-            unsafe { bpf_redirect(slot.ifindex, 0) as i32 }
+            unsafe { bpf_redirect(ifindex, 0) as i32 }
         }
         Err(HelperError) => exit::drop_reply(ctx, number, Counter::DroppedHelper),
     }

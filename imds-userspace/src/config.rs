@@ -16,7 +16,8 @@ use thiserror::Error;
 use self::role::RoleTable;
 pub use self::role::Roles;
 use self::table::table;
-pub use self::value::{AccountId, AvailabilityZone, LogFormat, LogLevel, OnRefuse, Seconds, SlotCount};
+pub use self::value::{ErrorBodies, LogFormat, LogLevel, OnRefuse, PacketBudget, Seconds, SlotCount};
+use crate::metadata::document::{AccountId, AvailabilityZone};
 
 table! {
     /// The config of one daemon.
@@ -27,6 +28,12 @@ table! {
         /// What the kernel does with a request that it refuses: "answer" sends what EC2 sends (401, 403), "drop" is
         /// silent, so that clients wait for their time-out.
         on_refuse: OnRefuse = OnRefuse::Answer,
+        /// What stands in the body of a 400, 401, 403, 404 or 405: nothing ("none"), as EC2 answers now, or the page that
+        /// it used to send ("xhtml"). With pages the kernel leaves refusing to imdsd, which costs more.
+        error_bodies: ErrorBodies = ErrorBodies::None,
+        /// Packets a second that an interface of an instance may send to the service, 0 to 1000000; what is over that is
+        /// dropped in the kernel and counted. What one second allows may come at once. EC2 allows 1024; 0 is no limit.
+        packet_budget: PacketBudget = PacketBudget::OFF,
         /// Whether enforcement is removed when imdsd ends. While it stays, instances get no answer, and nothing else,
         /// until imdsd is back; once removed, their requests go where the host sends them.
         detach_on_exit: bool = false,
@@ -60,9 +67,9 @@ table! {
     /// What instances get that are created without a value of their own.
     DefaultsTable {
         /// Availability zone; the region is this without the letters at its end.
-        availability_zone: AvailabilityZone = AvailabilityZone::default(),
+        availability_zone: AvailabilityZone = value::default_zone(),
         /// Account: twelve digits.
-        account_id: AccountId = AccountId::default(),
+        account_id: AccountId = value::default_account(),
     }
 }
 
@@ -157,11 +164,11 @@ mod tests {
         let file = Config::default_file();
         assert_eq!(parse(&file).expect("valid"), Config::default(), "{file}");
         let keys: Vec<_> = file.lines().filter_map(|line| line.split_once(" = ").map(|(key, _)| key)).collect();
-        let expected = ["max-slots", "on-refuse", "detach-on-exit", "head-timeout", "idle-timeout"];
-        assert_eq!(keys[..5], expected, "{file}");
-        assert_eq!(keys[5..9], ["availability-zone", "account-id", "format", "level"], "{file}");
+        let expected = ["max-slots", "on-refuse", "error-bodies", "packet-budget", "detach-on-exit", "head-timeout"];
+        assert_eq!(keys[..6], expected, "{file}");
+        assert_eq!(keys[6..11], ["idle-timeout", "availability-zone", "account-id", "format", "level"], "{file}");
         let role = ["name", "delivery", "provider", "path", "command", "uid", "gid", "timeout"];
-        assert_eq!(keys[9..], role.map(|key| format!("#   {key}")), "{file}");
+        assert_eq!(keys[11..], role.map(|key| format!("#   {key}")), "{file}");
         let bare = |pair: &[&str]| pair[1].contains(" = ") && !pair[0].starts_with("# ");
         assert!(!file.lines().collect::<Vec<_>>().windows(2).any(bare), "a key without a comment: {file}");
         assert!(file.lines().all(|line| line.len() <= 120), "{file}");
@@ -175,17 +182,18 @@ mod tests {
 
     #[test]
     fn every_key_is_read() {
-        let text = "max-slots = 2\non-refuse = \"drop\"\ndetach-on-exit = true\n\
+        let text = "max-slots = 2\non-refuse = \"drop\"\nerror-bodies = \"xhtml\"\npacket-budget = 1024\ndetach-on-exit = true\n\
                     [service]\nhead-timeout = 1\nidle-timeout = 100\n\
                     [defaults]\navailability-zone = \"eu-west-2c\"\naccount-id = \"123456789012\"\n\
                     [log]\nformat = \"json\"\nlevel = \"trace\"\n";
         let config = parse(text).expect("valid");
-        assert_eq!(config.max_slots.get(), 2);
+        assert_eq!((config.max_slots.get(), config.packet_budget.get()), (2, 1_024));
         assert_eq!((config.on_refuse, config.detach_on_exit), (OnRefuse::Drop, true));
+        assert_eq!(config.error_bodies, ErrorBodies::Xhtml);
         assert_eq!(config.service.head_timeout.duration().as_secs(), 1);
         assert_eq!(config.service.idle_timeout.duration().as_secs(), 100);
-        assert_eq!(config.defaults.availability_zone.as_str(), "eu-west-2c");
-        assert_eq!(config.defaults.account_id.as_str(), "123456789012");
+        assert_eq!(&*config.defaults.availability_zone, "eu-west-2c");
+        assert_eq!(&*config.defaults.account_id, "123456789012");
         assert_eq!((config.log.format, config.log.level), (LogFormat::Json, LogLevel::Trace));
     }
 
@@ -199,6 +207,9 @@ mod tests {
             ("max-slots = 1\n", 1, Some("max-slots"), "2 to 16384, got 1"),
             ("max-slots = 16385\n", 1, Some("max-slots"), "2 to 16384, got 16385"),
             ("\non-refuse = \"reset\"\n", 2, Some("on-refuse"), "`answer` or `drop`"),
+            ("error-bodies = true\n", 1, Some("error-bodies"), "wanted string"),
+            ("packet-budget = -1\n", 1, Some("packet-budget"), "0 to 1000000, got -1"),
+            ("packet-budget = 1000001\n", 1, Some("packet-budget"), "0 to 1000000, got 1000001"),
             ("detach-on-exit = 1\n", 1, Some("detach-on-exit"), "boolean"),
             ("[service]\nhead-timeout = 0\n", 2, Some("service.head-timeout"), "1 to 100, got 0"),
             ("[service]\nidle-timeout = -1\n", 2, Some("service.idle-timeout"), "1 to 100, got -1"),

@@ -32,6 +32,10 @@ fn the_word_holds_every_option() {
             assert_eq!(word.ipv6_enabled(), options.http_protocol_ipv6.is_enabled());
             assert_eq!(word.tags_enabled(), options.instance_metadata_tags.is_enabled());
             assert_eq!(word.refuses_silently(), silent);
+            assert!(!word.has_error_pages());
+            let pages = word.with_error_pages(true);
+            assert_eq!(pages.has_error_pages(), !silent);
+            assert_eq!(pages.with_error_pages(false), word);
             assert_eq!(word.hop_limit(), options.http_put_response_hop_limit.get());
         }
     }

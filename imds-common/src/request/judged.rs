@@ -33,7 +33,7 @@ impl Judged {
         let is_read = request.is_read() && !scan.has_body() && scan.head_length() == length;
         let is_served = matches!(verdict, Verdict::Serve { .. }) && !matches!(request.token, TokenHeader::Several);
         Self {
-            refusal: verdict::kernel_refusal(verdict, &request),
+            refusal: Self::without_page(word, verdict::kernel_refusal(verdict, &request)),
             is_read,
             goes_on: is_read && is_served && !scan.wants_close(),
         }
@@ -43,7 +43,13 @@ impl Judged {
     #[inline(always)]
     const fn unread(word: OptionsWord) -> Self {
         let refusal = if word.endpoint_enabled() { None } else { Some(Refusal::EndpointDisabled) };
-        Self { refusal, is_read: false, goes_on: false }
+        Self { refusal: Self::without_page(word, refusal), is_read: false, goes_on: false }
+    }
+
+    /// No refusal where refusals have pages, which the kernel hasn't: the daemon refuses the same.
+    #[inline(always)]
+    const fn without_page(word: OptionsWord, refusal: Option<Refusal>) -> Option<Refusal> {
+        if word.has_error_pages() { None } else { refusal }
     }
 }
 
@@ -121,6 +127,14 @@ mod tests {
             assert_eq!(judged(required(), &payload), in_required, "{payload:?} in required");
             let disabled = judged(word(HttpTokens::Optional, Switch::Disabled), &payload);
             assert_eq!((disabled.refusal, disabled.goes_on), (Some(Refusal::EndpointDisabled), false), "{payload:?}");
+            for (http_tokens, http_endpoint, expected) in [
+                (HttpTokens::Optional, Switch::Enabled, in_optional),
+                (HttpTokens::Required, Switch::Enabled, in_required),
+                (HttpTokens::Optional, Switch::Disabled, disabled),
+            ] {
+                let pages = judged(word(http_tokens, http_endpoint).with_error_pages(true), &payload);
+                assert_eq!(pages, Judged { refusal: None, ..expected }, "{payload:?} with pages");
+            }
         }
     }
 
@@ -131,6 +145,7 @@ mod tests {
         let disabled = word(HttpTokens::Required, Switch::Disabled);
         assert_eq!(judge(disabled), refused(Refusal::EndpointDisabled, false));
         assert_eq!(judge(OptionsWord::CLOSED), refused(Refusal::EndpointDisabled, false));
+        assert_eq!(judge(disabled.with_error_pages(true)), LEFT);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! What was typed. Values are checked here where the parser can say it best; files and what needs several arguments
 //! together are the invocation's.
 
+mod document;
+
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
@@ -9,6 +11,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use imds_common::options::{HopLimit, HttpTokens, Switch};
 
+pub(super) use self::document::{ApplyArguments, EventCommand, MetadataCommand};
 use super::help;
 use super::output::Format;
 
@@ -61,6 +64,15 @@ pub(super) enum Subject {
     /// Releases an interface that is closed since its instance was deleted
     #[command(subcommand, after_help = help::INTERFACE)]
     Interface(InterfaceCommand),
+    /// Reads and changes the document of an instance: what its metadata is made of
+    #[command(subcommand, after_help = help::METADATA)]
+    Metadata(MetadataCommand),
+    /// Makes something happen to an instance
+    #[command(subcommand, after_help = help::EVENT)]
+    Event(EventCommand),
+    /// Creates and changes many instances until they are as a file describes them
+    #[command(after_help = help::APPLY)]
+    Apply(ApplyArguments),
     /// Prints counters: reads without a token, tokens, requests, refusals and drops by reason
     #[command(after_help = help::STATS)]
     Stats {
@@ -128,6 +140,19 @@ pub(super) enum InstanceCommand {
         #[arg(value_name = "ID")]
         instance_id: String,
     },
+    /// Changes the document of an instance while it runs
+    #[command(after_help = help::INSTANCE_UPDATE)]
+    Update {
+        /// The instance's id
+        #[arg(value_name = "ID")]
+        instance_id: String,
+        /// What to change, JSON; `-` is standard input
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        document: PathBuf,
+        /// Forget what the file leaves out
+        #[arg(long)]
+        replace: bool,
+    },
     /// Deletes an instance
     #[command(after_help = help::INSTANCE_DELETE)]
     Delete {
@@ -141,7 +166,7 @@ pub(super) enum InstanceCommand {
     },
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(super) struct CreateArguments {
     /// An interface of this host behind which the instance is, a tap or a veth; the first one given is the primary
     #[arg(long = "interface", value_name = "IF", required = true)]
@@ -149,6 +174,9 @@ pub(super) struct CreateArguments {
     /// `i-` and 8 or 17 hexadecimal digits [default: a new one]
     #[arg(long, value_name = "ID")]
     pub(super) instance_id: Option<String>,
+    /// Its document, JSON; `-` is standard input; the flags below come before it
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) document: Option<PathBuf>,
     /// The image it was started from [default: ami-00000000000000000]
     #[arg(long, value_name = "ID")]
     pub(super) image_id: Option<String>,
@@ -158,7 +186,7 @@ pub(super) struct CreateArguments {
     /// Its zone [default: as the daemon's config says]
     #[arg(long, value_name = "AZ")]
     pub(super) availability_zone: Option<String>,
-    /// Its own IPv4 address [default: 10.0.0.1]
+    /// Its own IPv4 address [default: 10.0.0.1, or none with an IPv6 address]
     #[arg(long, value_name = "ADDRESS")]
     pub(super) private_ip: Option<Ipv4Addr>,
     /// Its private DNS name [default: made from the address, as EC2's are]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::credentials::form::{self, FormError, SIZE_MAX, Writer};
-use crate::metadata::instance::Credentials;
+use crate::metadata::document::Credentials;
 
 /// The permission bits that let others than the owner read.
 const READABLE_BY_OTHERS: u32 = 0o044;

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use super::apply::ApplyError;
 use super::credentials::CredentialsError;
+use super::document::FileError;
 use super::metadata_options::MetadataOptionsError;
 use super::tags::TagError;
 use super::user_data::UserDataError;
@@ -33,6 +35,12 @@ pub(super) enum Error {
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
     #[error(transparent)]
+    File(#[from] FileError),
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    #[error("nothing that may be shown stands at {0}; `imdsctl metadata get ID` prints all that does")]
+    NoValue(String),
+    #[error(transparent)]
     Client(#[from] ClientError),
     #[error("imdsd answered with something else than what was asked for; are imdsd and imdsctl of the same release?")]
     Payload,
@@ -48,7 +56,10 @@ impl Error {
     /// The exit code that tells it.
     pub(super) fn exit_code(&self) -> u8 {
         match self {
+            Self::Apply(ApplyError::Failed { .. }) => OTHER,
             Self::MetadataOptions(_) | Self::Tag(_) | Self::UserData(_) | Self::Credentials(_) => INVALID,
+            Self::File(_) | Self::Apply(_) => INVALID,
+            Self::NoValue(_) => NOT_FOUND,
             Self::Client(ClientError::RequestTooLong { .. }) => INVALID,
             Self::Client(ClientError::Refused(failure)) => match failure.kind {
                 FailureKind::Invalid => INVALID,

@@ -6,7 +6,7 @@ Exit codes:
   0  done
   1  anything else, such as no daemon answering
   2  wrong usage or invalid input
-  3  no such instance, or no such closed interface
+  3  no such instance or value, or no such closed interface
   4  the id or the interface is taken, or a key rotation comes too soon
   5  the host can't do it
 
@@ -25,6 +25,7 @@ Examples:
 pub(super) const INSTANCE_CREATE: &str = "\
 The same id with the same content succeeds again; with other content it is refused.
 The files are read by imdsctl, so they need to be readable by its user only.
+`imdsctl metadata schema` says what a document holds; whatever it leaves out is derived.
 
 --metadata-options takes NAME=VALUE pairs with commas between them:
   HttpTokens               optional | required    (default optional)
@@ -39,6 +40,101 @@ Examples:
   imdsctl instance create --interface veth0 --iam-role web --metadata-options HttpTokens=required
   imdsctl instance create --interface veth0 --iam-role web --credentials-file web.json \\
       --metadata-options HttpTokens=required,HttpPutResponseHopLimit=2";
+
+/// Below `instance update`.
+pub(super) const INSTANCE_UPDATE: &str = "\
+What the file leaves out stays as it is, null takes a value away, and a list is replaced as a whole.
+The instance reads its old metadata or the new, never a mix. `imdsctl metadata schema` says what a document holds.
+
+Examples:
+  imdsctl instance update i-0123456789abcdef0 --document instance.json
+  imdsctl instance update i-0123456789abcdef0 --document instance.json --replace";
+
+/// Below `metadata`.
+pub(super) const METADATA: &str = "\
+Examples:
+  imdsctl metadata get i-0123456789abcdef0
+  imdsctl metadata set i-0123456789abcdef0 placement/group-name web";
+
+/// Below `metadata get`.
+pub(super) const METADATA_GET: &str = "\
+Credentials and user data are not shown.
+
+Examples:
+  imdsctl metadata get i-0123456789abcdef0
+  imdsctl metadata get i-0123456789abcdef0 network/interfaces/0/mac";
+
+/// Below `metadata set`.
+pub(super) const METADATA_SET: &str = "\
+A number in a path is a place in a list; the place behind the last one appends. ~1 stands for a slash in a name.
+
+Examples:
+  imdsctl metadata set i-0123456789abcdef0 tags/Name web
+  imdsctl metadata set i-0123456789abcdef0 product-codes '[\"abc\"]'
+  imdsctl metadata set i-0123456789abcdef0 user-data/text '#cloud-config'";
+
+/// Below `metadata unset`.
+pub(super) const METADATA_UNSET: &str = "\
+Examples:
+  imdsctl metadata unset i-0123456789abcdef0 tags/Name";
+
+/// Below `metadata schema`.
+pub(super) const METADATA_SCHEMA: &str = "\
+Examples:
+  imdsctl metadata schema > instance-document.schema.json";
+
+/// Below `event`.
+pub(super) const EVENT: &str = "\
+Times are like 90s, 2m, 1h30m or 7d. What happens appears in the metadata, and disappears, in the very second.
+
+Examples:
+  imdsctl event spot-interruption i-0123456789abcdef0 --in 2m
+  imdsctl event clear i-0123456789abcdef0";
+
+/// Below `event spot-interruption`.
+pub(super) const EVENT_SPOT: &str = "\
+spot/instance-action, and spot/termination-time for a termination, are there from two minutes before the time
+until the time.
+
+Examples:
+  imdsctl event spot-interruption i-0123456789abcdef0
+  imdsctl event spot-interruption i-0123456789abcdef0 --in 10m --action stop";
+
+/// Below `event rebalance`.
+pub(super) const EVENT_REBALANCE: &str = "\
+events/recommendations/rebalance is there from the time on.
+
+Examples:
+  imdsctl event rebalance i-0123456789abcdef0 --in 1m";
+
+/// Below `event maintenance`.
+pub(super) const EVENT_MAINTENANCE: &str = "\
+It is in events/maintenance/scheduled at once, and in events/maintenance/history once it is over.
+
+Examples:
+  imdsctl event maintenance i-0123456789abcdef0 --in 2h --for 30m --code instance-reboot";
+
+/// Below `event lifecycle`.
+pub(super) const EVENT_LIFECYCLE: &str = "\
+autoscaling/target-lifecycle-state has the state from the time on.
+
+Examples:
+  imdsctl event lifecycle i-0123456789abcdef0 Terminated --in 5m";
+
+/// Below `event clear`.
+pub(super) const EVENT_CLEAR: &str = "\
+Examples:
+  imdsctl event clear i-0123456789abcdef0";
+
+/// Below `apply`.
+pub(super) const APPLY: &str = "\
+The file has {\"instances\": [...]}, each with instance-id, interfaces, document and metadata-options. An instance that
+isn't there is created; one that is there gets the whole document, and the options that are named. All is checked
+before anything is done. Instances that the file doesn't name stay.
+
+Examples:
+  imdsctl apply -f instances.json --dry-run
+  imdsctl apply -f instances.json";
 
 /// Below `instance list`.
 pub(super) const INSTANCE_LIST: &str = "\

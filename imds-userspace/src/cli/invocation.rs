@@ -6,13 +6,15 @@ use std::path::PathBuf;
 use clap_complete::Shell;
 
 use super::arguments::{
-    Arguments, CreateArguments, InstanceCommand, InterfaceCommand, KeysCommand, OptionsCommand, Subject,
+    Arguments, CreateArguments, EventCommand, InstanceCommand, InterfaceCommand, KeysCommand, MetadataCommand,
+    OptionsCommand, Subject,
 };
 use super::error::Error;
 use super::output::Format;
 use super::trace::Trace;
-use super::{credentials, metadata_options, tags, user_data};
-use crate::control::protocol::{Command, CreateInstance, EncodedUserData};
+use super::{apply, document, metadata_options};
+use crate::control::change::{Change, Described, Event, Json};
+use crate::control::protocol::{Command, CreateInstance};
 
 /// One run of `imdsctl`.
 #[derive(Debug)]
@@ -29,6 +31,10 @@ pub(super) struct Invocation {
 pub(super) enum Action {
     /// Ask the daemon once.
     Ask { command: Command, view: View },
+    /// Bring instances to a described state, or say what that would take.
+    Apply { instances: Vec<Described>, check: bool },
+    /// Print the document's schema.
+    Schema,
     /// Ask it for counters until stopped.
     Watch { instance_id: Option<String> },
     /// Ask it for packets until stopped.
@@ -40,7 +46,7 @@ pub(super) enum Action {
 }
 
 /// What of a reply is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum View {
     /// All of one instance.
     Instance,
@@ -48,8 +54,14 @@ pub(super) enum View {
     Deletion { released: bool },
     /// That an interface was let go.
     Release,
+    /// That an instance is another.
+    Change,
+    /// What stands at a path of a document, or all of it.
+    Document(Option<String>),
     /// A line for each instance.
     Instances,
+    /// What became of described instances, or would.
+    Applied { check: bool },
     /// The options of the one instance.
     OptionsOfOne,
     /// The options of each instance.
@@ -89,6 +101,24 @@ impl Invocation {
             Subject::Interface(InterfaceCommand::Release { interface }) => {
                 Action::Ask { command: Command::InterfaceRelease { interface }, view: View::Release }
             }
+            Subject::Instance(InstanceCommand::Update { instance_id, document: file, replace }) => {
+                let document = Json(document::read(&file, input)?);
+                change(instance_id, if replace { Change::Replace(document) } else { Change::Merge(document) })
+            }
+            Subject::Metadata(MetadataCommand::Get { instance_id, path }) => {
+                Action::Ask { command: Command::DocumentGet { instance_id }, view: View::Document(path) }
+            }
+            Subject::Metadata(MetadataCommand::Set { instance_id, path, value }) => {
+                change(instance_id, Change::Set { path, value: Json(value.into()) })
+            }
+            Subject::Metadata(MetadataCommand::Unset { instance_id, path }) => {
+                change(instance_id, Change::Unset { path })
+            }
+            Subject::Metadata(MetadataCommand::Schema) => Action::Schema,
+            Subject::Event(command) => event(command),
+            Subject::Apply(arguments) => {
+                Action::Apply { instances: apply::read(&arguments.file, input)?, check: arguments.dry_run }
+            }
             Subject::Options(OptionsCommand::Show { instance_id }) => {
                 Action::Ask { command: Command::InstanceShow { instance_id }, view: View::OptionsOfOne }
             }
@@ -115,32 +145,38 @@ impl Invocation {
     }
 }
 
+fn change(instance_id: String, change: Change) -> Action {
+    Action::Ask { command: Command::DocumentChange { instance_id, change: Box::new(change) }, view: View::Change }
+}
+
+fn event(command: EventCommand) -> Action {
+    let (instance_id, event) = match command {
+        EventCommand::SpotInterruption { instance_id, after, action } => {
+            (instance_id, Event::SpotInterruption { seconds: after.as_secs(), action })
+        }
+        EventCommand::Rebalance { instance_id, after } => (instance_id, Event::Rebalance { seconds: after.as_secs() }),
+        EventCommand::Maintenance { instance_id, after, duration, code, description } => {
+            let (seconds, duration) = (after.as_secs(), duration.as_secs());
+            (instance_id, Event::Maintenance { seconds, duration, code, description })
+        }
+        EventCommand::Lifecycle { instance_id, state, after } => {
+            (instance_id, Event::Lifecycle { seconds: after.as_secs(), state })
+        }
+        EventCommand::Clear { instance_id } => (instance_id, Event::Clear),
+    };
+    change(instance_id, Change::Event(event))
+}
+
 fn creation(
     arguments: CreateArguments,
     input: &mut dyn Read,
     warnings: &mut Vec<String>,
 ) -> Result<CreateInstance, Error> {
     let metadata_options = arguments.metadata_options.as_deref().map(metadata_options::parse).transpose()?;
-    let tags = tags::parse(&arguments.tags)?;
-    let user_data = arguments.user_data_file.map(|file| user_data::read(&file, input)).transpose()?;
-    let credentials = arguments.credentials_file.map(|file| credentials::read(&file)).transpose()?;
-    let credentials = credentials.map(|file| {
-        warnings.extend(file.warning);
-        file.credentials
-    });
     Ok(CreateInstance {
+        document: document::of_creation(&arguments, input, warnings)?,
         interfaces: arguments.interfaces,
         instance_id: arguments.instance_id,
-        image_id: arguments.image_id,
-        instance_type: arguments.instance_type,
-        availability_zone: arguments.availability_zone,
-        private_ip: arguments.private_ip,
-        hostname: arguments.hostname,
-        account_id: arguments.account_id,
-        iam_role: arguments.iam_role,
-        credentials,
-        tags,
-        user_data: user_data.map(EncodedUserData),
         metadata_options: metadata_options.unwrap_or_default(),
     })
 }

@@ -1,8 +1,10 @@
 //! The command line `imdsctl`: what was typed ([`Arguments`]) becomes what is meant (an invocation, its files read and
 //! its values checked), is asked of the daemon, and what the daemon says becomes a table or JSON.
 
+mod apply;
 mod arguments;
 mod credentials;
+mod document;
 mod error;
 mod help;
 mod invocation;
@@ -20,7 +22,8 @@ use std::thread;
 pub use arguments::Arguments;
 
 use crate::control::client::{Client, Limits};
-use crate::control::protocol::Command;
+use crate::control::protocol::{Command, Payload};
+use crate::metadata::document::SCHEMA;
 use error::Error;
 use invocation::{Action, Invocation, View};
 use output::{Format, Printer, printable};
@@ -86,6 +89,13 @@ fn execute(arguments: Arguments, streams: &mut Streams<'_>) -> Result<(), Error>
             let payload = client.ask(command)?;
             write(streams.output, printer.render(&view, payload)?.as_bytes())
         }
+        Action::Apply { instances, check } => {
+            let applied = apply::apply(&client, &instances, check)?;
+            let failure = apply::failure(&applied);
+            write(streams.output, printer.render(&View::Applied { check }, Payload::Applied(applied))?.as_bytes())?;
+            failure.map_or(Ok(()), |failure| Err(failure.into()))
+        }
+        Action::Schema => write(streams.output, SCHEMA.as_bytes()),
         Action::Watch { instance_id } => {
             let watch = Watch { clear: streams.terminal && printer.format == Format::Table };
             let document = || {

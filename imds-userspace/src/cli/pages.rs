@@ -64,18 +64,31 @@ mod tests {
     use super::*;
 
     /// Every command by its whole name.
-    const COMMANDS: [&str; 18] = [
+    const COMMANDS: [&str; 31] = [
         "imdsctl",
         "imdsctl-instance",
         "imdsctl-instance-create",
         "imdsctl-instance-list",
         "imdsctl-instance-show",
+        "imdsctl-instance-update",
         "imdsctl-instance-delete",
         "imdsctl-options",
         "imdsctl-options-show",
         "imdsctl-options-set",
         "imdsctl-interface",
         "imdsctl-interface-release",
+        "imdsctl-metadata",
+        "imdsctl-metadata-get",
+        "imdsctl-metadata-set",
+        "imdsctl-metadata-unset",
+        "imdsctl-metadata-schema",
+        "imdsctl-event",
+        "imdsctl-event-spot-interruption",
+        "imdsctl-event-rebalance",
+        "imdsctl-event-maintenance",
+        "imdsctl-event-lifecycle",
+        "imdsctl-event-clear",
+        "imdsctl-apply",
         "imdsctl-stats",
         "imdsctl-explain",
         "imdsctl-trace",

@@ -123,6 +123,19 @@ fn the_examples_in_the_help_are_commands() {
         help::INSTANCE_LIST,
         help::INSTANCE_SHOW,
         help::INSTANCE_DELETE,
+        help::INSTANCE_UPDATE,
+        help::METADATA,
+        help::METADATA_GET,
+        help::METADATA_SET,
+        help::METADATA_UNSET,
+        help::METADATA_SCHEMA,
+        help::EVENT,
+        help::EVENT_SPOT,
+        help::EVENT_REBALANCE,
+        help::EVENT_MAINTENANCE,
+        help::EVENT_LIFECYCLE,
+        help::EVENT_CLEAR,
+        help::APPLY,
         help::OPTIONS,
         help::OPTIONS_SHOW,
         help::OPTIONS_SET,
@@ -152,6 +165,46 @@ fn a_reply_is_printed() {
 }
 
 #[test]
+fn descriptions_are_checked_before_they_are_applied() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let file = directory.path().join("instances.json");
+    let text = r#"{"instances":[{"instance-id":"i-1","interfaces":["a"]},{"instance-id":"i-2","interfaces":["b"]}]}"#;
+    std::fs::write(&file, text).expect("written");
+    let reply = |first: &str, second: &str| {
+        let one =
+            |id, outcome, message| format!(r#"{{"instance_id":"{id}","outcome":"{outcome}","message":{message}}}"#);
+        format!(r#"{{"ok":{{"applied":[{},{}]}}}}"#, one("i-1", first, "null"), one("i-2", second, "\"no tap\""))
+    };
+    let words = ["apply", "-f", file.to_str().expect("text")];
+    let planned = reply("created", "unchanged");
+    let dry = run_against(&[&planned], &[&words[..], &["--dry-run"]].concat());
+    assert_eq!((dry.code, dry.output.as_str()), (0, "to create i-1\nunchanged i-2: no tap\n"));
+    let done = run_against(&[&planned, &reply("created", "failed")], &words);
+    assert_eq!((done.code, done.output.as_str()), (1, "created i-1\nfailed i-2: no tap\n"));
+    assert!(done.errors.starts_with("imdsctl: 1 of 2 instances are not as described"), "{}", done.errors);
+    let refused = r#"{"error":{"kind":"invalid","message":"instance i-2: no"}}"#;
+    assert_eq!(run_against(&[refused], &words).code, 2, "nothing is applied after that");
+}
+
+#[test]
+fn the_schema_is_printed() {
+    assert_eq!(run_words(&["metadata", "schema"]).output, SCHEMA);
+}
+
+#[test]
+fn a_document_is_printed_whole_or_in_part() {
+    let reply = r#"{"ok":{"document":{"ami-id":"ami-1","placement":{"region":"lab"}}}}"#;
+    let whole = run_against(&[reply], &["metadata", "get", "i-1"]);
+    assert_eq!(whole.output, "{\n  \"ami-id\": \"ami-1\",\n  \"placement\": {\n    \"region\": \"lab\"\n  }\n}\n");
+    assert_eq!(run_against(&[reply], &["metadata", "get", "i-1", "placement/region"]).output, "lab\n");
+    let json = run_against(&[reply], &["metadata", "get", "i-1", "placement/region", "--output", "json"]);
+    assert_eq!(json.output, "\"lab\"\n");
+    let absent = run_against(&[reply], &["metadata", "get", "i-1", "iam/credentials"]);
+    assert_eq!((absent.code, absent.output.as_str()), (3, ""));
+    assert!(absent.errors.contains("nothing that may be shown stands at iam/credentials"), "{}", absent.errors);
+}
+
+#[test]
 fn a_refusal_is_told_with_its_code() {
     let reply = r#"{"error":{"kind":"not_found","message":"no instance i-1; see `imdsctl instance list`\u001b[2J"}}"#;
     let outcome = run_against(&[reply], &["instance", "show", "i-1"]);
@@ -173,6 +226,7 @@ fn bad_input_is_told_before_the_daemon_is_asked() {
     for (words, message) in [
         (["--tag", "Name"], "--tag: 'Name' has no '='"),
         (["--metadata-options", "HttpToken=required"], "--metadata-options: no option is named 'HttpToken'"),
+        (["--document", "/nonexistent/data"], "/nonexistent/data can't be read"),
         (["--user-data-file", "/nonexistent/data"], "user data file /nonexistent/data can't be read"),
     ] {
         let outcome = run_words(&[&create[..], &words].concat());
@@ -239,5 +293,5 @@ fn pages_are_written_and_listed() {
     let outcome = run_words(&["man", directory.path().to_str().expect("text")]);
     assert_eq!(outcome.code, 0);
     assert!(outcome.output.lines().all(|line| Path::new(line).is_file()), "{outcome:?}");
-    assert_eq!(outcome.output.lines().count(), 18);
+    assert_eq!(outcome.output.lines().count(), 31);
 }

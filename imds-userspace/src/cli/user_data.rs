@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use thiserror::Error;
 
-use crate::control::protocol::USER_DATA_MAX;
+use crate::metadata::field::USER_DATA_MAX;
 
 /// Why there is no user data.
 #[derive(Debug, Error)]

@@ -10,7 +10,7 @@ use super::table::table;
 use super::value::Seconds;
 use crate::credentials::Process;
 use crate::credentials::role::{Delivery, Provider, RoleSpec};
-use crate::registry::field::{self, FieldError};
+use crate::metadata::field::{self, FieldError};
 
 table! {
     /// One provider of one role.

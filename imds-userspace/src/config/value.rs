@@ -2,23 +2,24 @@
 
 use std::time::Duration;
 
+use imds_common::budget::PACKETS_PER_SECOND_MAX;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::registry::field::{self, FieldError};
+use crate::metadata::document::{AccountId, AvailabilityZone};
 
 /// A number out of range.
 #[derive(Debug, Error)]
 #[error("it takes {low} to {high}, got {got}")]
 pub struct OutOfRange {
-    low: u16,
-    high: u16,
+    low: u32,
+    high: u32,
     got: i64,
 }
 
-fn within(got: i64, low: u16, high: u16) -> Result<u16, OutOfRange> {
-    let number = u16::try_from(got).ok().filter(|number| (low..=high).contains(number));
-    number.ok_or(OutOfRange { low, high, got })
+fn within<T: TryFrom<i64> + PartialOrd + Into<u32> + Copy>(got: i64, low: T, high: T) -> Result<T, OutOfRange> {
+    let number = T::try_from(got).ok().filter(|number| (low..=high).contains(number));
+    number.ok_or(OutOfRange { low: low.into(), high: high.into(), got })
 }
 
 /// How many slots there are, slot 0 among them.
@@ -91,70 +92,53 @@ impl From<Seconds> for u16 {
     }
 }
 
-/// An availability zone's name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct AvailabilityZone(String);
+/// Packets a second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "i64", into = "u32")]
+pub struct PacketBudget(u32);
 
-impl AvailabilityZone {
-    /// The name.
+impl PacketBudget {
+    /// No limit.
+    pub(super) const OFF: Self = Self(0);
+
+    /// Packets a second; 0 for no limit.
     #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
+    pub const fn get(self) -> u32 {
+        self.0
     }
 }
 
-impl Default for AvailabilityZone {
-    fn default() -> Self {
-        Self("us-east-1a".to_owned())
+impl TryFrom<i64> for PacketBudget {
+    type Error = OutOfRange;
+    fn try_from(packets: i64) -> Result<Self, OutOfRange> {
+        within(packets, 0, PACKETS_PER_SECOND_MAX).map(Self)
     }
 }
 
-impl TryFrom<String> for AvailabilityZone {
-    type Error = FieldError;
-    fn try_from(zone: String) -> Result<Self, FieldError> {
-        field::availability_zone(&zone)?;
-        Ok(Self(zone))
+impl From<PacketBudget> for u32 {
+    fn from(budget: PacketBudget) -> Self {
+        budget.0
     }
 }
 
-impl From<AvailabilityZone> for String {
-    fn from(zone: AvailabilityZone) -> Self {
-        zone.0
-    }
+/// The zone of instances that nobody places.
+pub(super) fn default_zone() -> AvailabilityZone {
+    AvailabilityZone::try_from("us-east-1a".to_owned()).expect("a zone")
 }
 
-/// An account's twelve digits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct AccountId(String);
-
-impl AccountId {
-    /// The digits.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+/// The account of instances that nobody owns.
+pub(super) fn default_account() -> AccountId {
+    AccountId::try_from("000000000000".to_owned()).expect("an account")
 }
 
-impl Default for AccountId {
-    fn default() -> Self {
-        Self("000000000000".to_owned())
-    }
-}
-
-impl TryFrom<String> for AccountId {
-    type Error = FieldError;
-    fn try_from(account: String) -> Result<Self, FieldError> {
-        field::account_id(&account)?;
-        Ok(Self(account))
-    }
-}
-
-impl From<AccountId> for String {
-    fn from(account: AccountId) -> Self {
-        account.0
-    }
+/// What stands in the body of an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ErrorBodies {
+    /// Nothing.
+    None,
+    /// EC2's older page.
+    Xhtml,
 }
 
 /// What the kernel does with a request that it refuses.

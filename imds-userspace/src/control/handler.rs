@@ -19,6 +19,11 @@ impl<K: Kernel> Handler for Registry<K> {
             Command::OptionsSet { instance_id, changes } => {
                 self.set_options(instance_id.as_deref(), &changes).await.map(Payload::Instances)
             }
+            Command::DocumentChange { instance_id, change } => self.change(&instance_id, &change).await.map(instance),
+            Command::DocumentGet { instance_id } => {
+                self.document(&instance_id).await.map(|document| Payload::Document(Box::new(document)))
+            }
+            Command::Apply { instances, check } => self.apply(&instances, check).await.map(Payload::Applied),
             Command::Stats { instance_id } => self.stats(instance_id.as_deref()).await.map(Payload::Stats),
             Command::KeysRotate { force } => self.rotate_keys(force).await.map(Payload::Keys),
             Command::Explain { instance_id, last } => self.explain(&instance_id, last).await.map(Payload::Events),
@@ -35,9 +40,12 @@ fn kind(error: &RegistryError) -> FailureKind {
         RegistryError::Draft(_)
         | RegistryError::Options { .. }
         | RegistryError::SameInterface { .. }
+        | RegistryError::DescribedTwice
         | RegistryError::Credentials(CredentialsError::UnknownRole { .. }) => FailureKind::Invalid,
+        RegistryError::Described { source, .. } => kind(source),
         RegistryError::NotFound(_) | RegistryError::NotClosed(_) => FailureKind::NotFound,
         RegistryError::OtherContent(_)
+        | RegistryError::OtherInterfaces(_)
         | RegistryError::InterfaceTaken { .. }
         | RegistryError::RotationTooSoon { .. } => FailureKind::Conflict,
         RegistryError::NoSlot(_) | RegistryError::Interface(_) | RegistryError::Dataplane(_) => {

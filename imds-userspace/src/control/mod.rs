@@ -1,5 +1,6 @@
 //! The operator's socket.
 
+pub mod change;
 pub mod client;
 mod handler;
 pub mod protocol;

@@ -4,13 +4,14 @@
 //! also what `imdsctl --output json` prints, so fields are only ever added.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
+use super::change::{Applied, Change, Described, Json};
 use crate::credentials::RoleState;
-use crate::metadata::instance::{Credentials, Instance};
+use crate::metadata::document::Document;
+use crate::metadata::instance::Instance;
 
 /// The version of this protocol. A daemon answers a request of another version with an error that names both.
 pub const VERSION: u32 = 1;
@@ -22,9 +23,6 @@ pub const MESSAGE_MAX: usize = 1024 * 1024;
 /// The longest reply that `imdsctl` takes, in bytes: an instance in each of the 65,536 slots there can be, with its
 /// counters or its options in under 2 KiB.
 pub const REPLY_MAX: usize = 65_536 * 2048;
-
-/// Raw user data's largest size in bytes (behaviour.md section 5).
-pub const USER_DATA_MAX: usize = 16 * 1024;
 
 /// A request.
 #[derive(Debug, Serialize, Deserialize)]
@@ -106,6 +104,25 @@ pub enum Command {
         /// What to change; what is left out keeps its value.
         changes: OptionChanges,
     },
+    /// Changes the document of one instance.
+    DocumentChange {
+        /// Its id.
+        instance_id: String,
+        /// How.
+        change: Box<Change>,
+    },
+    /// Reads the document of one instance, with everything that is derived, without its secrets.
+    DocumentGet {
+        /// Its id.
+        instance_id: String,
+    },
+    /// Brings instances to a described state.
+    Apply {
+        /// Each once.
+        instances: Vec<Described>,
+        /// Whether only to say what would be done.
+        check: bool,
+    },
     /// Reads the counters of one instance, or of all and of the host.
     Stats {
         /// Its id, or all.
@@ -139,12 +156,16 @@ pub enum Command {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Payload {
-    /// Of create, show and delete: the instance (as it was, when deleted).
+    /// Of create, show, delete and changes of a document: the instance (as it was, when deleted).
     Instance(Box<InstanceView>),
     /// Of list and of `OptionsSet`: the instances.
     Instances(Vec<InstanceView>),
     /// Of `InterfaceRelease`: the interface.
     Interface(ReleasedInterface),
+    /// Of reading a document.
+    Document(Box<Document>),
+    /// Of apply.
+    Applied(Vec<Applied>),
     /// Of stats.
     Stats(StatsView),
     /// Of `Explain` and `Trace`.
@@ -153,47 +174,18 @@ pub enum Payload {
     Keys(KeysView),
 }
 
-/// What an instance is created from. What is left out gets a default.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What an instance is created from.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateInstance {
     /// Host-side interfaces, the first one being the primary. At least one.
     pub interfaces: Vec<String>,
     /// `i-…`; left out: a new random one.
     pub instance_id: Option<String>,
-    /// Left out: `ami-00000000000000000`.
-    pub image_id: Option<String>,
-    /// Left out: `t3.micro`.
-    pub instance_type: Option<String>,
-    /// Left out: the daemon's config says.
-    pub availability_zone: Option<String>,
-    /// Left out: `10.0.0.1`, since nothing on the host's side knows the guest's address.
-    pub private_ip: Option<Ipv4Addr>,
-    /// Left out: EC2's IP name, `ip-10-0-0-1.<region>.compute.internal` (`ec2.internal` in us-east-1).
-    pub hostname: Option<String>,
-    /// Left out: the daemon's config says.
-    pub account_id: Option<String>,
-    /// A role's name: one of the daemon's config, or any with `credentials`.
-    pub iam_role: Option<String>,
-    /// The role's credentials as static values.
-    pub credentials: Option<Credentials>,
-    /// Tags by key.
-    pub tags: BTreeMap<String, String>,
-    /// User data, if any.
-    pub user_data: Option<EncodedUserData>,
+    /// The instance document; what it leaves out gets a default.
+    pub document: Json,
     /// Options that differ from EC2's defaults.
     pub metadata_options: OptionChanges,
-}
-
-/// User data in base64: a secret.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct EncodedUserData(pub String);
-
-impl fmt::Debug for EncodedUserData {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EncodedUserData").finish_non_exhaustive()
-    }
 }
 
 /// Options to change, under EC2's names; what is left out keeps its value (or has its default, at create).
@@ -227,8 +219,10 @@ pub struct InstanceView {
     pub instance_type: String,
     /// Zone.
     pub availability_zone: String,
-    /// Address.
-    pub private_ip: Ipv4Addr,
+    /// IPv4 address; none if it has IPv6 alone.
+    pub private_ip: Option<Ipv4Addr>,
+    /// IPv6 address, if it has one.
+    pub ipv6: Option<Ipv6Addr>,
     /// Private DNS name.
     pub hostname: String,
     /// Account.
@@ -258,20 +252,28 @@ impl InstanceView {
         metadata_options: OptionsView,
     ) -> Self {
         let (provider, expiration) = role.map(|role| (role.provider, role.expiration)).unzip();
+        let document = instance.complete();
+        let text = |text: Option<String>| text.unwrap_or_default();
         Self {
             instance_id: instance.instance_id.clone(),
             interfaces,
             metadata_options,
-            image_id: instance.image_id.clone(),
-            instance_type: instance.instance_type.clone(),
-            availability_zone: instance.availability_zone.clone(),
-            private_ip: instance.private_ip,
-            hostname: instance.hostname.clone(),
-            account_id: instance.account_id.clone(),
-            iam_role: instance.role.as_ref().map(|role| role.name.clone()),
+            image_id: text(document.ami_id.map(|id| id.to_string())),
+            instance_type: text(document.instance_type.map(|name| name.to_string())),
+            availability_zone: text(document.placement.availability_zone.map(|zone| zone.to_string())),
+            private_ip: document.local_ipv4,
+            ipv6: document.ipv6,
+            hostname: text(document.hostname.map(|name| name.to_string())),
+            account_id: text(document.account_id.map(|id| id.to_string())),
+            iam_role: document.iam.role.map(|role| role.to_string()),
             credentials_provider: provider,
             credentials_expiration: expiration.flatten(),
-            tags: instance.tags.clone(),
+            tags: document
+                .tags
+                .into_iter()
+                .flatten()
+                .map(|(key, value)| (key.to_string(), value.to_string()))
+                .collect(),
             user_data_bytes,
         }
     }

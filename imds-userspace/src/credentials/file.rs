@@ -12,7 +12,7 @@ use rustix::fs::OFlags;
 use thiserror::Error;
 
 use super::form::{self, FormError, Writer};
-use crate::metadata::instance::Credentials;
+use crate::metadata::document::Credentials;
 
 /// The permission bits of others than the owner.
 const OTHERS: u32 = 0o077;

@@ -4,8 +4,8 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::metadata::date;
-use crate::metadata::instance::Credentials;
-use crate::registry::field::{self, FieldError};
+use crate::metadata::document::{Credentials, Time};
+use crate::metadata::field::{self, FieldError};
 
 /// The largest text in bytes: session tokens have one or two KiB.
 pub const SIZE_MAX: usize = 64 * 1024;
@@ -95,7 +95,7 @@ pub fn parse(text: &[u8], writer: Writer) -> Result<Credentials, FormError> {
         expiration: take("Expiration")?,
     };
     let end = date::seconds_of(&given.expiration).ok_or(FormError::Expiration)?;
-    let credentials = Credentials { expiration: date::document_time(end), ..given };
+    let credentials = Credentials { expiration: Time::from_unix(end).to_string(), ..given };
     field::credentials(&credentials)?;
     Ok(credentials)
 }

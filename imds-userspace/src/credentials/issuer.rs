@@ -11,11 +11,13 @@ use super::file::{FileError, WatchedFile};
 use super::refresh::Refresh;
 use super::role::{Delivery, Provider, RoleSpec};
 use super::vault::{Vault, VaultError};
+use crate::metadata::bearer::{Bearer, ByBearer};
 use crate::metadata::date;
-use crate::metadata::instance::{Credentials, Instance, Role, RoleProvider};
+use crate::metadata::document::{Credentials, Time};
+use crate::metadata::instance::Instance;
 use crate::metadata::live::{Deliveries, Live};
 
-/// What a role does that has a provider, but nothing of it.
+/// What is wrong where credentials are to come from somewhere, but haven't.
 const NOTHING_NOW: &str = "has no credentials now";
 
 /// Why credentials can't be had.
@@ -72,7 +74,7 @@ pub struct Issuer {
     roles: BTreeMap<String, ConfigRole>,
     vault: Vault,
     /// What is in the vault, by instance.
-    own: Mutex<BTreeMap<String, Arc<Live>>>,
+    own: Mutex<BTreeMap<(String, Bearer), Arc<Live>>>,
 }
 
 impl Issuer {
@@ -83,7 +85,7 @@ impl Issuer {
     /// [`CredentialsError::Static`], [`CredentialsError::Vault`]
     pub fn open(state_directory: &Path, specs: &[RoleSpec]) -> Result<(Self, Vec<Refresh>), CredentialsError> {
         let vault = Vault::open(state_directory)?;
-        let now = date::unix_seconds();
+        let now = Time::now();
         let mut roles = BTreeMap::new();
         let mut refreshes = Vec::new();
         for RoleSpec { name, delivery, provider } in specs {
@@ -91,15 +93,15 @@ impl Issuer {
                 Provider::Static(path) => {
                     let wrong = |source| CredentialsError::Static { role: name.clone(), source };
                     let credentials = WatchedFile::new(path.clone()).read().map_err(wrong)?;
-                    Live::new(document::success(name, &credentials, now))
+                    Live::new(document::success(&document::the_role(name), &credentials, now))
                 }
                 Provider::File(path) => {
-                    let live = nothing(name, NOTHING_NOW, now);
+                    let live = nothing(&format!("The role {name}"), NOTHING_NOW, now);
                     refreshes.push(Refresh::of_file(name, path, &live));
                     live
                 }
                 Provider::Process(process) => {
-                    let live = nothing(name, NOTHING_NOW, now);
+                    let live = nothing(&format!("The role {name}"), NOTHING_NOW, now);
                     refreshes.push(Refresh::of_process(name, process, &live));
                     live
                 }
@@ -107,8 +109,16 @@ impl Issuer {
             let role = roles.entry(name.clone()).or_insert_with(|| ConfigRole {
                 providers: Vec::new(),
                 deliveries: Deliveries {
-                    without_token: nothing(name, "gives no credentials to a read without a token", now),
-                    with_token: nothing(name, "gives no credentials to a read with a token", now),
+                    without_token: nothing(
+                        &format!("The role {name}"),
+                        "gives no credentials to a read without a token",
+                        now,
+                    ),
+                    with_token: nothing(
+                        &format!("The role {name}"),
+                        "gives no credentials to a read with a token",
+                        now,
+                    ),
                 },
             });
             role.add(*delivery, provider, &live);
@@ -116,110 +126,123 @@ impl Issuer {
         Ok((Self { roles, vault, own: Mutex::default() }, refreshes))
     }
 
-    /// Reads the credentials of every instance that has its own. What can't be read is a failure to the guest, and keeps
-    /// nothing else from being served.
+    /// Reads the credentials of every instance that has its own, and serves them from now on. What can't be read is a
+    /// failure to the guest, and keeps nothing else from being served. Blocks for the disk.
     pub fn load<'a>(&self, instances: impl Iterator<Item = &'a Instance>) {
         for instance in instances {
-            let (id, Some(role)) = (&instance.instance_id, &instance.role) else { continue };
-            if !role.has_own_credentials() {
-                if let Err(error) = self.check(role) {
-                    tracing::error!(instance = id, %error, "it gets no credentials");
-                }
-                continue;
+            let id = &instance.instance_id;
+            if let Err(error) = self.check(instance) {
+                tracing::error!(instance = id, %error, "it gets no credentials");
             }
-            match self.vault.get(id) {
-                Ok(Some(credentials)) => self.serve(instance, &credentials),
-                Ok(None) => tracing::error!(instance = id, "its credentials are lost; delete it and create it again"),
-                Err(error) => tracing::error!(instance = id, %error, "its credentials can't be read"),
+            for (bearer, _) in instance.own_credentials.iter() {
+                match self.vault.get(id, bearer) {
+                    Ok(Some(credentials)) => self.serve(instance, bearer, &credentials),
+                    Ok(None) => tracing::error!(instance = id, "its credentials are lost; give it others"),
+                    Err(error) => tracing::error!(instance = id, %error, "its credentials can't be read"),
+                }
             }
         }
     }
 
-    /// Removes the credentials that no instance owns: what a crash left of a creation or a deletion.
+    /// Removes the credentials that no instance owns: what a crash left of a creation, a change or a deletion.
     ///
     /// # Errors
     ///
     /// [`VaultError`]
-    pub fn sweep(&self, is_owned: impl Fn(&str) -> bool) -> Result<(), VaultError> {
+    pub fn sweep(&self, is_owned: impl Fn(&str, Bearer) -> bool) -> Result<(), VaultError> {
         self.vault.sweep(is_owned)
     }
 
-    /// Whether an instance can be given this role.
+    /// Whether an instance can have its role: it has the role's credentials itself, or the config has the role.
     ///
     /// # Errors
     ///
     /// [`CredentialsError::UnknownRole`]
-    pub fn check(&self, role: &Role) -> Result<(), CredentialsError> {
-        if role.has_own_credentials() || self.roles.contains_key(&role.name) {
+    pub fn check(&self, instance: &Instance) -> Result<(), CredentialsError> {
+        let Some(role) = instance.role().filter(|_| instance.own_credentials.role.is_none()) else { return Ok(()) };
+        if self.roles.contains_key(&*role) {
             return Ok(());
         }
         let roles = self.roles.keys().cloned().collect();
-        Err(CredentialsError::UnknownRole { role: role.name.clone(), roles })
+        Err(CredentialsError::UnknownRole { role: role.to_string(), roles })
     }
 
-    /// Keeps the credentials of an instance's role, and serves them from now on. Blocks for the disk.
+    /// Keeps credentials of an instance. They are served from [`load`](Self::load) on. Blocks for the disk.
     ///
     /// # Errors
     ///
     /// [`VaultError`]
-    pub fn keep(&self, instance: &Instance, credentials: &Credentials) -> Result<(), VaultError> {
-        self.vault.put(&instance.instance_id, credentials)?;
-        self.serve(instance, credentials);
-        Ok(())
+    pub fn keep(&self, instance_id: &str, credentials: &ByBearer<Credentials>) -> Result<(), VaultError> {
+        credentials.iter().try_for_each(|(bearer, credentials)| self.vault.put(instance_id, bearer, credentials))
     }
 
-    fn serve(&self, instance: &Instance, credentials: &Credentials) {
-        let Some(role) = &instance.role else { return };
-        let updated = date::seconds_of(&instance.pending_time).unwrap_or_default();
-        let edition = document::success(&role.name, credentials, updated);
-        self.own().insert(instance.instance_id.clone(), Live::new(edition));
+    fn serve(&self, instance: &Instance, bearer: Bearer, credentials: &Credentials) {
+        let document = instance.complete();
+        let (owner, updated) = match (bearer, &document.iam.role) {
+            (Bearer::Role, Some(role)) => (document::the_role(role), document.iam.last_updated),
+            (Bearer::Role, None) => return,
+            (Bearer::Instance, _) => ("the instance".to_owned(), document.pending_time),
+        };
+        let edition = document::success(&owner, credentials, updated.unwrap_or_default());
+        self.own().insert((instance.instance_id.clone(), bearer), Live::new(edition));
     }
 
-    /// An instance's own credentials, if it has any. Blocks for the disk.
+    /// Credentials of an instance's own, if it has any. Blocks for the disk.
     ///
     /// # Errors
     ///
     /// [`VaultError`]
-    pub fn kept(&self, instance_id: &str) -> Result<Option<Credentials>, VaultError> {
-        self.vault.get(instance_id)
+    pub fn kept(&self, instance_id: &str, bearer: Bearer) -> Result<Option<Credentials>, VaultError> {
+        self.vault.get(instance_id, bearer)
     }
 
-    /// Forgets an instance's own credentials. Blocks for the disk.
+    /// Forgets credentials of an instance's own. Blocks for the disk.
     ///
     /// # Errors
     ///
     /// [`VaultError`]; they are removed by the next start at the latest.
-    pub fn forget(&self, instance_id: &str) -> Result<(), VaultError> {
-        self.own().remove(instance_id);
-        self.vault.remove(instance_id)
+    pub fn forget(&self, instance_id: &str, bearer: Bearer) -> Result<(), VaultError> {
+        self.own().remove(&(instance_id.to_owned(), bearer));
+        self.vault.remove(instance_id, bearer)
     }
 
-    /// What an instance's reads of its role's credentials get, now and later.
+    /// What an instance's reads of its credentials get, now and later.
     #[must_use]
-    pub fn deliveries(&self, instance: &Instance) -> Option<Deliveries> {
-        let role = instance.role.as_ref()?;
-        let there = match role.provider {
-            RoleProvider::Static { .. } => self.own().get(&instance.instance_id).map(Deliveries::same),
-            RoleProvider::Config => self.roles.get(&role.name).map(|role| role.deliveries.clone()),
+    pub fn deliveries(&self, instance: &Instance) -> ByBearer<Deliveries> {
+        let Instance { instance_id, own_credentials, .. } = instance;
+        let own = |bearer| self.own().get(&(instance_id.clone(), bearer)).map(Deliveries::same);
+        let or_nothing = |there: Option<Deliveries>, owner: &str| {
+            let nothing = || nothing(owner, NOTHING_NOW, Time::now());
+            there.unwrap_or_else(|| Deliveries::same(&nothing()))
         };
-        Some(there.unwrap_or_else(|| Deliveries::same(&nothing(&role.name, NOTHING_NOW, date::unix_seconds()))))
+        ByBearer {
+            role: instance.role().map(|role| {
+                let there = match own_credentials.role {
+                    Some(_) => own(Bearer::Role),
+                    None => self.roles.get(&*role).map(|role| role.deliveries.clone()),
+                };
+                or_nothing(there, &format!("The role {role}"))
+            }),
+            instance: own_credentials.instance.map(|_| or_nothing(own(Bearer::Instance), "The instance")),
+        }
     }
 
     /// How an instance's role stands, if it has any.
     #[must_use]
     pub fn state(&self, instance: &Instance) -> Option<RoleState> {
-        let role = instance.role.as_ref()?;
-        if let RoleProvider::Static { expiration } = &role.provider {
-            let is_there = self.own().contains_key(&instance.instance_id);
-            return Some(RoleState { provider: "static".to_owned(), expiration: is_there.then(|| expiration.clone()) });
+        let role = instance.role()?;
+        if let Some(expiration) = instance.own_credentials.role {
+            let is_there = self.own().contains_key(&(instance.instance_id.clone(), Bearer::Role));
+            let expiration = is_there.then(|| expiration.to_string());
+            return Some(RoleState { provider: "static".to_owned(), expiration });
         }
-        Some(self.roles.get(&role.name).map_or_else(
+        Some(self.roles.get(&*role).map_or_else(
             || RoleState { provider: "none".to_owned(), expiration: None },
             |role| role.state(date::unix_seconds()),
         ))
     }
 
-    fn own(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Live>>> {
+    fn own(&self) -> MutexGuard<'_, BTreeMap<(String, Bearer), Arc<Live>>> {
         // Whoever panicked with it held a whole map.
         self.own.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -241,14 +264,14 @@ impl ConfigRole {
         let ends: Option<Vec<u64>> = self.providers.iter().map(|(_, live)| live.end(now)).collect();
         RoleState {
             provider: kinds.into_iter().collect::<Vec<_>>().join(", "),
-            expiration: ends.and_then(|ends| ends.into_iter().min()).map(date::document_time),
+            expiration: ends.and_then(|ends| ends.into_iter().min()).map(|end| Time::from_unix(end).to_string()),
         }
     }
 }
 
 /// A place with nothing in it.
-fn nothing(role: &str, why: &str, now: u64) -> Arc<Live> {
-    Live::new(document::failure(&format!("The role {role} {why}."), now))
+fn nothing(owner: &str, why: &str, now: Time) -> Arc<Live> {
+    Live::new(document::failure(&format!("{owner} {why}."), now))
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use tokio::net::unix::pipe;
 use tokio::time::timeout;
 
 use super::form::{self, FormError, Writer};
-use crate::metadata::instance::Credentials;
+use crate::metadata::document::Credentials;
 
 /// The only variable of the environment.
 const PATH: (&str, &str) = ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");

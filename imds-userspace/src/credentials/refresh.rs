@@ -17,7 +17,7 @@ use super::file::{FileError, WatchedFile};
 use super::process::{Process, ProcessError};
 use super::schedule::Schedule;
 use crate::metadata::date;
-use crate::metadata::instance::Credentials;
+use crate::metadata::document::{Credentials, Time};
 use crate::metadata::live::Live;
 
 /// How often it is looked whether something is due: no clock that jumps and no suspended host puts more between.
@@ -106,7 +106,7 @@ impl<S: Source> Refresher<S> {
             return;
         }
         let asked = self.source.ask().await;
-        let given = asked.and_then(|credentials| match document::expiration(&credentials) {
+        let given = asked.and_then(|credentials| match credentials.end().unix() {
             end if end > now => Ok((credentials, end)),
             _ => Err(ProviderError::Expired { expiration: credentials.expiration }),
         });
@@ -118,7 +118,11 @@ impl<S: Source> Refresher<S> {
                 } else {
                     tracing::info!(role = self.role, expiration, "new credentials");
                 }
-                self.live.replace(document::success(&self.role, &credentials, now));
+                self.live.replace(document::success(
+                    &document::the_role(&self.role),
+                    &credentials,
+                    Time::from_unix(now),
+                ));
                 self.schedule.succeeded(now, end);
                 self.trouble = None;
             }
@@ -129,7 +133,7 @@ impl<S: Source> Refresher<S> {
     /// Goes on with what there is, which ends by itself, and says so once.
     fn fail(&mut self, now: u64, error: &ProviderError) {
         self.schedule.failed(now);
-        let good_until = self.live.end(now).map(date::document_time);
+        let good_until = self.live.end(now).map(|end| Time::from_unix(end).to_string());
         let trouble = Some((error.to_string(), good_until.is_some()));
         if self.trouble != trouble {
             let role = &self.role;

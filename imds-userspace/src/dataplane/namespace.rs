@@ -26,7 +26,7 @@ const ROUTE_MTU: u32 = 1280;
 const BACKLOG: i32 = 4096;
 
 /// Set inside the namespace before its link comes up: `{link}` is its name.
-const SYSCTLS: [(&str, &str); 12] = [
+const SYSCTLS: [(&str, &str); 13] = [
     ("ipv6/conf/all/disable_ipv6", "0"),
     ("ipv6/conf/{link}/disable_ipv6", "0"),
     ("ipv6/conf/{link}/addr_gen_mode", "1"),
@@ -36,6 +36,8 @@ const SYSCTLS: [(&str, &str); 12] = [
     ("ipv6/conf/{link}/mtu", "1500"),
     ("ipv4/tcp_syncookies", "1"),
     ("ipv4/tcp_max_syn_backlog", "4096"),
+    // A half-open connection is gone by the time that the kernel programs forget it, and fills no one's backlog.
+    ("ipv4/tcp_synack_retries", "1"),
     ("ipv4/tcp_orphan_retries", "2"),
     ("ipv4/tcp_fin_timeout", "5"),
     ("core/somaxconn", "4096"),

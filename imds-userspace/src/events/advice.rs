@@ -73,7 +73,6 @@ const fn fixed(counter: Counter) -> Option<&'static str> {
         Counter::DroppedBudget => {
             "the instance sends too many packets a second: let clients cache, or raise its budget"
         }
-        Counter::DroppedForged => "the source isn't on the instance's list: add it there, or mend the guest's network",
         Counter::DroppedTimeExceeded => "HttpPutResponseHopLimit is too small for a client behind this instance",
     })
 }

@@ -1,158 +1,154 @@
-//! The one definition of what an instance's tree holds (behaviour.md section 6).
+//! The one definition of what an instance's tree holds (behaviour.md section 6). What the instance doesn't have is not
+//! planted, so that it is neither listed nor found.
 
-use super::instance::{Instance, Role};
-use super::json;
+mod credentials;
+mod events;
+mod identity;
+mod interfaces;
+
+use std::fmt::Display;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::bearer::ByBearer;
+use super::document::Document;
+use super::instance::Instance;
 use super::live::Deliveries;
-use super::page::{Leaf, Page};
-use super::placement::region_of;
+use super::tree::Planting;
 
-/// The version of the identity document's form.
-const DOCUMENT_VERSION: &str = "2017-09-30";
-
-/// Names every leaf that the instance has: its path below a version, and what stands there. `modified` is in seconds
-/// since 1970. What the instance doesn't have is not named, so that it is neither listed nor found. `credentials` are the role's.
-pub(super) fn leaves(
+/// Plants every leaf that the instance has; `user_data`, `tags` and `credentials` say whether it has those.
+pub(super) fn plant(
     instance: &Instance,
-    user_data: Option<&[u8]>,
+    user_data: bool,
     tags: bool,
-    credentials: Option<&Deliveries>,
-    modified: Option<u64>,
-    mut add: impl FnMut(&[&str], Leaf),
+    credentials: &ByBearer<Deliveries>,
+    tree: &mut Planting,
 ) {
-    let text = |body: &str| Leaf::Lasting(Page::text(body, modified));
-    let document = identity_document(instance);
-    add(&["dynamic", "instance-identity", "document"], text(&document));
-    for (name, value) in [
-        ("ami-id", instance.image_id.as_str()),
-        ("ami-launch-index", "0"),
-        ("hostname", &instance.hostname),
-        ("instance-id", &instance.instance_id),
-        ("instance-type", &instance.instance_type),
-        ("local-hostname", &instance.hostname),
-        ("local-ipv4", &instance.private_ip.to_string()),
-        ("mac", &instance.mac),
-        ("reservation-id", &instance.reservation_id),
-    ] {
-        add(&["meta-data", name], text(value));
+    let document = instance.complete();
+    if user_data {
+        tree.user_data(&["user-data"]);
     }
-    add(&["meta-data", "placement", "availability-zone"], text(&instance.availability_zone));
-    add(&["meta-data", "placement", "region"], text(region_of(&instance.availability_zone)));
-    if !instance.security_groups.is_empty() {
-        add(&["meta-data", "security-groups"], text(&instance.security_groups.join("\n")));
-    }
+    identity::plant(instance, &document, tree);
+    own(instance, &document, tree);
+    lists(&document, tree);
+    keys(&document, tree);
+    placement(&document, tree);
+    interfaces::plant(&document, tree);
+    credentials::plant(&document, credentials, tree);
+    events::plant(&document, tree);
     if tags {
-        for (key, value) in &instance.tags {
-            add(&["meta-data", "tags", "instance", key], text(value));
+        for (key, value) in document.tags.iter().flatten() {
+            tree.text(&["meta-data", "tags", "instance", key], value);
         }
     }
-    if let (Some(role), Some(credentials)) = (&instance.role, credentials) {
-        add(&["meta-data", "iam", "info"], text(&profile_info(instance, role)));
-        add(&["meta-data", "iam", "security-credentials", &role.name], Leaf::Role(credentials.clone()));
+}
+
+/// Plants a value, if there is one.
+fn value(tree: &mut Planting, path: &[&str], value: Option<&dyn Display>) {
+    if let Some(value) = value {
+        tree.text(path, &value.to_string());
     }
-    if let Some(data) = user_data.filter(|data| !data.is_empty()) {
-        add(&["user-data"], Leaf::Lasting(Page::user_data(data, modified)));
+}
+
+/// Plants values line by line, if there are any.
+fn values<T: Display>(tree: &mut Planting, path: &[&str], values: Option<&Vec<T>>) {
+    let lines: Vec<_> = values.into_iter().flatten().map(ToString::to_string).collect();
+    if !lines.is_empty() {
+        tree.text(path, &lines.join("\n"));
     }
 }
 
-/// `dynamic/instance-identity/document`. Its signatures cover these exact bytes.
-fn identity_document(instance: &Instance) -> String {
-    json::object(&[
-        ("accountId", Some(&instance.account_id)),
-        ("architecture", Some("x86_64")),
-        ("availabilityZone", Some(&instance.availability_zone)),
-        ("billingProducts", None),
-        ("devpayProductCodes", None),
-        ("imageId", Some(&instance.image_id)),
-        ("instanceId", Some(&instance.instance_id)),
-        ("instanceType", Some(&instance.instance_type)),
-        ("kernelId", None),
-        ("marketplaceProductCodes", None),
-        ("pendingTime", Some(&instance.pending_time)),
-        ("privateIp", Some(&instance.private_ip.to_string())),
-        ("ramdiskId", None),
-        ("region", Some(region_of(&instance.availability_zone))),
-        ("version", Some(DOCUMENT_VERSION)),
-    ])
+/// A value as the document writes it.
+fn written(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(Value::String(text)) => text,
+        Ok(value) => value.to_string(),
+        Err(_) => String::new(),
+    }
 }
 
-/// `iam/info`.
-fn profile_info(instance: &Instance, role: &Role) -> String {
-    let (account, name) = (&instance.account_id, &role.name);
-    json::object(&[
-        ("Code", Some("Success")),
-        ("LastUpdated", Some(&instance.pending_time)),
-        ("InstanceProfileArn", Some(&format!("arn:aws:iam::{account}:instance-profile/{name}"))),
-        ("InstanceProfileId", Some(&profile_id(account, name))),
-    ])
+fn text<T: Display>(value: &Option<T>) -> Option<&dyn Display> {
+    value.as_ref().map(|value| value as &dyn Display)
 }
 
-/// An id as IAM's look, `AIPA` and 17 characters, always the same for one role of one account.
-fn profile_id(account: &str, role: &str) -> String {
-    const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-    // FNV-1a: nothing but the stability of its result matters.
-    const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
-    const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
-    let bytes = account.bytes().chain([b'/']).chain(role.bytes());
-    let hash = bytes.fold(OFFSET, |hash, byte| (hash ^ u128::from(byte)).wrapping_mul(PRIME));
-    let character = |place: u32| char::from(ALPHABET[(hash >> (place * 5) & 31) as usize]);
-    "AIPA".chars().chain((0..17).map(character)).collect()
+/// What is the instance's own, a value a name.
+fn own(instance: &Instance, document: &Document, tree: &mut Planting) {
+    tree.text(&["meta-data", "instance-id"], &instance.instance_id);
+    let action = document.instance_action.as_ref().map(written);
+    for (name, given) in [
+        ("ami-id", text(&document.ami_id)),
+        ("ami-launch-index", text(&document.ami_launch_index)),
+        ("ami-manifest-path", text(&document.ami_manifest_path)),
+        ("hostname", text(&document.hostname)),
+        ("instance-action", text(&action)),
+        ("instance-life-cycle", text(&document.instance_life_cycle)),
+        ("instance-type", text(&document.instance_type)),
+        ("ipv6", text(&document.ipv6)),
+        ("kernel-id", text(&document.kernel_id)),
+        ("local-hostname", text(&document.local_hostname)),
+        ("local-ipv4", text(&document.local_ipv4)),
+        ("mac", text(&document.mac)),
+        ("profile", text(&document.profile)),
+        ("public-hostname", text(&document.public_hostname)),
+        ("public-ipv4", text(&document.public_ipv4)),
+        ("ramdisk-id", text(&document.ramdisk_id)),
+        ("reservation-id", text(&document.reservation_id)),
+        ("system", text(&document.system)),
+    ] {
+        value(tree, &["meta-data", name], given);
+    }
+    value(tree, &["meta-data", "hibernation", "configured"], text(&document.hibernation.configured));
+    value(tree, &["meta-data", "metrics", "vhostmd"], text(&document.metrics.vhostmd));
+    let monitoring = document.fws.instance_monitoring.as_ref().map(written);
+    value(tree, &["dynamic", "fws", "instance-monitoring"], text(&monitoring));
+}
+
+fn lists(document: &Document, tree: &mut Planting) {
+    values(tree, &["meta-data", "ancestor-ami-ids"], document.ancestor_ami_ids.as_ref());
+    values(tree, &["meta-data", "product-codes"], document.product_codes.as_ref());
+    values(tree, &["meta-data", "security-groups"], document.security_groups.as_ref());
+    for (name, device) in document.block_device_mapping.iter().flatten() {
+        tree.text(&["meta-data", "block-device-mapping", name], device);
+    }
+    for (kind, devices) in
+        [("elastic-gpus", &document.elastic_gpus), ("elastic-inference", &document.elastic_inference)]
+    {
+        for (id, description) in devices.iter().flatten() {
+            tree.text(&["meta-data", kind, "associations", id], &description.to_string());
+        }
+    }
+}
+
+fn keys(document: &Document, tree: &mut Planting) {
+    for (number, key) in document.public_keys.iter().flatten().enumerate() {
+        let number = number.to_string();
+        let path = ["meta-data", "public-keys", &number];
+        tree.text(&[&path[..], &["openssh-key"]].concat(), &key.openssh_key);
+        tree.label(&path, &format!("{number}={}", key.name));
+    }
+    let managed = &document.managed_ssh_keys;
+    value(tree, &["meta-data", "managed-ssh-keys", "signer-cert"], text(&managed.signer_cert));
+    for (user, keys) in managed.active_keys.iter().flatten() {
+        values(tree, &["meta-data", "managed-ssh-keys", "active-keys", user], Some(keys));
+    }
+}
+
+fn placement(document: &Document, tree: &mut Planting) {
+    let placement = &document.placement;
+    for (name, given) in [
+        ("availability-zone", text(&placement.availability_zone)),
+        ("availability-zone-id", text(&placement.availability_zone_id)),
+        ("group-name", text(&placement.group_name)),
+        ("host-id", text(&placement.host_id)),
+        ("partition-number", text(&placement.partition_number)),
+        ("region", text(&placement.region)),
+    ] {
+        value(tree, &["meta-data", "placement", name], given);
+    }
+    value(tree, &["meta-data", "services", "domain"], text(&document.services.domain));
+    value(tree, &["meta-data", "services", "partition"], text(&document.services.partition));
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::metadata::sample;
-
-    fn leaf_at(instance: &Instance, path: &[&str]) -> Leaf {
-        let mut found = None;
-        leaves(instance, Some(b"#!/bin/sh"), true, Some(&sample::deliveries()), None, |at, leaf| {
-            if at == path {
-                found = Some(leaf);
-            }
-        });
-        found.expect("there")
-    }
-
-    fn body(path: &[&str], now: u64) -> String {
-        let leaf = leaf_at(&sample::instance(), path);
-        String::from_utf8(leaf.page(now, true).body().to_vec()).expect("UTF-8")
-    }
-
-    #[test]
-    fn the_identity_document_is_byte_exact() {
-        assert_eq!(
-            body(&["dynamic", "instance-identity", "document"], 0),
-            r#"{
-  "accountId" : "123456789012",
-  "architecture" : "x86_64",
-  "availabilityZone" : "eu-west-2c",
-  "billingProducts" : null,
-  "devpayProductCodes" : null,
-  "imageId" : "ami-0123456789abcdef0",
-  "instanceId" : "i-0123456789abcdef0",
-  "instanceType" : "t3.micro",
-  "kernelId" : null,
-  "marketplaceProductCodes" : null,
-  "pendingTime" : "2026-11-22T09:08:07Z",
-  "privateIp" : "10.0.0.1",
-  "ramdiskId" : null,
-  "region" : "eu-west-2",
-  "version" : "2017-09-30"
-}"#
-        );
-    }
-
-    #[test]
-    fn the_profile_is_byte_exact() {
-        assert_eq!(
-            body(&["meta-data", "iam", "info"], u64::MAX),
-            r#"{
-  "Code" : "Success",
-  "LastUpdated" : "2026-11-22T09:08:07Z",
-  "InstanceProfileArn" : "arn:aws:iam::123456789012:instance-profile/app",
-  "InstanceProfileId" : "AIPATGDRIOVSWOISWWPFM"
-}"#
-        );
-        assert_ne!(profile_id("1", "ab"), profile_id("1a", "b"));
-    }
-}
+mod tests;

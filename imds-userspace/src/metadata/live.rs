@@ -1,10 +1,45 @@
 //! Pages that are replaced while the tree that shows them stays: readers see the old one or the new, without a lock.
 
+use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use imds_common::answer::DATE_LENGTH;
 
-use super::page::Page;
+use super::date::http_date;
+
+/// A text, and when it was made.
+pub struct Page {
+    body: Box<[u8]>,
+    modified: [u8; DATE_LENGTH],
+}
+
+impl fmt::Debug for Page {
+    /// Shows the size alone: the text holds credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Page").field("bytes", &self.body.len()).finish_non_exhaustive()
+    }
+}
+
+impl Page {
+    /// A text that was made at `modified`, in seconds since 1970.
+    #[must_use]
+    pub fn new(body: impl Into<Vec<u8>>, modified: u64) -> Self {
+        Self { body: body.into().into(), modified: http_date(modified) }
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// When it was made, as HTTP writes it.
+    #[must_use]
+    pub const fn modified(&self) -> &[u8; DATE_LENGTH] {
+        &self.modified
+    }
+}
 
 /// What stands at a place for now: a page, and another one from a time on.
 #[derive(Debug)]
@@ -93,7 +128,7 @@ mod tests {
     use super::*;
 
     fn text(page: &str) -> Page {
-        Page::text(page, None)
+        Page::new(page, 0)
     }
 
     #[test]
@@ -112,5 +147,11 @@ mod tests {
         assert_eq!((two.page(0, false).body(), two.page(0, true).body()), (&b"1.0"[..], &b"2.0"[..]));
         let one = Deliveries::same(&live("both"));
         assert_eq!((one.page(0, false).body(), one.page(0, true).body()), (&b"both"[..], &b"both"[..]));
+    }
+
+    #[test]
+    fn debugging_shows_no_body() {
+        let shown = format!("{:?}", Live::new(Edition::ending(text("secret"), 10, text("secret"))));
+        assert!(!shown.contains("secret") && !shown.contains("115"), "{shown}");
     }
 }

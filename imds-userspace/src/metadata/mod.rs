@@ -1,15 +1,20 @@
 //! The tree of one instance: what it holds, rendered once, and found by a request's target.
 
+pub mod bearer;
 mod categories;
+pub mod completion;
 pub mod date;
+pub mod document;
+pub mod field;
 pub mod instance;
 pub(crate) mod json;
 pub mod live;
-pub mod page;
-mod placement;
+mod names;
+pub mod patch;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod target;
 pub mod tree;
+mod versions;
 
-pub use placement::{default_hostname, region_of};
+pub use names::region_of;

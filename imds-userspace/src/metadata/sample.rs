@@ -1,32 +1,40 @@
-//! An instance for tests.
+//! Instances for tests.
 
-use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use serde_json::{Value, json};
 
-use super::instance::{Credentials, Instance, Role, RoleProvider};
-use super::live::{Deliveries, Edition, Live};
-use super::page::Page;
+use super::bearer::ByBearer;
+use super::document::{Credentials, Document, Time};
+use super::instance::Instance;
+use super::live::{Deliveries, Edition, Live, Page};
+use super::tree::Tree;
 
-/// An instance that has everything, its credentials good until 2100.
-pub(crate) fn instance() -> Instance {
+/// What is made at the creation of every sample.
+pub(crate) fn with(document: Value) -> Instance {
+    let text = |text: &str| text.to_owned();
+    let created = Time::parse("2026-11-22T09:08:07Z").expect("a time");
+    let mut document = Document::parse(document).expect("a good document");
+    let own_credentials = document.take_credentials().map(Credentials::end);
     Instance {
         instance_id: "i-0123456789abcdef0".into(),
-        image_id: "ami-0123456789abcdef0".into(),
-        instance_type: "t3.micro".into(),
-        availability_zone: "eu-west-2c".into(),
-        private_ip: Ipv4Addr::new(10, 0, 0, 1),
-        hostname: "ip-10-0-0-1.eu-west-2.compute.internal".into(),
-        account_id: "123456789012".into(),
         reservation_id: "r-0123456789abcdef0".into(),
-        mac: "02:00:00:00:00:01".into(),
-        pending_time: "2026-11-22T09:08:07Z".into(),
-        security_groups: vec!["default".into(), "web".into()],
-        tags: BTreeMap::from([("Name".into(), "one".into()), ("Empty".into(), String::new())]),
-        role: Some(Role {
-            name: "app".into(),
-            provider: RoleProvider::Static { expiration: credentials().expiration },
-        }),
+        pending_time: created,
+        macs: vec![text("02:00:00:00:00:01").try_into().expect("a MAC")],
+        account_id: text("123456789012").try_into().expect("an account"),
+        availability_zone: text("eu-west-2c").try_into().expect("a zone"),
+        modified: created,
+        document: (&document).into(),
+        own_credentials,
     }
+}
+
+/// An instance with little more than tags and a role, its credentials good until 2100.
+pub(crate) fn instance() -> Instance {
+    with(json!({
+        "ami-id": "ami-0123456789abcdef0",
+        "security-groups": ["default", "web"],
+        "tags": { "Name": "one", "Empty": "" },
+        "iam": { "role": "app", "credentials": credentials() },
+    }))
 }
 
 /// Its role's credentials.
@@ -39,7 +47,24 @@ pub(crate) fn credentials() -> Credentials {
     }
 }
 
-/// Something in the place of their documents.
-pub(crate) fn deliveries() -> Deliveries {
-    Deliveries::same(&Live::new(Edition::lasting(Page::text("credentials", None))))
+/// What an instance's reads of its credentials get: something in the place of their documents.
+pub(crate) fn deliveries(instance: &Instance) -> ByBearer<Deliveries> {
+    let text = |text: &str| Deliveries::same(&Live::new(Edition::lasting(Page::new(text, 0))));
+    ByBearer {
+        role: instance.role().map(|_| text("the role's credentials")),
+        instance: instance.own_credentials.instance.map(|_| text("the instance's credentials")),
+    }
+}
+
+/// The tree of an instance, with those.
+pub(crate) fn tree(instance: &Instance, user_data: bool, tags: bool) -> Tree {
+    Tree::render(instance, user_data, tags, deliveries(instance))
+}
+
+/// The example that is published beside the schema: everything that a document can say.
+pub(crate) const EVERYTHING: &str = include_str!("../../../docs/examples/everything.json");
+
+/// An instance that has everything.
+pub(crate) fn everything() -> Instance {
+    with(serde_json::from_str(EVERYTHING).expect("JSON"))
 }

@@ -1,182 +1,235 @@
-//! The rendered tree.
+//! The rendered tree: one buffer of bytes and a table of nodes, so that thousands of instances are cheap.
+//!
+//! A leaf may stand there for a time only, and from some version on. Listings are made of the same nodes when they are
+//! asked for, so that what is listed is found.
 
-use std::collections::BTreeMap;
+mod planting;
 
+use std::ops::Range;
+
+use imds_common::answer::DATE_LENGTH;
+
+pub(super) use self::planting::Planting;
+use super::bearer::{Bearer, ByBearer};
+use super::categories;
+use super::date::http_date;
 use super::instance::Instance;
 use super::live::Deliveries;
-use super::page::{Leaf, Page};
 use super::target::Target;
-use super::{categories, date};
-
-/// The directories below `/`, each with the same tree (behaviour.md section 5).
-const VERSIONS: [&str; 30] = [
-    "1.0",
-    "2007-01-19",
-    "2007-03-01",
-    "2007-08-29",
-    "2007-10-10",
-    "2007-12-15",
-    "2008-02-01",
-    "2008-09-01",
-    "2009-04-04",
-    "2011-01-01",
-    "2011-05-01",
-    "2012-01-12",
-    "2014-02-25",
-    "2014-11-05",
-    "2015-10-20",
-    "2016-04-19",
-    "2016-06-30",
-    "2016-09-02",
-    "2018-03-28",
-    "2018-08-17",
-    "2018-09-24",
-    "2019-10-01",
-    "2020-10-27",
-    "2021-01-03",
-    "2021-03-23",
-    "2021-07-15",
-    "2022-07-09",
-    "2022-09-24",
-    "2024-04-11",
-    "latest",
-];
+use super::versions::{VERSIONS, Version};
 
 /// A version's directories answer without their slash down to this depth (`/latest`, `/latest/meta-data`); those
 /// below are redirected.
 const SLASH_OPTIONAL_DEPTH: usize = 1;
 
 /// An instance's tree, rendered once and read many times.
-#[derive(Debug)]
 pub struct Tree {
-    versions: Page,
-    root: Directory,
+    /// Names and bodies.
+    text: Box<[u8]>,
+    /// The root first; the children of a directory stand side by side, by name and by time.
+    nodes: Box<[Node]>,
+    /// When leaves are there that aren't always.
+    periods: Box<[Period]>,
+    /// What is replaced while the tree stays.
+    credentials: ByBearer<Deliveries>,
+    /// When the instance was last changed, as HTTP writes it.
+    modified: [u8; DATE_LENGTH],
+}
+
+/// Seconds since 1970, the first in and the last out.
+type Period = Range<u64>;
+
+/// A stretch of the text.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Stretch {
+    start: u32,
+    length: u32,
+}
+
+struct Node {
+    name: Stretch,
+    /// How its directory lists it, without a slash behind it.
+    label: Stretch,
+    content: Content,
+    since: Version,
+    /// Place of its period, for a leaf that isn't always there.
+    period: Option<u16>,
+}
+
+enum Content {
+    /// Text in the tree.
+    Text(Stretch),
+    /// User data, which is elsewhere.
+    UserData,
+    /// Credentials, which are replaced while the tree stays.
+    Credentials(Bearer),
+    /// Places of the nodes below.
+    Directory(Range<u16>),
 }
 
 /// What a target leads to.
-#[derive(Debug)]
-pub enum Lookup<'t> {
-    /// A leaf.
-    Leaf(&'t Leaf),
+pub enum Lookup<'t, 'n> {
+    /// A text.
+    Text(&'t [u8]),
+    /// The user data.
+    UserData,
+    /// Credentials, or why there are none.
+    Credentials(&'t Deliveries),
     /// A directory's listing.
-    Directory(&'t Page),
-    /// A directory that wants a slash behind its name: it is at `/<version>/<path>/`.
-    Redirect {
-        /// The version asked for.
-        version: &'static str,
-        /// The directory's path below it, without slashes around.
-        path: &'t str,
-    },
+    Directory(Listing<'t>),
+    /// A directory that wants a slash behind its name: it is at the names of this target.
+    Redirect(Target<'n>),
     /// Nothing.
     NotFound,
 }
 
-#[derive(Debug)]
-struct Directory {
-    path: String,
-    listing: Page,
-    children: BTreeMap<Box<[u8]>, Node>,
+/// The moment of a request, and the version that it asks for.
+#[derive(Clone, Copy)]
+struct Sight {
+    now: u64,
+    version: Version,
 }
 
-#[derive(Debug)]
-enum Node {
-    Directory(Directory),
-    Leaf(Leaf),
+impl std::fmt::Debug for Tree {
+    /// Shows sizes alone: the text is the instance's business.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tree")
+            .field("bytes", &self.text.len())
+            .field("nodes", &self.nodes.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Tree {
-    /// Renders the tree of an instance; `tags` says whether its tags are in it (`InstanceMetadataTags`). Its role's
-    /// `credentials` may be replaced afterwards.
+    /// Renders the tree of an instance; `tags` says whether its tags are in it (`InstanceMetadataTags`), `user_data`
+    /// whether it has user data, and `credentials` are those that it gets.
     ///
     /// A name that no target can spell (a tag key with a space, say) is left out: what is listed is found.
     #[must_use]
-    pub fn render(instance: &Instance, user_data: Option<&[u8]>, tags: bool, credentials: Option<&Deliveries>) -> Self {
-        let modified = date::seconds_of(&instance.pending_time);
-        let mut root = Directory::new(String::new());
-        categories::leaves(instance, user_data, tags, credentials, modified, |path, leaf| root.plant(path, leaf));
-        root.list(modified);
-        Self { versions: Page::text(VERSIONS.join("\n"), modified), root }
+    pub fn render(instance: &Instance, user_data: bool, tags: bool, credentials: ByBearer<Deliveries>) -> Self {
+        let mut planting = Planting::default();
+        categories::plant(instance, user_data, tags, &credentials, &mut planting);
+        planting.tree(credentials, http_date(instance.modified.unix()))
     }
 
-    /// What a request's target leads to. Nothing is allocated.
+    /// What a request's target leads to at a second counted from 1970. Nothing is allocated.
     #[must_use]
-    pub fn lookup(&self, target: &[u8]) -> Lookup<'_> {
-        Target::new(target).map_or(Lookup::NotFound, |target| self.find(target))
+    pub fn lookup<'n>(&self, target: &'n [u8], now: u64) -> Lookup<'_, 'n> {
+        Target::new(target).map_or(Lookup::NotFound, |target| self.find(target, now))
     }
 
-    fn find(&self, target: Target<'_>) -> Lookup<'_> {
+    /// When the instance was last changed, as HTTP writes it.
+    #[must_use]
+    pub const fn modified(&self) -> &[u8; DATE_LENGTH] {
+        &self.modified
+    }
+
+    fn find<'n>(&self, target: Target<'n>, now: u64) -> Lookup<'_, 'n> {
         let mut names = target.names();
-        let Some(asked) = names.next() else {
-            return Lookup::Directory(&self.versions);
+        let Some(version) = names.next() else {
+            return Lookup::Directory(Listing { tree: self, content: Listed::Versions });
         };
-        let Some(version) = VERSIONS.iter().find(|version| version.as_bytes() == asked) else {
+        let (Some(version), Some(root)) = (Version::named(version), self.nodes.first()) else {
             return Lookup::NotFound;
         };
-        let mut directory = &self.root;
+        let sight = Sight { now, version };
+        let mut directory = root;
         let mut depth = 0;
-        while let Some(name) = names.next() {
-            match directory.children.get(name) {
-                Some(Node::Directory(below)) => directory = below,
-                Some(Node::Leaf(leaf)) if names.next().is_none() => return Lookup::Leaf(leaf),
-                _ => return Lookup::NotFound,
+        for name in names.by_ref() {
+            match self.child(directory, name, sight) {
+                Some(node) => directory = node,
+                None => return Lookup::NotFound,
             }
             depth += 1;
         }
-        if depth <= SLASH_OPTIONAL_DEPTH || target.path.ends_with(b"/") {
-            Lookup::Directory(&directory.listing)
-        } else {
-            Lookup::Redirect { version, path: &directory.path }
+        match &directory.content {
+            Content::Text(body) => Lookup::Text(self.bytes(*body)),
+            Content::UserData => Lookup::UserData,
+            Content::Credentials(bearer) => self.credentials.of(*bearer).map_or(Lookup::NotFound, Lookup::Credentials),
+            Content::Directory(children) if depth <= SLASH_OPTIONAL_DEPTH || target.path.ends_with(b"/") => {
+                let slash = if depth == 0 { "" } else { "/" };
+                Lookup::Directory(Listing { tree: self, content: Listed::Children(children.clone(), sight, slash) })
+            }
+            Content::Directory(_) => Lookup::Redirect(target),
         }
+    }
+
+    /// The node of a name, or of the label that stands for it in the listing (`0=my-key`).
+    fn child(&self, node: &Node, name: &[u8], sight: Sight) -> Option<&Node> {
+        let Content::Directory(children) = &node.content else { return None };
+        let named = |node: &&Node| self.bytes(node.name) == name || self.bytes(node.label) == name;
+        self.below(children).iter().find(|node| named(node) && self.is_there(node, sight))
+    }
+
+    fn below(&self, children: &Range<u16>) -> &[Node] {
+        self.nodes.get(usize::from(children.start)..usize::from(children.end)).unwrap_or_default()
+    }
+
+    /// Whether a leaf is there, or anything in a directory.
+    fn is_there(&self, node: &Node, sight: Sight) -> bool {
+        match &node.content {
+            Content::Directory(children) => self.below(children).iter().any(|node| self.is_there(node, sight)),
+            Content::Text(_) | Content::UserData | Content::Credentials(_) => {
+                let period = node.period.and_then(|place| self.periods.get(usize::from(place)));
+                node.since <= sight.version && period.is_none_or(|period| period.contains(&sight.now))
+            }
+        }
+    }
+
+    fn bytes(&self, stretch: Stretch) -> &[u8] {
+        let start = stretch.start as usize;
+        self.text.get(start..start + stretch.length as usize).unwrap_or_default()
     }
 }
 
-impl Directory {
-    fn new(path: String) -> Self {
-        Self { path, listing: Page::text("", None), children: BTreeMap::new() }
+/// A directory's names.
+pub struct Listing<'t> {
+    tree: &'t Tree,
+    content: Listed<'t>,
+}
+
+enum Listed<'t> {
+    Versions,
+    /// Of these nodes those in sight, directories with this behind them.
+    Children(Range<u16>, Sight, &'t str),
+}
+
+impl Listing<'_> {
+    /// Its length in bytes.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        let mut length = 0;
+        self.pieces(|piece| length += piece.len());
+        length
     }
 
-    /// Puts a leaf at the path below, with the directories that lead to it.
-    fn plant(&mut self, path: &[&str], leaf: Leaf) {
-        if !path.iter().all(|name| is_spellable(name)) {
-            return;
-        }
-        match path {
-            [] => {}
-            [name] => {
-                self.children.insert(name.as_bytes().into(), Node::Leaf(leaf));
+    /// Writes it: names joined by LF, none after the last, directories with a slash but for a version's.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        self.pieces(|piece| out.extend_from_slice(piece));
+    }
+
+    fn pieces(&self, mut piece: impl FnMut(&[u8])) {
+        let mut separator: &[u8] = b"";
+        match &self.content {
+            Listed::Versions => {
+                for version in VERSIONS {
+                    piece(separator);
+                    piece(version.as_bytes());
+                    separator = b"\n";
+                }
             }
-            [name, rest @ ..] => {
-                let below = if self.path.is_empty() { (*name).to_owned() } else { format!("{}/{name}", self.path) };
-                let node = self.children.entry(name.as_bytes().into());
-                if let Node::Directory(directory) = node.or_insert_with(|| Node::Directory(Self::new(below))) {
-                    directory.plant(rest, leaf);
+            Listed::Children(children, sight, slash) => {
+                for node in self.tree.below(children).iter().filter(|node| self.tree.is_there(node, *sight)) {
+                    piece(separator);
+                    piece(self.tree.bytes(node.label));
+                    if matches!(node.content, Content::Directory(_)) && node.label == node.name {
+                        piece(slash.as_bytes());
+                    }
+                    separator = b"\n";
                 }
             }
         }
     }
-
-    /// Writes the listings: names joined by LF, none after the last, directories with a slash but for a version's.
-    fn list(&mut self, modified: Option<u64>) {
-        let slash = if self.path.is_empty() { "" } else { "/" };
-        let mut listing = Vec::new();
-        for (name, node) in &mut self.children {
-            if !listing.is_empty() {
-                listing.push(b'\n');
-            }
-            listing.extend_from_slice(name);
-            if let Node::Directory(directory) = node {
-                listing.extend_from_slice(slash.as_bytes());
-                directory.list(modified);
-            }
-        }
-        self.listing = Page::text(listing, modified);
-    }
-}
-
-/// Whether a target can hold this name as one piece, and clients send it as it is: `.` and `..` they resolve.
-fn is_spellable(name: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'/' | b'?' | b'#' | b'%');
-    !matches!(name, "" | "." | "..") && name.bytes().all(plain)
 }
 
 #[cfg(test)]

@@ -2,18 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use time::OffsetDateTime;
-
 use super::draft::{Draft, Kept};
 use super::error::RegistryError;
-use super::field::TIME;
 use super::kernel::Kernel;
-use super::record::{InterfaceRecord, Record};
+use super::record::{InterfaceRecord, Record, user_data_digest};
 use super::totals::Totals;
 use super::{Registry, State};
 use crate::control::protocol::{CreateInstance, InstanceView};
 use crate::dataplane::interface::Interface;
-use crate::metadata::instance::{Credentials, Instance};
+use crate::metadata::bearer::{Bearer, ByBearer};
+use crate::metadata::document::{Credentials, Mac, Time};
+use crate::metadata::instance::Instance;
 
 impl<K: Kernel> Registry<K> {
     /// Creates an instance, or finds it there with the same content; returns when the kernel serves every interface.
@@ -26,53 +25,38 @@ impl<K: Kernel> Registry<K> {
         let draft = Draft::new(request, &self.settings.defaults)?;
         let mut state = self.state.lock().await;
         if let Some(record) = state.records.get(&draft.instance.instance_id) {
-            let same = draft.made(request, record, &self.kept(record).await?);
-            return if same { self.view(record) } else { Err(RegistryError::OtherContent(draft.instance.instance_id)) };
+            let credentials = self.kept_credentials(record, &Bearer::ALL).await?;
+            return if draft.made(request, record, &credentials) {
+                self.view(record)
+            } else {
+                Err(RegistryError::OtherContent(draft.instance.instance_id))
+            };
         }
-        draft.instance.role.as_ref().map_or(Ok(()), |role| self.issuer.check(role))?;
+        self.issuer.check(&draft.instance)?;
         let interfaces = self.find_all(&state, &draft.interfaces).await?;
         let slots = self.choose_slots(&state, interfaces.len())?;
-        let Kept { user_data, credentials } = draft.kept();
-        let mut record = record(draft, &interfaces[0])?;
-        if let Some(credentials) = credentials {
-            self.keep_credentials(&record, credentials).await?;
-        }
-        if let Err(error) = self.occupy_all(&mut record, &interfaces, &slots, user_data.as_deref()).await {
-            self.forget_credentials(&record).await;
+        let (mut record, Kept { user_data, credentials }) = record(draft, &interfaces)?;
+        let id = record.instance.instance_id.clone();
+        if let Err(error) = self.keep_and_occupy(&mut record, credentials, &interfaces, &slots).await {
+            self.forget_credentials(&id, &Bearer::ALL).await;
             return Err(error);
         }
         let after = slots.iter().fold(state.slots.clone(), |free, &slot| free.after(slot));
         let (written, next_slot) = (record.clone(), after.next());
         if let Err(error) = self.write(move |store| store.insert(&written, user_data.as_deref(), next_slot)).await {
             record.slots().for_each(|slot| self.vacate_after(slot, &error));
-            self.forget_credentials(&record).await;
+            self.forget_credentials(&id, &Bearer::ALL).await;
             return Err(error.into());
         }
         state.slots = after;
-        let id = record.instance.instance_id.clone();
         // Known before it is logged: nothing of a log keeps what is stored from being served.
         let record = state.records.entry(id).or_insert(record);
         tracing::info!(instance = record.instance.instance_id, ?slots, "created");
         self.view(record)
     }
 
-    /// What is kept of an instance beside its record.
-    async fn kept(&self, record: &Record) -> Result<Kept, RegistryError> {
-        let id = record.instance.instance_id.clone();
-        let user_data = self.user_data(record).await?;
-        if !record.has_own_credentials() {
-            return Ok(Kept { user_data, credentials: None });
-        }
-        Ok(Kept { user_data, credentials: self.own_credentials(move |issuer| issuer.kept(&id)).await? })
-    }
-
-    async fn keep_credentials(&self, record: &Record, credentials: Credentials) -> Result<(), RegistryError> {
-        let instance = record.instance.clone();
-        Ok(self.own_credentials(move |issuer| issuer.keep(&instance, &credentials)).await?)
-    }
-
     /// Looks all interfaces up; none is another instance's, by name or by index.
-    async fn find_all(&self, state: &State, names: &[String]) -> Result<Vec<Interface>, RegistryError> {
+    pub(super) async fn find_all(&self, state: &State, names: &[String]) -> Result<Vec<Interface>, RegistryError> {
         let mut found: Vec<Interface> = Vec::with_capacity(names.len());
         for name in names {
             let taken = |owner: &Record| RegistryError::InterfaceTaken {
@@ -111,15 +95,27 @@ impl<K: Kernel> Registry<K> {
         Ok(slots)
     }
 
+    /// Has an instance's own credentials at hand, and then its interfaces served.
+    async fn keep_and_occupy(
+        &self,
+        record: &mut Record,
+        credentials: ByBearer<Credentials>,
+        interfaces: &[Interface],
+        slots: &[u16],
+    ) -> Result<(), RegistryError> {
+        self.keep_credentials(&record.instance.instance_id, credentials).await?;
+        self.load_credentials(record).await;
+        self.occupy_all(record, interfaces, slots).await
+    }
+
     /// Gives every interface its slot, or none.
     async fn occupy_all(
         &self,
         record: &mut Record,
         interfaces: &[Interface],
         slots: &[u16],
-        user_data: Option<&[u8]>,
     ) -> Result<(), RegistryError> {
-        let tree = self.tree(record, user_data, &record.options);
+        let tree = self.tree(record, &record.options);
         for (number, (interface, &slot)) in interfaces.iter().zip(slots).enumerate() {
             match self.occupy(slot, interface, record, tree.clone()).await {
                 Ok(assignment) => record.interfaces[number].assignment = Some(assignment),
@@ -139,33 +135,42 @@ impl State {
     }
 }
 
-/// The record of a draft, with what is made at creation.
-fn record(draft: Draft, primary: &Interface) -> Result<Record, RegistryError> {
-    let Draft { instance, interfaces, options, user_data, credentials: _ } = draft;
+/// The record of a draft, with what is made at creation, and what is kept beside it.
+fn record(draft: Draft, interfaces: &[Interface]) -> Result<(Record, Kept), RegistryError> {
+    let Draft { instance, interfaces: names, options, kept } = draft;
     let instance_id = match instance.instance_id.as_str() {
         "" => format!("i-{}", random_digits()?),
         _ => instance.instance_id,
     };
-    let [a, b, c, d, e, f] = primary.mac;
-    let now = OffsetDateTime::now_utc();
-    Ok(Record {
+    let now = Time::now();
+    let record = Record {
         instance: Instance {
             instance_id,
             reservation_id: format!("r-{}", random_digits()?),
-            mac: format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}"),
-            pending_time: now.format(TIME).unwrap_or_default(),
+            macs: interfaces.iter().filter_map(mac).collect(),
+            pending_time: now,
+            modified: now,
             ..instance
         },
         options,
         created_options: options,
-        interfaces: interfaces.into_iter().map(|name| InterfaceRecord { name, assignment: None }).collect(),
-        user_data_bytes: user_data.map(|data| data.len()),
+        created_document: None,
+        created_credentials: None,
+        created_user_data: kept.user_data.as_deref().map(user_data_digest),
+        interfaces: names.into_iter().map(|name| InterfaceRecord { name, assignment: None }).collect(),
+        user_data_bytes: kept.user_data.as_ref().map(Vec::len),
         carried: Totals::default(),
-    })
+    };
+    Ok((record, kept))
+}
+
+fn mac(interface: &Interface) -> Option<Mac> {
+    let [a, b, c, d, e, f] = interface.mac;
+    format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}").try_into().ok()
 }
 
 /// 17 hexadecimal digits, as EC2's ids have them.
-fn random_digits() -> Result<String, RegistryError> {
+pub(super) fn random_digits() -> Result<String, RegistryError> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(RegistryError::Random)?;
     Ok(format!("{:017x}", u128::from_le_bytes(bytes) >> (128 - 17 * 4)))

@@ -22,7 +22,7 @@ impl<K: Kernel> Registry<K> {
         let Some(record) = state.records.remove(instance_id) else {
             return Err(RegistryError::NotFound(instance_id.to_owned()));
         };
-        self.forget_credentials(&record).await;
+        self.forget_credentials(instance_id, &record.instance.own_credentials.bearers()).await;
         state.troubles.retain(|owner, _| owner.instance_id != instance_id);
         let mut outcome = Ok(view);
         for slot in record.slots() {

@@ -1,7 +1,7 @@
 //! The registry's read side: who is behind a slot, for the service to look up without a lock.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use imds_common::event::Event;
@@ -10,6 +10,7 @@ use imds_common::token::{KEYS, Key};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::store::{Store, StoreError};
 use crate::dataplane::counters::SlotCounter;
 use crate::events::Seen;
 use crate::events::recent::Recent;
@@ -17,6 +18,9 @@ use crate::metadata::tree::Tree;
 
 /// Connections that one instance may have in the daemon at once.
 pub const CONNECTIONS: usize = imds_common::flow::FLOWS;
+
+/// Reads of user data that one instance may have in hand at once: the threads for them are everybody's.
+const USER_DATA_READS: usize = 1;
 
 /// What the service needs to know of the instance behind a slot.
 pub struct Served {
@@ -36,6 +40,10 @@ pub struct Served {
     pub recent: Recent,
     options: AtomicU64,
     tree: ArcSwap<Tree>,
+    /// Where its user data is.
+    store: Weak<Store>,
+    /// One permit, for reading it.
+    reading: Semaphore,
 }
 
 impl Served {
@@ -58,7 +66,30 @@ impl Served {
             recent: Recent::default(),
             options: AtomicU64::new(options.bits()),
             tree: ArcSwap::new(tree),
+            store: Weak::new(),
+            reading: Semaphore::new(USER_DATA_READS),
         }
+    }
+
+    /// With its user data in a store.
+    #[must_use]
+    pub fn with_user_data(self, store: &Arc<Store>) -> Self {
+        Self { store: Arc::downgrade(store), ..self }
+    }
+
+    /// Reads its user data, where that may block.
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    pub async fn user_data(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(store) = self.store.upgrade() else { return Ok(None) };
+        // The semaphore is never closed.
+        let _permit = self.reading.acquire().await;
+        let id = self.instance_id.clone();
+        let read = tokio::task::spawn_blocking(move || store.user_data(&id)).await;
+        // A read isn't cancelled, so that it can only have panicked: that goes on here.
+        read.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
     }
 
     /// Its options now.

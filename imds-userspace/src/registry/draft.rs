@@ -1,34 +1,26 @@
 //! An instance as it was asked for: checked, with every default filled in, but not yet made.
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
 
 use imds_common::options::MetadataOptions;
+use serde_json::Value;
 use thiserror::Error;
 
-use super::field::{self, FieldError};
 use super::options::{Changes, OptionsError, Scope};
-use super::record::Record;
+use super::record::{Record, user_data_digest};
 use crate::control::protocol::CreateInstance;
-use crate::metadata::instance::{Credentials, Instance, Role, RoleProvider};
-use crate::metadata::{default_hostname, region_of};
-
-/// The image of an instance that isn't given one.
-const DEFAULT_IMAGE_ID: &str = "ami-00000000000000000";
-/// The type of an instance that isn't given one.
-const DEFAULT_INSTANCE_TYPE: &str = "t3.micro";
-/// The address of an instance that isn't given one: nothing on the host's side knows it.
-const DEFAULT_PRIVATE_IP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
-/// EC2's name for the group that everything is in which isn't given one.
-const DEFAULT_SECURITY_GROUP: &str = "default";
+use crate::metadata::bearer::{Bearer, ByBearer};
+use crate::metadata::document::{AccountId, AvailabilityZone, Credentials, Document, DocumentError};
+use crate::metadata::field::{self, FieldError};
+use crate::metadata::instance::Instance;
 
 /// What the operator's config gives to instances that don't say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Defaults {
     /// Availability zone.
-    pub availability_zone: String,
+    pub availability_zone: AvailabilityZone,
     /// Account.
-    pub account_id: String,
+    pub account_id: AccountId,
 }
 
 /// Why a request makes no instance.
@@ -46,56 +38,40 @@ pub enum DraftError {
     /// The same interface twice.
     #[error("interface \"{0}\" is given twice; give each interface once")]
     InterfaceTwice(String),
-    /// Credentials under no name.
-    #[error("credentials are given without a role; give its name too, or neither")]
-    CredentialsWithoutRole,
+    /// The document.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
 }
 
 /// A checked request.
 pub struct Draft {
-    /// The instance. Its id may be empty, and what is made at creation is: reservation, MAC, pending time.
+    /// The instance. Its id may be empty, and what is made at creation is: reservation, MACs, times.
     pub instance: Instance,
     /// Its interfaces, the primary first, each once.
     pub interfaces: Vec<String>,
     /// Its options.
     pub options: MetadataOptions,
-    /// Its user data, if any.
-    pub user_data: Option<Vec<u8>>,
-    /// Its role's credentials, if it has its own.
-    pub credentials: Option<Credentials>,
+    /// What is kept of it beside its record.
+    pub kept: Kept,
 }
 
-/// What is kept of an instance beside its record, and compared with what a repeated create gives.
+/// The secrets of a document, which are kept of an instance beside its record.
 #[derive(Default)]
 pub struct Kept {
     /// Its user data, if any.
     pub user_data: Option<Vec<u8>>,
-    /// Its role's credentials, if it has its own.
-    pub credentials: Option<Credentials>,
+    /// Its own credentials, if any.
+    pub credentials: ByBearer<Credentials>,
 }
 
 impl Draft {
-    /// Checks a request and fills in what it leaves out.
+    /// Checks a request.
     ///
     /// # Errors
     ///
     /// The first [`DraftError`].
     pub fn new(request: &CreateInstance, defaults: &Defaults) -> Result<Self, DraftError> {
-        let CreateInstance {
-            interfaces,
-            instance_id,
-            image_id,
-            instance_type,
-            availability_zone,
-            private_ip,
-            hostname,
-            account_id,
-            iam_role,
-            credentials,
-            tags,
-            user_data,
-            metadata_options,
-        } = request;
+        let CreateInstance { interfaces, instance_id, document, metadata_options } = request;
         let mut seen = BTreeSet::new();
         for interface in interfaces {
             field::interface(interface)?;
@@ -107,74 +83,67 @@ impl Draft {
             return Err(DraftError::NoInterface);
         }
         let instance_id = instance_id.as_deref().map(field::instance_id).transpose()?.unwrap_or_default();
-        let zone = availability_zone.as_deref().unwrap_or(&defaults.availability_zone);
-        let private_ip = private_ip.unwrap_or(DEFAULT_PRIVATE_IP);
-        let hostname = hostname.clone().unwrap_or_else(|| default_hostname(private_ip, region_of(zone)));
-        let role = match (iam_role, credentials) {
-            (Some(name), Some(credentials)) => {
-                field::credentials(credentials)?;
-                let provider = RoleProvider::Static { expiration: credentials.expiration.clone() };
-                Some(Role { name: field::role(name)?.to_owned(), provider })
-            }
-            (Some(name), None) => Some(Role { name: field::role(name)?.to_owned(), provider: RoleProvider::Config }),
-            (None, None) => None,
-            (None, Some(_)) => return Err(DraftError::CredentialsWithoutRole),
-        };
-        field::tag_count(tags.len())?;
-        tags.iter().try_for_each(|(key, value)| field::tag(key, value))?;
+        let (document, kept) = read_document(document.0.clone())?;
+        let options = Changes::parse(metadata_options)?;
+        let options = options.apply(&MetadataOptions::default(), tag_keys(&document), Scope::One)?;
+        let Defaults { availability_zone, account_id } = defaults.clone();
         let instance = Instance {
             instance_id: instance_id.to_owned(),
-            image_id: field::image_id(image_id.as_deref().unwrap_or(DEFAULT_IMAGE_ID))?.to_owned(),
-            instance_type: field::instance_type(instance_type.as_deref().unwrap_or(DEFAULT_INSTANCE_TYPE))?.to_owned(),
-            availability_zone: field::availability_zone(zone)?.to_owned(),
-            private_ip,
-            hostname: field::hostname(&hostname)?.to_owned(),
-            account_id: field::account_id(account_id.as_deref().unwrap_or(&defaults.account_id))?.to_owned(),
             reservation_id: String::new(),
-            mac: String::new(),
-            pending_time: String::new(),
-            security_groups: vec![DEFAULT_SECURITY_GROUP.to_owned()],
-            tags: tags.clone(),
-            role,
+            pending_time: Default::default(),
+            macs: Vec::new(),
+            account_id,
+            availability_zone,
+            modified: Default::default(),
+            document: (&document).into(),
+            own_credentials: kept.credentials.map(Credentials::end),
         };
-        let user_data = user_data.as_ref().map(|data| field::user_data(&data.0)).transpose()?.flatten();
-        let options = Changes::parse(metadata_options)?.apply(&MetadataOptions::default(), tags, Scope::One)?;
-        let (interfaces, credentials) = (interfaces.clone(), credentials.clone());
-        Ok(Self { instance, interfaces, options, user_data, credentials })
-    }
-
-    /// What is to be kept of it beside its record.
-    #[must_use]
-    pub fn kept(&self) -> Kept {
-        Kept { user_data: self.user_data.clone(), credentials: self.credentials.clone() }
+        Ok(Self { instance, interfaces: interfaces.clone(), options, kept })
     }
 
     /// Whether `record` was made of the same `request`, of which this is the draft. A value that the request leaves out
-    /// is whatever the record has, since defaults may have changed; no user data, tags or role are content themselves.
-    /// What is made at creation is no content, and options that were changed since are no difference.
+    /// is whatever the record has; no user data, credentials, tags or role are content themselves. What is made at
+    /// creation is no content, and what was changed since is no difference: of `credentials`, the instance's own ones
+    /// now, only those tell that it was created with. Of others since, their expiration is all that is known.
     #[must_use]
-    pub fn made(&self, request: &CreateInstance, record: &Record, kept: &Kept) -> bool {
-        let (ours, stored) = (&self.instance, &record.instance);
-        let same = |given: &Option<String>, ours: &String, stored: &String| given.is_none() || ours == stored;
+    pub fn made(&self, request: &CreateInstance, record: &Record, credentials: &ByBearer<Credentials>) -> bool {
+        let ours = self.instance.document.unpack();
+        let created = Instance { document: record.created_document().clone(), ..record.instance.clone() };
+        let (given, theirs) = (ours.to_value(), created.document.unpack());
+        let same_document = theirs.tags.iter().flatten().eq(ours.tags.iter().flatten())
+            && theirs.iam.role == ours.iam.role
+            && (contains(&theirs.to_value(), &given) || contains(&created.complete().to_value(), &given));
         let options = Changes::parse(&request.metadata_options).map(|given| given.replace(&record.created_options));
-        same(&request.instance_id, &ours.instance_id, &stored.instance_id)
-            && same(&request.image_id, &ours.image_id, &stored.image_id)
-            && same(&request.instance_type, &ours.instance_type, &stored.instance_type)
-            && same(&request.availability_zone, &ours.availability_zone, &stored.availability_zone)
-            && request.private_ip.is_none_or(|ip| ip == stored.private_ip)
-            && same(&request.hostname, &ours.hostname, &stored.hostname)
-            && same(&request.account_id, &ours.account_id, &stored.account_id)
-            && ours.tags == stored.tags
-            && ours.role == stored.role
+        let same_credentials = |bearer| same_credentials(self.kept.credentials.of(bearer), credentials.of(bearer));
+        let created_credentials = record.created_credentials.as_ref();
+        same_document
+            && self.instance.own_credentials == *created_credentials.unwrap_or(&record.instance.own_credentials)
+            && (created_credentials.is_some() || Bearer::ALL.into_iter().all(same_credentials))
+            && request.instance_id.as_ref().is_none_or(|id| *id == record.instance.instance_id)
             && options.is_ok_and(|options| options == record.created_options)
-            && self.user_data == kept.user_data
-            && same_credentials(self.credentials.as_ref(), kept.credentials.as_ref())
+            && self.kept.user_data.as_deref().map(user_data_digest) == record.created_user_data
             && self.interfaces.iter().eq(record.interfaces.iter().map(|interface| &interface.name))
     }
 }
 
+/// A document from JSON, and its secrets, which are kept elsewhere.
+pub(super) fn read_document(value: Value) -> Result<(Document, Kept), DocumentError> {
+    let value = if value.is_null() { Value::Object(serde_json::Map::new()) } else { value };
+    let mut document = Document::parse(value)?;
+    let kept = Kept::take(&mut document);
+    Ok((document, kept))
+}
+
+impl Kept {
+    /// Takes the secrets out of a document. Empty user data is none.
+    pub(super) fn take(document: &mut Document) -> Self {
+        let user_data = document.user_data.take().map(|data| data.bytes().to_vec()).filter(|data| !data.is_empty());
+        Self { user_data, credentials: document.take_credentials() }
+    }
+}
+
 /// Whether credentials are the same, in a time that tells nothing of where they differ.
-fn same_credentials(given: Option<&Credentials>, kept: Option<&Credentials>) -> bool {
+pub(super) fn same_credentials(given: Option<&Credentials>, kept: Option<&Credentials>) -> bool {
     let parts = |credentials: &Credentials| {
         let Credentials { access_key_id, secret_access_key, token, expiration } = credentials.clone();
         [access_key_id, secret_access_key, token, expiration]
@@ -186,6 +155,21 @@ fn same_credentials(given: Option<&Credentials>, kept: Option<&Credentials>) -> 
     match (given.map(parts), kept.map(parts)) {
         (Some(given), Some(kept)) => given.iter().zip(&kept).filter(|pair| differs(*pair)).count() == 0,
         (given, kept) => given.is_none() && kept.is_none(),
+    }
+}
+
+/// The keys of a document's tags.
+pub(super) fn tag_keys(document: &Document) -> impl Iterator<Item = &str> {
+    document.tags.iter().flatten().map(|(key, _)| &**key)
+}
+
+/// Whether all of `part` stands in `whole`.
+fn contains(whole: &Value, part: &Value) -> bool {
+    match (whole, part) {
+        (Value::Object(whole), Value::Object(part)) => {
+            part.iter().all(|(key, part)| whole.get(key).is_some_and(|whole| contains(whole, part)))
+        }
+        (whole, part) => whole == part,
     }
 }
 

@@ -32,6 +32,20 @@ pub enum RegistryError {
     /// The id is another instance's.
     #[error("instance {0} exists already with other content; delete it first, or give another id")]
     OtherContent(String),
+    /// A described instance stands behind other interfaces.
+    #[error("instance {0} is behind other interfaces; delete it first, or describe the interfaces that it has")]
+    OtherInterfaces(String),
+    /// The same id twice.
+    #[error("it is described twice; describe each instance once")]
+    DescribedTwice,
+    /// A description that can't be.
+    #[error("instance {instance_id}: {source}; nothing was changed")]
+    Described {
+        /// The instance.
+        instance_id: String,
+        /// What is wrong.
+        source: Box<RegistryError>,
+    },
     /// The interface is another instance's.
     #[error(
         "interface \"{interface}\" belongs to instance {instance_id}; delete that first, or give another interface"
@@ -124,6 +138,12 @@ pub enum RegistryError {
 impl From<VaultError> for RegistryError {
     fn from(error: VaultError) -> Self {
         Self::Credentials(error.into())
+    }
+}
+
+impl RegistryError {
+    pub(super) fn described(instance_id: &str, source: Self) -> Self {
+        Self::Described { instance_id: instance_id.to_owned(), source: Box::new(source) }
     }
 }
 

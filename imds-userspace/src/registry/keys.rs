@@ -1,15 +1,14 @@
 //! Rotation of the keys that sign tokens.
 
 use imds_common::token::{KEYS, Key};
-use time::{Duration, OffsetDateTime};
 
 use super::Registry;
 use super::directory::KeyRing;
 use super::error::RegistryError;
-use super::field::TIME;
 use super::kernel::Kernel;
 use crate::clock;
 use crate::control::protocol::KeysView;
+use crate::metadata::document::Time;
 
 impl<K: Kernel> Registry<K> {
     /// Makes a new key, which signs from now on, in the place of the older of the two. Unless it is to `force`, only
@@ -46,6 +45,5 @@ impl<K: Kernel> Registry<K> {
 
 /// The time of day in so many seconds.
 fn after_seconds(seconds: u64) -> String {
-    let then = OffsetDateTime::now_utc() + Duration::seconds(i64::try_from(seconds).unwrap_or(i64::MAX));
-    then.format(TIME).unwrap_or_default()
+    Time::now().plus(seconds).to_string()
 }

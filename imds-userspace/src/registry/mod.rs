@@ -8,18 +8,23 @@
 //!
 //! - create: credentials, directory, kernel, then record. Before the record is there, the next start removes the
 //!   credentials and releases the slots;
+//! - change of the document: new credentials, record, credentials that are gone, then directory. Before the record is
+//!   there, the next start removes credentials that come for the first time, and serves those that come for others;
 //! - delete: record, credentials, directory, then kernel. Once the record is gone, the next start does the same, and the
 //!   interfaces stay closed until somebody says otherwise again;
 //! - options: what gets stricter, in the directory and the kernel; the record; what gets looser, in the kernel and the
 //!   directory.
 
+mod apply;
+mod change;
 mod creation;
 mod deletion;
 pub mod directory;
 pub mod draft;
 pub mod error;
+mod event;
 mod events;
-pub mod field;
+mod fates;
 pub mod kernel;
 mod keys;
 pub mod options;
@@ -57,6 +62,8 @@ use self::store::{Store, StoreError};
 use crate::control::protocol::{InstanceStats, InstanceView, OptionChanges, StatsView};
 use crate::credentials::Issuer;
 use crate::credentials::vault::VaultError;
+use crate::metadata::bearer::{Bearer, ByBearer};
+use crate::metadata::document::Credentials;
 
 /// What the operator's config says of instances.
 #[derive(Clone, Debug)]
@@ -67,6 +74,10 @@ pub struct Settings {
     pub slots: u16,
     /// Whether refusals are silent (`on-refuse = "drop"`).
     pub refuse_silently: bool,
+    /// Packets a second that a slot may send, 0 for no limit.
+    pub packet_budget: u32,
+    /// Whether refusals have pages (`error-bodies = "xhtml"`).
+    pub error_pages: bool,
 }
 
 /// All instances. Commands are done one after the other.
@@ -81,8 +92,6 @@ pub struct Registry<K> {
 
 /// A change of options, ready to be done.
 struct Transition {
-    /// Needed where the tags come or go.
-    user_data: Option<Vec<u8>>,
     old: MetadataOptions,
     new: Record,
 }
@@ -115,7 +124,9 @@ impl<K: Kernel> Registry<K> {
         let records: BTreeMap<String, Record> =
             contents.records.into_iter().map(|record| (record.instance.instance_id.clone(), record)).collect();
         issuer.load(records.values().map(|record| &record.instance));
-        issuer.sweep(|id| records.get(id).is_some_and(Record::has_own_credentials))?;
+        issuer.sweep(|id, bearer| {
+            records.get(id).is_some_and(|record| record.instance.own_credentials.of(bearer).is_some())
+        })?;
         let slots = Slots::new(settings.slots, contents.next_slot);
         let state = Mutex::new(State { records, slots, troubles: BTreeMap::new(), traces: BTreeMap::new() });
         let registry = Self { kernel, directory, store: Arc::new(store), issuer: Arc::new(issuer), settings, state };
@@ -164,21 +175,20 @@ impl<K: Kernel> Registry<K> {
         let mut transitions = Vec::with_capacity(current.len());
         for record in current {
             let refused = |source| RegistryError::Options { instance_id: record.instance.instance_id.clone(), source };
-            let options = changes.apply(&record.options, &record.instance.tags, scope).map_err(refused)?;
-            let rendered = options.instance_metadata_tags != record.options.instance_metadata_tags;
-            let user_data = if rendered { self.user_data(record).await? } else { None };
-            transitions.push(Transition { user_data, old: record.options, new: Record { options, ..record.clone() } });
+            let document = record.instance.document.unpack();
+            let options = changes.apply(&record.options, draft::tag_keys(&document), scope).map_err(refused)?;
+            transitions.push(Transition { old: record.options, new: Record { options, ..record.clone() } });
         }
-        for Transition { user_data, old, new } in &transitions {
-            self.enforce(new.slots(), new, user_data.as_deref(), &options::strictest(old, &new.options));
+        for Transition { old, new } in &transitions {
+            self.enforce(new.slots(), new, &options::strictest(old, &new.options));
         }
         let (records, next_slot) = (transitions.iter().map(|t| t.new.clone()).collect::<Vec<_>>(), state.slots.next());
         let start = Instant::now();
         let written = self.write(move |store| store.update(&records, next_slot)).await;
         let store_ms = start.elapsed().as_secs_f64() * 1e3;
-        for Transition { user_data, old, new } in &transitions {
+        for Transition { old, new } in &transitions {
             let options = if written.is_ok() { &new.options } else { old };
-            self.enforce(new.slots(), new, user_data.as_deref(), options);
+            self.enforce(new.slots(), new, options);
         }
         written?;
         let ids: Vec<_> = transitions.iter().map(|change| change.new.instance.instance_id.clone()).collect();
@@ -218,6 +228,8 @@ impl<K: Kernel> Registry<K> {
     /// The word that a slot with these options has.
     fn word(&self, options: &MetadataOptions) -> OptionsWord {
         OptionsWord::new(options, self.settings.refuse_silently)
+            .with_error_pages(self.settings.error_pages)
+            .with_packet_budget(self.settings.packet_budget)
     }
 
     /// Runs a store's transaction where it may block.
@@ -238,14 +250,39 @@ impl<K: Kernel> Registry<K> {
         blocking(move || act(&issuer)).await
     }
 
-    /// Removes the credentials of an instance that is gone, or that came to nothing.
-    async fn forget_credentials(&self, record: &Record) {
-        if !record.has_own_credentials() {
-            return;
+    /// Credentials that an instance has of its own for these bearers.
+    async fn kept_credentials(&self, record: &Record, bearers: &[Bearer]) -> Result<ByBearer<Credentials>, VaultError> {
+        let id = &record.instance.instance_id;
+        let mut kept = ByBearer::default();
+        for &bearer in bearers.iter().filter(|bearer| record.instance.own_credentials.of(**bearer).is_some()) {
+            let id = id.clone();
+            kept.set(bearer, self.own_credentials(move |issuer| issuer.kept(&id, bearer)).await?);
         }
-        let id = record.instance.instance_id.clone();
-        if let Err(error) = self.own_credentials(move |issuer| issuer.forget(&id)).await {
-            tracing::error!(instance = record.instance.instance_id, %error, "credentials not removed; the next start does");
+        Ok(kept)
+    }
+
+    /// Keeps credentials of an instance, without serving them yet.
+    async fn keep_credentials(&self, instance_id: &str, given: ByBearer<Credentials>) -> Result<(), VaultError> {
+        let id = instance_id.to_owned();
+        self.own_credentials(move |issuer| issuer.keep(&id, &given)).await
+    }
+
+    /// Removes credentials that nobody owns: those of an instance that is gone or came to nothing, or that it hasn't any
+    /// more.
+    async fn forget_credentials(&self, instance_id: &str, bearers: &[Bearer]) {
+        for &bearer in bearers {
+            let id = instance_id.to_owned();
+            if let Err(error) = self.own_credentials(move |issuer| issuer.forget(&id, bearer)).await {
+                tracing::error!(instance = instance_id, %error, "credentials not removed; the next start does");
+            }
+        }
+    }
+
+    /// Serves the credentials that an instance has of its own.
+    async fn load_credentials(&self, record: &Record) {
+        if record.instance.own_credentials != ByBearer::default() {
+            let (issuer, instance) = (Arc::clone(&self.issuer), record.instance.clone());
+            blocking(move || issuer.load([&instance].into_iter())).await;
         }
     }
 }

@@ -2,8 +2,6 @@
 //!
 //! Names, values and rules: behaviour.md section 7.
 
-use std::collections::BTreeMap;
-
 use imds_common::options::{HopLimit, HttpTokens, MetadataOptions, Switch};
 use thiserror::Error;
 
@@ -107,10 +105,10 @@ impl Changes {
     /// [`OptionsError::EndpointDisabled`] when the result has no endpoint but an option that needs one was set, if that
     /// was asked for one instance, or the same changes disable the endpoint; [`OptionsError::TagKey`] when the result
     /// shows tags and one of `tags` can't be shown.
-    pub fn apply(
+    pub fn apply<'t>(
         &self,
         current: &MetadataOptions,
-        tags: &BTreeMap<String, String>,
+        tags: impl Iterator<Item = &'t str>,
         scope: Scope,
     ) -> Result<MetadataOptions, OptionsError> {
         let next = self.replace(current);
@@ -124,11 +122,8 @@ impl Changes {
                 return Err(OptionsError::EndpointDisabled { option });
             }
         }
-        let hidden = |key: &&String| !is_path_segment(key);
-        match tags.keys().find(hidden) {
-            Some(key) if next.instance_metadata_tags.is_enabled() => Err(OptionsError::TagKey { key: key.clone() }),
-            _ => Ok(next),
-        }
+        check_tags(&next, tags)?;
+        Ok(next)
     }
 
     /// The options after the changes, whatever they are together.
@@ -141,6 +136,18 @@ impl Changes {
             http_protocol_ipv6: self.ipv6.unwrap_or(current.http_protocol_ipv6),
             instance_metadata_tags: self.tags.unwrap_or(current.instance_metadata_tags),
         }
+    }
+}
+
+/// Checks the keys of tags against options that may show them.
+///
+/// # Errors
+///
+/// [`OptionsError::TagKey`]
+pub fn check_tags<'t>(options: &MetadataOptions, mut tags: impl Iterator<Item = &'t str>) -> Result<(), OptionsError> {
+    match tags.find(|key| !is_path_segment(key)) {
+        Some(key) if options.instance_metadata_tags.is_enabled() => Err(OptionsError::TagKey { key: key.to_owned() }),
+        _ => Ok(()),
     }
 }
 

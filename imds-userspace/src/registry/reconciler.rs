@@ -28,7 +28,7 @@ impl<K: Kernel> Registry<K> {
             match action {
                 Action::Release { slot, owner } => self.reclaim(&mut state, slot, owner).await,
                 Action::SetOptions { owner, slot } => {
-                    if let Err(error) = self.mend_options(&state, &owner, slot).await {
+                    if let Err(error) = self.mend_options(&state, &owner, slot) {
                         tracing::error!(instance = owner.instance_id, %error, "options not set; trying again every second");
                     }
                 }
@@ -91,10 +91,9 @@ impl<K: Kernel> Registry<K> {
         Ok(self.write(move |store| store.update([&record], next_slot)).await?)
     }
 
-    async fn mend_options(&self, state: &State, owner: &Owner, slot: u16) -> Result<(), RegistryError> {
+    fn mend_options(&self, state: &State, owner: &Owner, slot: u16) -> Result<(), RegistryError> {
         let record = state.record(&owner.instance_id)?;
-        let user_data = self.user_data(record).await?;
-        self.enforce([slot], record, user_data.as_deref(), &record.options);
+        self.enforce([slot], record, &record.options);
         Ok(())
     }
 
@@ -105,7 +104,7 @@ impl<K: Kernel> Registry<K> {
             return Ok(());
         }
         let record = state.record(&owner.instance_id)?;
-        let tree = self.tree(record, self.user_data(record).await?.as_deref(), &record.options);
+        let tree = self.tree(record, &record.options);
         self.kernel.keep(status).await?;
         self.serve(status.slot, (status.generation, status.token_generation), record, tree);
         Ok(())
@@ -116,7 +115,7 @@ impl<K: Kernel> Registry<K> {
         let slot = slot.ok_or(RegistryError::NoSlot(state.slots.capacity()))?;
         let record = state.record(&owner.instance_id)?;
         let interface = self.kernel.find(&record.interfaces[owner.interface].name).await?;
-        let tree = self.tree(record, self.user_data(record).await?.as_deref(), &record.options);
+        let tree = self.tree(record, &record.options);
         let assignment = self.occupy(slot, &interface, record, tree).await?;
         state.set_assignment(owner, Some(assignment));
         let slots = state.slots.after(slot);

@@ -3,11 +3,14 @@
 
 use imds_common::options::MetadataOptions;
 use serde::{Deserialize, Serialize};
+use siphasher::sip128::SipHasher24;
 
 use super::options::stored;
 use super::totals::Totals;
 use crate::dataplane::SlotStatus;
-use crate::metadata::instance::{Instance, Role};
+use crate::metadata::bearer::ByBearer;
+use crate::metadata::document::{PackedDocument, Time};
+use crate::metadata::instance::Instance;
 
 /// One instance as the store keeps it. Its user data stands beside it, in a table of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +24,15 @@ pub struct Record {
     /// Its options when it was created: what a repeated create is compared with.
     #[serde(with = "stored")]
     pub created_options: MetadataOptions,
+    /// Its document when it was created, if it is another now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_document: Option<PackedDocument>,
+    /// When the credentials of its own that it was created with expire, if it was given others or none since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_credentials: Option<ByBearer<Time>>,
+    /// The digest of its user data when it was created, if it had any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_user_data: Option<String>,
     /// Its interfaces, the primary first.
     pub interfaces: Vec<InterfaceRecord>,
     /// Size of its user data in bytes.
@@ -30,10 +42,10 @@ pub struct Record {
 }
 
 impl Record {
-    /// Whether its role's credentials are its own, and in the vault.
+    /// Its document when it was created.
     #[must_use]
-    pub fn has_own_credentials(&self) -> bool {
-        self.instance.role.as_ref().is_some_and(Role::has_own_credentials)
+    pub fn created_document(&self) -> &PackedDocument {
+        self.created_document.as_ref().unwrap_or(&self.instance.document)
     }
 
     /// The slots it has now.
@@ -81,4 +93,10 @@ impl From<SlotStatus> for Assignment {
         let SlotStatus { slot, ifindex, generation, token_generation, options: _ } = status;
         Self { slot, ifindex, generation, token_generation }
     }
+}
+
+/// What tells user data from other user data. It guards nothing: whoever gives the data is trusted.
+#[must_use]
+pub fn user_data_digest(bytes: &[u8]) -> String {
+    format!("{:032x}", SipHasher24::new().hash(bytes).as_u128())
 }

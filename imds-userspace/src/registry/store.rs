@@ -28,8 +28,9 @@ use crate::private_directory::{self, PrivateDirectoryError};
 
 /// The store's name in the state directory.
 const FILE: &str = "imdsd.redb";
-/// The version of the layout above. An older daemon refuses a newer store; an older store had credentials in its records.
-const SCHEMA: u64 = 2;
+/// The version of the layout above. An older daemon refuses a newer store. An older store is refused, too: the records of
+/// version 1 have credentials in them, which no rewriting takes off the disk, and those of 2 are of another form.
+const SCHEMA: u64 = 3;
 /// Memory for cached pages, in bytes: records are read at the start and seldom later.
 const CACHE: usize = 4 * 1024 * 1024;
 /// Permissions of the file.
@@ -75,9 +76,9 @@ pub enum StoreError {
     },
     /// An older daemon wrote it.
     #[error(
-        "the store {} has schema version {found}, whose instances have their credentials in it; this imdsd knows {SCHEMA}, \
-         and keeps none there. Remove the file and create the instances again, or start the older imdsd. Nothing was \
-         changed",
+        "the store {} has schema version {found}, this imdsd knows {SCHEMA} and takes none over that is older: such a store \
+         holds credentials, or instances in another form. Remove the file and create the instances again, or start the \
+         older imdsd. Nothing was changed",
         .path.display()
     )]
     Older {
@@ -254,6 +255,24 @@ impl Store {
             let mut instances = transaction.open_table(INSTANCES)?;
             for record in records {
                 instances.insert(record.instance.instance_id.as_str(), &*json(record)?)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Replaces a record of an instance that is there, and its user data if it is given, by other or by none.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Failed`]
+    pub fn change(&self, record: &Record, user_data: Option<Option<&[u8]>>) -> Result<(), StoreError> {
+        let id = record.instance.instance_id.as_str();
+        self.write(|transaction| {
+            transaction.open_table(INSTANCES)?.insert(id, &*json(record)?)?;
+            match user_data {
+                Some(Some(bytes)) => drop(transaction.open_table(USER_DATA)?.insert(id, bytes)?),
+                Some(None) => drop(transaction.open_table(USER_DATA)?.remove(id)?),
+                None => {}
             }
             Ok(())
         })

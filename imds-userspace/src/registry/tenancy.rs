@@ -16,9 +16,9 @@ use crate::metadata::tree::Tree;
 
 impl<K: Kernel> Registry<K> {
     /// The tree of an instance with these options.
-    pub(super) fn tree(&self, record: &Record, user_data: Option<&[u8]>, options: &MetadataOptions) -> Arc<Tree> {
+    pub(super) fn tree(&self, record: &Record, options: &MetadataOptions) -> Arc<Tree> {
         let (instance, tags) = (&record.instance, options.instance_metadata_tags.is_enabled());
-        Arc::new(Tree::render(instance, user_data, tags, self.issuer.deliveries(instance).as_ref()))
+        Arc::new(Tree::render(instance, record.user_data_bytes.is_some(), tags, self.issuer.deliveries(instance)))
     }
 
     /// Gives a free slot to `interface` of an instance. The directory knows the tenant before the first packet can
@@ -45,7 +45,8 @@ impl<K: Kernel> Registry<K> {
     pub(super) fn serve(&self, slot: u16, generations: (u16, u64), record: &Record, tree: Arc<Tree>) {
         let counters = self.kernel.service_counters(slot);
         let word = self.word(&record.options);
-        let served = Served::new(record.instance.instance_id.clone(), generations, counters, word, tree);
+        let id = record.instance.instance_id.clone();
+        let served = Served::new(id, generations, counters, word, tree).with_user_data(&self.store);
         self.evict(slot, Some(Arc::new(served)));
     }
 
@@ -70,14 +71,8 @@ impl<K: Kernel> Registry<K> {
     }
 
     /// Puts options in force on `slots` of an instance. What gets stricter is in the daemon before it is in the
-    /// kernel; anything else, in the kernel first. `user_data` is needed where the tags come or go.
-    pub(super) fn enforce(
-        &self,
-        slots: impl IntoIterator<Item = u16>,
-        record: &Record,
-        user_data: Option<&[u8]>,
-        options: &MetadataOptions,
-    ) {
+    /// kernel; anything else, in the kernel first.
+    pub(super) fn enforce(&self, slots: impl IntoIterator<Item = u16>, record: &Record, options: &MetadataOptions) {
         let word = self.word(options);
         let mut tree = None;
         for slot in slots {
@@ -89,7 +84,7 @@ impl<K: Kernel> Registry<K> {
             let mut tell_daemon = || {
                 served.set_options(word);
                 if now.tags_enabled() != word.tags_enabled() {
-                    served.set_tree(Arc::clone(tree.get_or_insert_with(|| self.tree(record, user_data, options))));
+                    served.set_tree(Arc::clone(tree.get_or_insert_with(|| self.tree(record, options))));
                 }
             };
             if now.is_tightened_by(word) {
@@ -100,14 +95,5 @@ impl<K: Kernel> Registry<K> {
                 tell_daemon();
             }
         }
-    }
-
-    /// The user data of an instance, read where that may block.
-    pub(super) async fn user_data(&self, record: &Record) -> Result<Option<Vec<u8>>, RegistryError> {
-        if record.user_data_bytes.is_none() {
-            return Ok(None);
-        }
-        let id = record.instance.instance_id.clone();
-        Ok(self.write(move |store| store.user_data(&id)).await?)
     }
 }

@@ -1,5 +1,6 @@
 mod credentials;
 mod deletion;
+mod documents;
 mod events;
 mod interruption;
 mod keys;
@@ -13,7 +14,9 @@ use imds_common::counters::Counter;
 use super::directory::KeyRing;
 use super::fake::FakeKernel;
 use super::*;
+use crate::config::DefaultsTable;
 use crate::control::protocol::CreateInstance;
+use crate::metadata::field;
 
 const A: &str = "i-0000000a";
 const B: &str = "i-0000000b";
@@ -44,8 +47,9 @@ impl Host {
         let directory = Arc::new(Directory::new(4, KeyRing::new(self.kernel.keys().expect("fake"))));
         *self.kernel.directory.lock().expect("not poisoned") = Some(Arc::clone(&directory));
         let store = Store::open(self.state.path())?;
-        let defaults = Defaults { availability_zone: "us-east-1a".into(), account_id: "000000000000".into() };
-        let settings = Settings { defaults, slots: 4, refuse_silently: false };
+        let DefaultsTable { availability_zone, account_id } = DefaultsTable::default();
+        let defaults = Defaults { availability_zone, account_id };
+        let settings = Settings { defaults, slots: 4, refuse_silently: false, packet_budget: 0, error_pages: false };
         let (issuer, _) = Issuer::open(self.state.path(), &[])?;
         let registry = Registry::start(Arc::clone(&self.kernel), Arc::clone(&directory), store, issuer, settings);
         Ok(Daemon { registry: registry.await?, directory })

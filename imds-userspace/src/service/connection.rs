@@ -55,15 +55,14 @@ impl<S: Stream, T: Tenant> Connection<'_, S, T> {
             let ending = self.shutdown.is_cancelled();
             let keys = self.directory.keys();
             let tree = self.tenant.tree();
-            let outcome = exchange::answer(self.tenant, &keys, &tree, (&inbox, progress), ending, &mut head);
-            let Outcome::Answer { page, close } = outcome else {
+            let outcome = exchange::answer(self.tenant, &keys, &tree, (&inbox, progress), ending, &mut head).await;
+            let Outcome::Answer { body, close } = outcome else {
                 return Ending::Reset;
             };
-            let body = page.as_ref().map_or(&[][..], |page| page.body());
             if close {
                 self.stream.last();
             }
-            let written = timeout(self.settings.write_timeout, write_all(&mut self.stream, &head, body)).await;
+            let written = timeout(self.settings.write_timeout, write_all(&mut self.stream, &head, &body)).await;
             if !matches!(written, Ok(Ok(()))) {
                 return Ending::Reset;
             }

@@ -1,6 +1,9 @@
 //! One request and its answer.
 
-use imds_common::answer::TOKEN_PATH_OPTIONS;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use imds_common::answer::{Bodyless, TOKEN_PATH_OPTIONS, UNAVAILABLE};
 use imds_common::counters::Counter;
 use imds_common::options::OptionsWord;
 use imds_common::request::{self, Parsed};
@@ -9,21 +12,20 @@ use imds_common::verdict::{self, Method, Refusal, Verdict};
 
 use super::authority;
 use super::inbox::{Inbox, Progress};
-use super::response::Writer;
+use super::response::{Kind, NOT_FOUND, Writer};
 use super::tenant::Tenant;
 use crate::clock;
 use crate::metadata::date;
-use crate::metadata::page::Shown;
+use crate::metadata::live::Page;
 use crate::metadata::tree::{Lookup, Tree};
 use crate::registry::directory::KeyRing;
 
 /// What becomes of a connection after a request.
-#[derive(Debug)]
 pub(super) enum Outcome<'t> {
     /// An answer: its head stands in the buffer, its body here.
     Answer {
-        /// The page whose body follows the head; none where there is no body, or the head's buffer holds it.
-        page: Option<Shown<'t>>,
+        /// The body, none where the head's buffer holds it.
+        body: Body<'t>,
         /// Whether the connection ends after it.
         close: bool,
     },
@@ -31,10 +33,35 @@ pub(super) enum Outcome<'t> {
     Reset,
 }
 
+/// What is sent behind a head.
+pub(super) enum Body<'t> {
+    /// Nothing.
+    Empty,
+    /// A text of the tree.
+    Text(&'t [u8]),
+    /// User data.
+    UserData(Vec<u8>),
+    /// Credentials as they were when they were looked up.
+    Credentials(Arc<Page>),
+}
+
+impl Deref for Body<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Empty => &[],
+            Self::Text(text) => text,
+            Self::UserData(data) => data,
+            Self::Credentials(page) => page.body(),
+        }
+    }
+}
+
 /// Judges the request at the front of `inbox`, counts it, and writes its answer's head into `out`.
 ///
 /// The options are read here, when the head is whole: what was changed before counts.
-pub(super) fn answer<'t>(
+pub(super) async fn answer<'t>(
     tenant: &impl Tenant,
     keys: &KeyRing,
     tree: &'t Tree,
@@ -50,54 +77,95 @@ pub(super) fn answer<'t>(
     let close = !matches!(judged.verdict, Verdict::Serve { .. }) || scan.wants_close() || scan.has_body() || ending;
     let ttl_seconds = judged.remaining_ms.map(|remaining| remaining.div_ceil(1_000));
     let writer = Writer { out, date: date::cached_http_date(now), close, ttl_seconds };
-    let page = match judged.verdict {
+    let head_only = judged.method == Method::Head;
+    let mut body = Body::Empty;
+    match judged.verdict {
         Verdict::Refuse(refusal) => {
             tenant.refuse(refusal, head);
             if options.refuses_silently() {
                 return Outcome::Reset;
             }
-            writer.bodyless(refusal.answer());
-            None
+            refuse(writer, refusal.answer(), options, head_only);
         }
-        Verdict::TokenPathOptions => {
-            writer.bodyless(TOKEN_PATH_OPTIONS);
-            None
-        }
+        Verdict::TokenPathOptions => writer.bodyless(TOKEN_PATH_OPTIONS),
         Verdict::Mint { ttl_seconds } => {
             let Some(token) = mint(keys, tenant.token_generation(), now_ms, ttl_seconds) else {
                 return Outcome::Reset;
             };
             tenant.count(Counter::TokensIssued);
             writer.token(ttl_seconds, &token);
-            None
         }
         Verdict::Serve { with_token } => {
             let target = head.get(scan.target()).unwrap_or_default();
-            match tree.lookup(target) {
-                Lookup::Leaf(leaf) => Some(serve(tenant, with_token, writer, leaf.page(now, with_token))),
-                Lookup::Directory(listing) => Some(serve(tenant, with_token, writer, Shown::Lasting(listing))),
-                Lookup::Redirect { version, path } => {
-                    writer.redirect(authority::of(scan, head), version, path);
-                    None
+            let served = match tree.lookup(target, now) {
+                Lookup::Text(text) => {
+                    writer.content(Kind::Text, text.len(), tree.modified());
+                    body = Body::Text(text);
+                    true
+                }
+                Lookup::Directory(listing) => {
+                    writer.listing(&listing, tree.modified(), head_only);
+                    true
+                }
+                Lookup::Credentials(deliveries) => {
+                    let page = deliveries.page(now, with_token);
+                    writer.content(Kind::Text, page.body().len(), page.modified());
+                    body = Body::Credentials(page);
+                    true
+                }
+                Lookup::UserData => match tenant.user_data().await {
+                    Ok(Some(data)) => {
+                        writer.content(Kind::UserData, data.len(), tree.modified());
+                        body = Body::UserData(data);
+                        true
+                    }
+                    // It was taken away just now.
+                    Ok(None) => {
+                        not_found(writer, options, head_only);
+                        false
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, "user data not read");
+                        writer.bodyless(UNAVAILABLE);
+                        return finish(tenant, body, true, true);
+                    }
+                },
+                Lookup::Redirect(directory) => {
+                    writer.redirect(authority::of(scan, head), directory);
+                    false
                 }
                 Lookup::NotFound => {
-                    writer.not_found();
-                    None
+                    not_found(writer, options, head_only);
+                    false
                 }
+            };
+            if served && !with_token {
+                tenant.count(Counter::NoToken);
             }
         }
-    };
-    tenant.count(Counter::Requests);
-    let page = page.filter(|_| judged.method != Method::Head);
-    Outcome::Answer { page, close }
+    }
+    finish(tenant, body, head_only, close)
 }
 
-fn serve<'t>(tenant: &impl Tenant, with_token: bool, writer: Writer<'_>, page: Shown<'t>) -> Shown<'t> {
-    if !with_token {
-        tenant.count(Counter::NoToken);
+fn finish<'t>(tenant: &impl Tenant, body: Body<'t>, head_only: bool, close: bool) -> Outcome<'t> {
+    tenant.count(Counter::Requests);
+    Outcome::Answer { body: if head_only { Body::Empty } else { body }, close }
+}
+
+fn refuse(writer: Writer<'_>, answer: Bodyless, options: OptionsWord, head_only: bool) {
+    if options.has_error_pages() {
+        writer.error_page(answer.status, answer.more, head_only);
+    } else {
+        writer.bodyless(answer);
     }
-    writer.page(&page);
-    page
+}
+
+fn not_found(writer: Writer<'_>, options: OptionsWord, head_only: bool) {
+    if options.has_error_pages() {
+        writer.error_page(NOT_FOUND, "", head_only);
+    } else {
+        writer.not_found();
+    }
 }
 
 struct Judged {

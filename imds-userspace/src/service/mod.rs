@@ -5,6 +5,7 @@
 
 mod authority;
 mod connection;
+mod error_page;
 mod exchange;
 mod inbox;
 mod response;

@@ -5,10 +5,33 @@ use std::io::Write as _;
 use imds_common::answer::{Bodyless, DATE_LENGTH, DATE_NAME, SERVER};
 use imds_common::token::TOKEN_TEXT_LENGTH;
 
-use crate::metadata::page::Page;
+use super::error_page;
+use crate::metadata::target::Target;
+use crate::metadata::tree::Listing;
 
 /// The name of the field that tells how long a token lives, in seconds. Clients need it.
 const TTL_NAME: &str = "X-Aws-Ec2-Metadata-Token-Ttl-Seconds";
+
+/// The status of what isn't there.
+pub(super) const NOT_FOUND: &str = "404 Not Found";
+
+/// What a body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Text: everything but user data, JSON among it.
+    Text,
+    /// Bytes of any kind.
+    UserData,
+}
+
+impl Kind {
+    const fn fields(self) -> &'static [u8] {
+        match self {
+            Self::Text => b"Content-Type: text/plain\r\nAccept-Ranges: none\r\n",
+            Self::UserData => b"Content-Type: application/octet-stream\r\nAccept-Ranges: bytes\r\n",
+        }
+    }
+}
 
 /// Writes answers' heads into a buffer that is used again.
 pub(super) struct Writer<'a> {
@@ -49,30 +72,61 @@ impl Writer<'_> {
     /// An answer without a body that has no other form.
     pub(super) fn bodyless(mut self, answer: Bodyless) {
         let date = self.date;
-        let Bodyless { before, after } = answer;
+        let Bodyless { before, after, .. } = answer;
         self.put(&[before.as_bytes(), DATE_NAME.as_bytes(), &date, b"\r\n", after.as_bytes()]);
     }
 
-    /// The head of a page; its body follows unless the request was a HEAD.
-    pub(super) fn page(mut self, page: &Page) {
+    /// The head of a text or of user data; its body follows unless the request was a HEAD.
+    pub(super) fn content(mut self, kind: Kind, length: usize, modified: &[u8; DATE_LENGTH]) {
+        self.head_of(kind, length, modified);
+    }
+
+    /// A directory's names, and their head; without them for a HEAD.
+    pub(super) fn listing(mut self, listing: &Listing<'_>, modified: &[u8; DATE_LENGTH], head_only: bool) {
+        self.head_of(Kind::Text, listing.length(), modified);
+        if !head_only {
+            listing.write(self.out);
+        }
+    }
+
+    fn head_of(&mut self, kind: Kind, length: usize, modified: &[u8; DATE_LENGTH]) {
         self.status("200 OK");
-        self.put(&[page.fields()]);
+        self.put(&[kind.fields(), b"Last-Modified: ", modified, b"\r\n"]);
+        self.length(length);
         self.date_and_server();
         self.put(&[b"\r\n"]);
     }
 
+    fn length(&mut self, length: usize) {
+        write!(self.out, "Content-Length: {length}\r\n").expect("a Vec takes every write");
+    }
+
+    /// An answer that has a page in place of no body; without the page for a HEAD.
+    pub(super) fn error_page(mut self, status: &str, more: &str, head_only: bool) {
+        let page = error_page::page(status);
+        self.status(status);
+        self.put(&[more.as_bytes()]);
+        self.length(page.len());
+        self.date_and_server();
+        self.put(&[b"Content-Type: text/html\r\n\r\n"]);
+        if !head_only {
+            self.put(&[page.as_bytes()]);
+        }
+    }
+
     /// A directory that wants its slash.
-    pub(super) fn redirect(mut self, authority: &[u8], version: &str, path: &str) {
+    pub(super) fn redirect(mut self, authority: &[u8], directory: Target<'_>) {
         self.status("301 Moved Permanently");
-        self.put(&[b"Location: http://", authority, b"/", version.as_bytes(), b"/", path.as_bytes(), b"/\r\n"]);
-        self.put(&[b"Content-Length: 0\r\n"]);
+        self.put(&[b"Location: http://", authority]);
+        directory.names().for_each(|name| self.put(&[b"/", name]));
+        self.put(&[b"/\r\nContent-Length: 0\r\n"]);
         self.date_and_server();
         self.put(&[b"\r\n"]);
     }
 
     /// Nothing stands there.
     pub(super) fn not_found(mut self) {
-        self.status("404 Not Found");
+        self.status(NOT_FOUND);
         self.put(&[b"Content-Length: 0\r\n"]);
         self.date_and_server();
         self.put(&[b"Content-Type: text/plain\r\n\r\n"]);
@@ -82,7 +136,7 @@ impl Writer<'_> {
     pub(super) fn token(mut self, ttl_seconds: u16, token: &[u8; TOKEN_TEXT_LENGTH]) {
         self.status("200 OK");
         self.ttl(ttl_seconds.into());
-        write!(self.out, "Content-Length: {TOKEN_TEXT_LENGTH}\r\n").expect("a Vec takes every write");
+        self.length(TOKEN_TEXT_LENGTH);
         self.date_and_server();
         self.put(&[b"Content-Type: text/plain\r\n\r\n", token]);
     }

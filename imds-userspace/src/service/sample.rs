@@ -18,6 +18,7 @@ use crate::clock;
 use crate::metadata::sample;
 use crate::metadata::tree::Tree;
 use crate::registry::directory::{Directory, KeyRing};
+use crate::registry::store::StoreError;
 
 /// The instance's token generation.
 pub(super) const GENERATION: u64 = 0x1122_3344_5566_7788;
@@ -35,20 +36,26 @@ pub(super) const DATE: &str = "Day, dd Mon yyyy hh:mm:ss GMT";
 pub(super) struct Guest {
     options: Mutex<OptionsWord>,
     tree: Arc<Tree>,
+    user_data: Result<Option<Vec<u8>>, ()>,
     counted: Mutex<Vec<Counter>>,
 }
 
 impl Guest {
     /// With these options.
     pub(super) fn new(options: &MetadataOptions) -> Self {
-        let tree =
-            Arc::new(Tree::render(&sample::instance(), Some(b"\x00data\xff"), true, Some(&sample::deliveries())));
-        Self { options: Mutex::new(OptionsWord::new(options, false)), tree, counted: Mutex::default() }
+        let tree = Arc::new(sample::tree(&sample::instance(), true, true));
+        let options = Mutex::new(OptionsWord::new(options, false));
+        Self { options, tree, user_data: Ok(Some(b"\x00data\xff".to_vec())), counted: Mutex::default() }
     }
 
     /// With another tree.
     pub(super) fn with_tree(self, tree: Tree) -> Self {
         Self { tree: Arc::new(tree), ..self }
+    }
+
+    /// With other user data, or a store that fails.
+    pub(super) fn with_user_data(self, user_data: Result<Option<Vec<u8>>, ()>) -> Self {
+        Self { user_data, ..self }
     }
 
     /// Replaces the options.
@@ -69,6 +76,10 @@ impl Tenant for Guest {
 
     fn tree(&self) -> Arc<Tree> {
         self.tree.clone()
+    }
+
+    async fn user_data(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        self.user_data.clone().map_err(|()| StoreError::InUse { path: "store".into() })
     }
 
     fn token_generation(&self) -> u64 {

@@ -1,5 +1,6 @@
 //! The instance behind a connection, as far as answering asks for it.
 
+use std::future::Future;
 use std::net::Ipv4Addr;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use imds_common::verdict::Refusal;
 use crate::events::Seen;
 use crate::metadata::tree::Tree;
 use crate::registry::directory::Served;
+use crate::registry::store::StoreError;
 
 /// An instance whose requests are answered.
 pub(super) trait Tenant: Sync {
@@ -21,6 +23,8 @@ pub(super) trait Tenant: Sync {
     fn tree(&self) -> Arc<Tree>;
     /// The generation that its tokens are of.
     fn token_generation(&self) -> u64;
+    /// Its user data now.
+    fn user_data(&self) -> impl Future<Output = Result<Option<Vec<u8>>, StoreError>> + Send;
     /// Counts one for it.
     fn count(&self, counter: Counter);
     /// Counts a refusal of the request with this head, and keeps what may be shown of it.
@@ -65,6 +69,10 @@ impl Tenant for Client {
 
     fn tree(&self) -> Arc<Tree> {
         self.served.tree()
+    }
+
+    async fn user_data(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        self.served.user_data().await
     }
 
     fn token_generation(&self) -> u64 {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use imds_userspace::config::{Config, OnRefuse};
+use imds_userspace::config::{Config, ErrorBodies, OnRefuse};
 use imds_userspace::control;
 use imds_userspace::control::run_dir::RunDir;
 use imds_userspace::credentials::{self, Issuer, Refresh};
@@ -67,11 +67,13 @@ pub(crate) async fn run(arguments: &Arguments, config: &Config) -> anyhow::Resul
     dataplane.listen(move |event| listener.note(event))?;
     let settings = Settings {
         defaults: Defaults {
-            availability_zone: config.defaults.availability_zone.as_str().to_owned(),
-            account_id: config.defaults.account_id.as_str().to_owned(),
+            availability_zone: config.defaults.availability_zone.clone(),
+            account_id: config.defaults.account_id.clone(),
         },
         slots,
         refuse_silently: config.on_refuse == OnRefuse::Drop,
+        packet_budget: config.packet_budget.get(),
+        error_pages: config.error_bodies == ErrorBodies::Xhtml,
     };
     let registry = Registry::start(dataplane.clone(), directory.clone(), store, issuer, settings).await?;
     let registry = Arc::new(registry);

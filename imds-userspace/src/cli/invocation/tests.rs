@@ -1,7 +1,8 @@
 use super::*;
 use crate::control::protocol::OptionChanges;
+use crate::metadata::document::{LifecycleState, MaintenanceCode, SpotAction};
 use clap::Parser;
-use std::collections::BTreeMap;
+use serde_json::json;
 use std::io;
 
 fn invocation(words: &str) -> Invocation {
@@ -109,21 +110,28 @@ fn an_instance_is_created_from_everything_that_is_given() {
     let Action::Ask { command: Command::InstanceCreate(create), view: View::Instance } = invocation.action else {
         panic!("{:?}", invocation.action)
     };
-    let given = create.credentials.as_ref().expect("credentials");
-    assert_eq!((given.access_key_id.as_str(), given.token.as_str()), ("A", "T"));
+    let document = json!({
+        "account-id": "123456789012",
+        "ami-id": "ami-1",
+        "hostname": "web",
+        "iam": {
+            "role": "web",
+            "credentials": {
+                "AccessKeyId": "A", "SecretAccessKey": "S", "Token": "T", "Expiration": "2030-01-01T00:00:00Z",
+            },
+        },
+        "instance-type": "m5.large",
+        "local-hostname": "web",
+        "local-ipv4": "10.1.2.3",
+        "placement": { "availability-zone": "eu-west-1b" },
+        "tags": { "Name": "web", "q": "a=b" },
+        "user-data": { "base64": "ZGF0YQ==" },
+    });
+    assert_eq!(create.document.0, document);
     let expected = CreateInstance {
         interfaces: vec!["tap0".into(), "tap1".into()],
         instance_id: Some("i-1".into()),
-        image_id: Some("ami-1".into()),
-        instance_type: Some("m5.large".into()),
-        availability_zone: Some("eu-west-1b".into()),
-        private_ip: Some([10, 1, 2, 3].into()),
-        hostname: Some("web".into()),
-        account_id: Some("123456789012".into()),
-        iam_role: Some("web".into()),
-        credentials: create.credentials.clone(),
-        tags: BTreeMap::from([("Name".into(), "web".into()), ("q".into(), "a=b".into())]),
-        user_data: Some(EncodedUserData("ZGF0YQ==".into())),
+        document: Json(document),
         metadata_options: OptionChanges {
             http_tokens: Some("required".into()),
             http_put_response_hop_limit: Some(2),
@@ -134,5 +142,70 @@ fn an_instance_is_created_from_everything_that_is_given() {
 
     let (command, _) = asked("imdsctl instance create --interface tap0");
     let Command::InstanceCreate(create) = command else { panic!("{command:?}") };
-    assert_eq!(*create, CreateInstance { interfaces: vec!["tap0".into()], ..CreateInstance::default() });
+    let document = Json(json!({}));
+    assert_eq!(*create, CreateInstance { interfaces: vec!["tap0".into()], document, ..CreateInstance::default() });
+}
+
+#[test]
+fn flags_come_before_the_document() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let file = directory.path().join("instance.json");
+    let text = r#"{"ami-id": "ami-1", "tags": {"a": "1", "b": "2"}, "user-data": {"text": "x"}, "placement": {"host-id": "h-1"}}"#;
+    std::fs::write(&file, text).expect("written");
+    let words = format!(
+        "imdsctl instance create --interface tap0 --document {} --image-id ami-2 --tag b=3 --user-data-file - \
+         --availability-zone eu-west-1b",
+        file.display()
+    );
+    let arguments = Arguments::try_parse_from(words.split_whitespace()).expect("parsed");
+    let invocation = Invocation::new(arguments, &mut &b"data"[..]).expect("valid");
+    let Action::Ask { command: Command::InstanceCreate(create), .. } = invocation.action else { panic!() };
+    let expected = json!({
+        "ami-id": "ami-2",
+        "tags": { "a": "1", "b": "3" },
+        "user-data": { "base64": "ZGF0YQ==" },
+        "placement": { "host-id": "h-1", "availability-zone": "eu-west-1b" },
+    });
+    assert_eq!(create.document.0, expected);
+}
+
+#[test]
+fn changes_and_events_are_asked_for() {
+    let change = |words: &str| match asked(words) {
+        (Command::DocumentChange { instance_id, change }, View::Change) if instance_id == "i-1" => *change,
+        other => panic!("{words}: {other:?}"),
+    };
+    let set = Change::Set { path: "tags/Name".into(), value: Json("-5".into()) };
+    assert_eq!(change("imdsctl metadata set i-1 tags/Name -5"), set);
+    assert_eq!(change("imdsctl metadata unset i-1 tags/Name"), Change::Unset { path: "tags/Name".into() });
+    for (words, event) in [
+        ("spot-interruption i-1", Event::SpotInterruption { seconds: 120, action: SpotAction::Terminate }),
+        (
+            "spot-interruption i-1 --in 90s --action stop",
+            Event::SpotInterruption { seconds: 90, action: SpotAction::Stop },
+        ),
+        ("rebalance i-1", Event::Rebalance { seconds: 0 }),
+        ("rebalance i-1 --in 1h30m", Event::Rebalance { seconds: 5400 }),
+        (
+            "maintenance i-1 --in 1d --for 1m --code instance-stop --description why",
+            Event::Maintenance {
+                seconds: 86_400,
+                duration: 60,
+                code: MaintenanceCode::InstanceStop,
+                description: Some("why".into()),
+            },
+        ),
+        ("lifecycle i-1 Warmed:Running", Event::Lifecycle { seconds: 0, state: LifecycleState::WarmedRunning }),
+        ("clear i-1", Event::Clear),
+    ] {
+        assert_eq!(change(&format!("imdsctl event {words}")), Change::Event(event), "{words}");
+    }
+    for words in ["spot-interruption i-1 --in soon", "lifecycle i-1 Asleep", "spot-interruption i-1 --action sleep"] {
+        let words = format!("imdsctl event {words}");
+        assert!(Arguments::try_parse_from(words.split_whitespace()).is_err(), "{words}");
+    }
+    assert!(matches!(
+        asked("imdsctl metadata get i-1 tags"),
+        (Command::DocumentGet { instance_id }, View::Document(Some(path))) if instance_id == "i-1" && path == "tags"
+    ));
 }

@@ -25,7 +25,7 @@ pub(super) fn list(look: Look, instances: &[InstanceView]) -> String {
             text(&instance.instance_id),
             text(&instance.instance_type),
             text(&instance.availability_zone),
-            text(&instance.private_ip.to_string()),
+            text(&address(instance)),
             text(&instance.interfaces.iter().map(name_and_lack).collect::<Vec<_>>().join(", ")),
             text(&options.http_tokens),
             text(&options.http_put_response_hop_limit.to_string()),
@@ -34,6 +34,12 @@ pub(super) fn list(look: Look, instances: &[InstanceView]) -> String {
         ]);
     }
     lines(table)
+}
+
+/// The address that an instance goes by.
+fn address(instance: &InstanceView) -> String {
+    let ipv6 = || instance.ipv6.map(|ip| ip.to_string());
+    instance.private_ip.map(|ip| ip.to_string()).or_else(ipv6).unwrap_or_default()
 }
 
 fn name_and_lack(interface: &InterfaceView) -> String {
@@ -60,7 +66,7 @@ pub(super) fn one(look: Look, instance: &InstanceView) -> String {
     row("Type", &instance.instance_type);
     row("Zone", &instance.availability_zone);
     row("Account", &instance.account_id);
-    row("Private IP", &instance.private_ip.to_string());
+    row("Private IP", &address(instance));
     row("Hostname", &instance.hostname);
     for interface in &instance.interfaces {
         let InterfaceView { name, ifindex, slot, status } = interface;

@@ -1,5 +1,6 @@
 //! What the daemon says, as tables or as JSON.
 
+mod documents;
 mod events;
 mod instances;
 mod keys;
@@ -16,6 +17,7 @@ pub(super) use table::printable;
 use super::error::Error;
 use super::invocation::View;
 use crate::control::protocol::Payload;
+use crate::metadata::patch;
 
 /// How to print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -45,6 +47,21 @@ impl Printer {
             }
             (View::Release, Payload::Interface(interface)) => {
                 self.either(&interface, || format!("released {}\n", printable(&interface.name)))
+            }
+            (View::Change, Payload::Instance(instance)) => {
+                self.either(&instance, || format!("changed {}\n", printable(&instance.instance_id)))
+            }
+            (View::Document(None), Payload::Document(document)) => {
+                let document = document.to_value();
+                self.either(&document, || documents::value(&document))
+            }
+            (View::Document(Some(path)), Payload::Document(document)) => {
+                let document = document.to_value();
+                let value = patch::get(&document, path).ok_or_else(|| Error::NoValue(path.clone()))?;
+                self.either(&value, || documents::value(value))
+            }
+            (View::Applied { check }, Payload::Applied(applied)) => {
+                self.either(&applied, || documents::applied(&applied, *check))
             }
             (View::Instances, Payload::Instances(all)) => self.either(&all, || instances::list(look, &all)),
             (View::OptionsOfOne, Payload::Instance(instance)) => {

@@ -2,6 +2,8 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
+use serde_json::json;
+
 use super::*;
 use crate::metadata::sample;
 
@@ -28,13 +30,17 @@ fn opened(scratch: &tempfile::TempDir, specs: &[RoleSpec]) -> Issuer {
 
 /// An instance that has a role of the config.
 fn instance(role: &str) -> Instance {
-    let role = Some(Role { name: role.to_owned(), provider: RoleProvider::Config });
-    Instance { role, ..sample::instance() }
+    sample::with(json!({ "iam": { "role": role } }))
 }
 
-/// What its reads get, without a token and with one.
+/// What its reads of its role's credentials get, without a token and with one.
 fn read(issuer: &Issuer, instance: &Instance) -> [String; 2] {
-    let deliveries = issuer.deliveries(instance).expect("it has a role");
+    read_of(Bearer::Role, issuer, instance)
+}
+
+fn read_of(bearer: Bearer, issuer: &Issuer, instance: &Instance) -> [String; 2] {
+    let deliveries = issuer.deliveries(instance);
+    let deliveries = deliveries.of(bearer).expect("it has them");
     let body = |with_token| {
         let page = deliveries.page(date::unix_seconds(), with_token);
         String::from_utf8(page.body().to_vec()).expect("UTF-8")
@@ -74,10 +80,7 @@ fn reads_with_and_without_a_token_can_be_given_different_credentials() {
 #[test]
 fn a_role_that_nobody_knows_is_refused_with_the_way_out() {
     let scratch = tempfile::tempdir().expect("scratch directory");
-    let refusal = |issuer: &Issuer| {
-        let role = instance("web").role.expect("a role");
-        issuer.check(&role).expect_err("unknown").to_string()
-    };
+    let refusal = |issuer: &Issuer| issuer.check(&instance("web")).expect_err("unknown").to_string();
     let text = refusal(&opened(&scratch, &[]));
     assert!(text.contains("role \"web\" is not in imdsd's config (which has none); give --credentials-file"), "{text}");
     let specs = specs(&[
@@ -86,8 +89,8 @@ fn a_role_that_nobody_knows_is_refused_with_the_way_out() {
     ]);
     let issuer = opened(&scratch, &specs);
     assert!(refusal(&issuer).contains("(which has app, db)"), "{}", refusal(&issuer));
-    issuer.check(&instance("db").role.expect("a role")).expect("known");
-    issuer.check(&sample::instance().role.expect("a role")).expect("its own");
+    issuer.check(&instance("db")).expect("known");
+    issuer.check(&sample::instance()).expect("its own");
 }
 
 #[test]
@@ -121,7 +124,8 @@ fn a_static_file_of_the_config_must_be_good_at_the_start() {
 fn an_instances_own_outlive_the_daemon_and_go_with_the_instance() {
     let scratch = tempfile::tempdir().expect("scratch directory");
     let own = sample::instance();
-    opened(&scratch, &[]).keep(&own, &sample::credentials()).expect("kept");
+    let credentials = ByBearer { role: Some(sample::credentials()), instance: None };
+    opened(&scratch, &[]).keep(&own.instance_id, &credentials).expect("kept");
     let issuer = opened(&scratch, &[]);
     let lost = RoleState { provider: "static".into(), expiration: None };
     assert_eq!(issuer.state(&own), Some(lost.clone()), "not read yet");
@@ -134,9 +138,31 @@ fn an_instances_own_outlive_the_daemon_and_go_with_the_instance() {
     }
     let there = RoleState { expiration: Some("2100-01-02T03:04:05Z".into()), ..lost.clone() };
     assert_eq!(issuer.state(&own), Some(there));
-    assert_eq!(issuer.kept(&own.instance_id).expect("readable"), Some(sample::credentials()));
-    issuer.forget(&own.instance_id).expect("forgotten");
-    assert_eq!(issuer.kept(&own.instance_id).expect("readable"), None);
+    assert_eq!(issuer.kept(&own.instance_id, Bearer::Role).expect("readable"), Some(sample::credentials()));
+    issuer.forget(&own.instance_id, Bearer::Role).expect("forgotten");
+    assert_eq!(issuer.kept(&own.instance_id, Bearer::Role).expect("readable"), None);
     assert!(read(&issuer, &own)[0].contains("The role app has no credentials now."));
     assert_eq!(issuer.state(&own), Some(lost));
+}
+
+#[test]
+fn an_instances_own_identity_is_not_its_roles() {
+    let scratch = tempfile::tempdir().expect("scratch directory");
+    let instance = sample::everything();
+    let issuer = opened(&scratch, &[]);
+    assert!(read_of(Bearer::Instance, &issuer, &instance)[0].contains("The instance has no credentials now."));
+    let own = Credentials { token: "identity==".into(), ..sample::credentials() };
+    let credentials = ByBearer { role: Some(sample::credentials()), instance: Some(own) };
+    issuer.keep(&instance.instance_id, &credentials).expect("kept");
+    issuer.load([instance.clone()].iter());
+    let launched = instance.complete().pending_time.expect("derived").to_string();
+    for body in read_of(Bearer::Instance, &issuer, &instance) {
+        assert!(body.contains("\"Token\" : \"identity==\"") && body.contains(&launched), "{body}");
+    }
+    assert!(read(&issuer, &instance)[1].contains("\"Token\" : \"session==\""));
+    let deliveries = issuer.deliveries(&instance).instance.expect("it has them");
+    let over = deliveries.page(u64::MAX, true);
+    let over = String::from_utf8_lossy(over.body());
+    assert!(over.contains("The credentials of the instance expired at 2100-01-02T03:04:05Z."), "{over}");
+    assert!(issuer.deliveries(&sample::instance()).instance.is_none());
 }

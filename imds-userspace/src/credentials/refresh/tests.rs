@@ -28,7 +28,7 @@ impl Source for Told {
         script.asked += 1;
         match script.answers.pop_front().flatten() {
             Some(end) => {
-                let expiration = date::document_time(end);
+                let expiration = Time::from_unix(end).to_string();
                 Ok(Credentials { access_key_id: format!("KEY{end}"), expiration, ..sample::credentials() })
             }
             None => Err(FileError::NotRegular { path: "/a/file".into() }.into()),
@@ -45,7 +45,7 @@ struct Role {
 impl Role {
     fn new() -> Self {
         let told = Told::default();
-        let live = Live::new(document::failure("The role app has no credentials now.", NOW));
+        let live = Live::new(document::failure("The role app has no credentials now.", Time::from_unix(NOW)));
         let refresher = Refresher::new("app".to_owned(), told.clone(), Arc::clone(&live));
         Self { told, live, refresher }
     }
@@ -169,7 +169,7 @@ async fn a_start_waits_for_the_first_tries() {
     let path = directory.path().join("role.json");
     std::fs::write(&path, serde_json::to_vec(&sample::credentials()).expect("JSON")).expect("scratch");
     std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("owner");
-    let live = Live::new(document::failure("Nothing.", NOW));
+    let live = Live::new(document::failure("Nothing.", Time::from_unix(NOW)));
     let (mut tasks, shutdown) = (JoinSet::new(), CancellationToken::new());
     start(vec![Refresh::of_file("app", &path, &live)], &mut tasks, &shutdown).await;
     assert!(live.end(NOW).is_some(), "the first try is over");

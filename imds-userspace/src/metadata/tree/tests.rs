@@ -1,68 +1,76 @@
+use serde_json::json;
+
 use super::*;
-use crate::metadata::page::Shown;
 use crate::metadata::sample;
 
 const NOW: u64 = 1_800_000_000;
 
 fn tree() -> Tree {
-    Tree::render(&sample::instance(), Some(b"\x00user\xff"), true, Some(&sample::deliveries()))
+    sample::tree(&sample::instance(), true, true)
 }
 
-/// What a lookup finds, in short.
-fn found(tree: &Tree, target: &str) -> String {
-    let text = |page: &Page| String::from_utf8_lossy(page.body()).into_owned();
-    match tree.lookup(target.as_bytes()) {
-        Lookup::Leaf(leaf) => format!("leaf {}", text(&leaf.page(NOW, true))),
-        Lookup::Directory(listing) => format!("list {}", text(listing)),
-        Lookup::Redirect { version, path } => format!("redirect /{version}/{path}/"),
+/// What a lookup finds at a time, in short.
+fn found_at(tree: &Tree, target: &str, now: u64) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    match tree.lookup(target.as_bytes(), now) {
+        Lookup::Text(body) => format!("leaf {}", text(body)),
+        Lookup::UserData => "user data".to_owned(),
+        Lookup::Credentials(deliveries) => format!("leaf {}", text(deliveries.page(now, true).body())),
+        Lookup::Directory(listing) => {
+            let mut names = Vec::new();
+            listing.write(&mut names);
+            assert_eq!(names.len(), listing.length(), "{target}");
+            format!("list {}", text(&names))
+        }
+        Lookup::Redirect(target) => target.names().fold("redirect ".to_owned(), |path, name| path + "/" + &text(name)),
         Lookup::NotFound => "nothing".to_owned(),
     }
+}
+
+fn found(tree: &Tree, target: &str) -> String {
+    found_at(tree, target, NOW)
 }
 
 #[test]
 fn targets_lead_where_the_rules_say() {
     let tree = tree();
-    let meta_data = "list ami-id\nami-launch-index\nhostname\niam/\ninstance-id\ninstance-type\nlocal-hostname\nlocal-ipv4\n\
-                     mac\nplacement/\nreservation-id\nsecurity-groups\ntags/";
+    let meta_data = "list ami-id\nami-launch-index\nami-manifest-path\nblock-device-mapping/\nevents/\nhibernation/\n\
+                     hostname\niam/\nidentity-credentials/\ninstance-action\ninstance-id\ninstance-life-cycle\n\
+                     instance-type\nlocal-hostname\nlocal-ipv4\nmac\nmetrics/\nnetwork/\nplacement/\nprofile\n\
+                     reservation-id\nsecurity-groups\nservices/\nsystem\ntags/";
+    let redirect = "redirect /latest/meta-data/placement";
     for (target, expected) in [
         ("/latest", "list dynamic\nmeta-data\nuser-data"),
         ("/latest/", "list dynamic\nmeta-data\nuser-data"),
-        ("/1.0", "list dynamic\nmeta-data\nuser-data"),
+        ("/1.0", "list meta-data\nuser-data"),
         ("/2022-07-09/", "list dynamic\nmeta-data\nuser-data"),
         ("/latest/meta-data", meta_data),
         ("/latest/meta-data/", meta_data),
-        ("/2009-04-04/meta-data/", meta_data),
-        ("/latest/dynamic", "list instance-identity/"),
-        ("/latest/dynamic/", "list instance-identity/"),
-        ("/latest/dynamic/instance-identity", "redirect /latest/dynamic/instance-identity/"),
+        ("/latest/dynamic", "list fws/\ninstance-identity/"),
+        ("/latest/dynamic/", "list fws/\ninstance-identity/"),
+        ("/latest/dynamic/instance-identity", "redirect /latest/dynamic/instance-identity"),
         ("/latest/dynamic/instance-identity/", "list document"),
-        ("/latest/meta-data/placement", "redirect /latest/meta-data/placement/"),
-        ("/2021-03-23/meta-data/placement", "redirect /2021-03-23/meta-data/placement/"),
-        ("/latest//meta-data//placement", "redirect /latest/meta-data/placement/"),
-        ("/latest/meta-data/placement?a=/", "redirect /latest/meta-data/placement/"),
+        ("/latest/meta-data/placement", redirect),
+        ("/2021-03-23/meta-data/placement", "redirect /2021-03-23/meta-data/placement"),
+        ("/latest//meta-data//placement", redirect),
+        ("/latest/meta-data/placement?a=/", redirect),
         ("/latest/meta-data/placement/", "list availability-zone\nregion"),
         ("/latest/meta-data/placement/region", "leaf eu-west-2"),
         ("/latest/meta-data/placement/region/", "leaf eu-west-2"),
         ("/latest/meta-data/placement/availability-zone", "leaf eu-west-2c"),
         ("/latest/meta-data/ami-id", "leaf ami-0123456789abcdef0"),
-        ("/latest/meta-data/ami-launch-index", "leaf 0"),
-        ("/latest/meta-data/hostname", "leaf ip-10-0-0-1.eu-west-2.compute.internal"),
-        ("/latest/meta-data/instance-id", "leaf i-0123456789abcdef0"),
-        ("/latest/meta-data/instance-type", "leaf t3.micro"),
-        ("/latest/meta-data/local-hostname", "leaf ip-10-0-0-1.eu-west-2.compute.internal"),
-        ("/latest/meta-data/local-ipv4", "leaf 10.0.0.1"),
-        ("/latest/meta-data/mac", "leaf 02:00:00:00:00:01"),
-        ("/latest/meta-data/reservation-id", "leaf r-0123456789abcdef0"),
-        ("/latest/meta-data/security-groups", "leaf default\nweb"),
         ("/latest/meta-data/iam/", "list info\nsecurity-credentials/"),
-        ("/latest/meta-data/iam/security-credentials", "redirect /latest/meta-data/iam/security-credentials/"),
+        ("/latest/meta-data/iam/security-credentials", "redirect /latest/meta-data/iam/security-credentials"),
         ("/latest/meta-data/iam/security-credentials/", "list app"),
+        ("/latest/meta-data/iam/security-credentials/app", "leaf the role's credentials"),
+        ("/latest/meta-data/iam/security-credentials/app/", "leaf the role's credentials"),
         ("/latest/meta-data/tags/", "list instance/"),
         ("/latest/meta-data/tags/instance/", "list Empty\nName"),
         ("/latest/meta-data/tags/instance/Name", "leaf one"),
         ("/latest/meta-data/tags/instance/Empty", "leaf "),
-        ("/latest/user-data", "leaf \0user\u{fffd}"),
-        ("/latest/user-data/", "leaf \0user\u{fffd}"),
+        ("/latest/meta-data/network/interfaces/macs/", "list 02:00:00:00:00:01/"),
+        ("/latest/user-data", "user data"),
+        ("/latest/user-data/", "user data"),
         ("//latest//meta-data/mac", "leaf 02:00:00:00:00:01"),
         ("/latest/meta-data/mac?x=1", "leaf 02:00:00:00:00:01"),
         ("http://169.254.169.254/latest/meta-data/mac", "leaf 02:00:00:00:00:01"),
@@ -113,65 +121,131 @@ fn the_versions_are_listed() {
     }
 }
 
+#[test]
+fn a_version_has_what_was_released_by_then() {
+    let tree = sample::tree(&sample::everything(), true, true);
+    for (first, before, path) in [
+        ("2007-01-19", "1.0", "meta-data/public-ipv4"),
+        ("2009-04-04", "2008-09-01", "dynamic/instance-identity/document"),
+        ("2011-01-01", "2009-04-04", "meta-data/network/"),
+        ("2016-06-30", "2016-04-19", "meta-data/network/interfaces/macs/02:00:00:00:00:05/ipv6s"),
+        ("2018-03-28", "2016-09-02", "meta-data/spot/instance-action"),
+        ("2020-10-27", "2019-10-01", "meta-data/placement/region"),
+        ("2021-03-23", "2021-01-03", "meta-data/tags/"),
+        ("2021-07-15", "2021-03-23", "meta-data/autoscaling/"),
+    ] {
+        assert_ne!(found(&tree, &format!("/{first}/{path}")), "nothing", "{first} {path}");
+        assert_eq!(found(&tree, &format!("/{before}/{path}")), "nothing", "{before} {path}");
+    }
+    let listed = |version| found(&tree, &format!("/{version}/meta-data/placement/"));
+    assert_eq!(listed("2019-10-01"), "list availability-zone\navailability-zone-id");
+    assert_eq!(listed("2008-02-01"), "list availability-zone");
+    assert_eq!(listed("1.0"), "nothing");
+}
+
 /// Walks the tree by its listings alone; returns how many leaves answered.
-fn walk(tree: &Tree, path: &str) -> usize {
-    match tree.lookup(path.as_bytes()) {
-        Lookup::Leaf(_) => 1,
-        Lookup::Directory(listing) => {
-            let listing = std::str::from_utf8(listing.body()).expect("ASCII");
+fn walk(tree: &Tree, path: &str, now: u64) -> usize {
+    match found_at(tree, path, now).split_once(' ') {
+        Some(("leaf", _)) | Some(("user", _)) => 1,
+        Some(("list", listing)) => {
             assert!(!listing.is_empty() && !listing.ends_with('\n'), "{path}");
             let slash = if path.ends_with('/') { "" } else { "/" };
-            listing.lines().map(|name| walk(tree, &format!("{path}{slash}{name}"))).sum()
+            listing.lines().map(|name| walk(tree, &format!("{path}{slash}{name}"), now)).sum()
         }
+        // As for a key pair's name, which is listed without a slash.
+        Some(("redirect", target)) if path == target && path.contains('=') => walk(tree, &format!("{target}/"), now),
         other => panic!("{path} is listed and leads to {other:?}"),
     }
 }
 
 #[test]
-fn everything_that_is_listed_is_found() {
-    assert_eq!(walk(&tree(), "/"), VERSIONS.len() * 18);
+fn everything_that_is_listed_is_found_in_every_version_at_any_time() {
+    for instance in [sample::instance(), sample::everything(), sample::with(json!({ "ipv6": "::1" }))] {
+        let tree = sample::tree(&instance, true, true);
+        for now in [0, 1_600_000_000, NOW, 1_895_215_043, 4_102_444_800, u64::MAX - 1] {
+            assert!(walk(&tree, "/", now) > VERSIONS.len() * 5, "{now}");
+        }
+    }
+    assert_eq!(walk(&sample::tree(&sample::everything(), true, true), "/latest", NOW), 86);
+}
+
+#[test]
+fn a_key_is_listed_with_its_name_and_found_by_its_number() {
+    let tree = sample::tree(&sample::everything(), false, false);
+    let keys = "/latest/meta-data/public-keys/";
+    assert_eq!(found(&tree, keys), "list 0=my-key\n1=other");
+    for directory in ["1/", "1=other/"] {
+        assert_eq!(found(&tree, &format!("{keys}{directory}")), "list openssh-key", "{directory}");
+    }
+    assert_eq!(found(&tree, &format!("{keys}0/openssh-key")), "leaf ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA== my-key");
+    assert_eq!(found(&tree, &format!("{keys}0")), format!("redirect {keys}0"));
+    assert_eq!(found(&tree, &format!("{keys}2")), "nothing");
 }
 
 #[test]
 fn what_the_instance_has_not_is_neither_listed_nor_found() {
-    let mut instance = sample::instance();
-    instance.role = None;
-    instance.security_groups.clear();
-    for user_data in [None, Some(&b""[..])] {
-        let tree = Tree::render(&instance, user_data, false, None);
-        assert_eq!(found(&tree, "/latest/"), "list dynamic\nmeta-data");
-        for path in ["user-data", "meta-data/iam", "meta-data/tags", "meta-data/tags/", "meta-data/security-groups"] {
-            assert_eq!(found(&tree, &format!("/latest/{path}")), "nothing", "{path}");
-        }
-        assert_eq!(walk(&tree, "/latest"), 12);
+    let tree = sample::tree(&sample::with(json!({ "tags": { "a": "b" } })), false, false);
+    assert_eq!(found(&tree, "/latest/"), "list dynamic\nmeta-data");
+    for path in [
+        "user-data",
+        "meta-data/ancestor-ami-ids",
+        "meta-data/autoscaling/",
+        "meta-data/events/recommendations/",
+        "meta-data/iam",
+        "meta-data/identity-credentials/ec2/security-credentials/",
+        "meta-data/ipv6",
+        "meta-data/kernel-id",
+        "meta-data/managed-ssh-keys/",
+        "meta-data/placement/group-name",
+        "meta-data/public-ipv4",
+        "meta-data/public-keys/",
+        "meta-data/spot/",
+        "meta-data/tags",
+        "meta-data/tags/",
+        "meta-data/tags/instance/a",
+    ] {
+        assert_eq!(found(&tree, &format!("/latest/{path}")), "nothing", "{path}");
     }
-    instance.tags.clear();
-    assert_eq!(
-        found(&Tree::render(&instance, None, true, Some(&sample::deliveries())), "/latest/meta-data/tags/"),
-        "nothing"
-    );
+    let listed = found(&tree, "/latest/meta-data/");
+    for name in ["iam", "tags", "spot", "public", "ipv6", "kernel", "auto"] {
+        assert!(!listed.contains(&format!("\n{name}")), "{listed}");
+    }
 }
 
 #[test]
 fn names_that_no_target_can_spell_are_left_out() {
-    let mut instance = sample::instance();
-    let keys = ["", ".", "..", "a b", "a/b", "a?b", "a#b", "a%b", "ä", "a\nb", "a\u{7f}", "good+-=.,_:@"];
-    instance.tags = keys.into_iter().map(|key| (key.to_owned(), "value".to_owned())).collect();
-    let tree = Tree::render(&instance, None, true, Some(&sample::deliveries()));
+    let keys = ["a b", "a/b", "a?b", "a#b", "a%b", "ä", ".", "..", "good+-=.,_:@"];
+    let tags: serde_json::Map<_, _> = keys.into_iter().map(|key| (key.to_owned(), json!("value"))).collect();
+    let tree = sample::tree(&sample::with(json!({ "tags": tags })), false, true);
     assert_eq!(found(&tree, "/latest/meta-data/tags/instance/"), "list good+-=.,_:@");
-    assert_eq!(walk(&tree, "/latest"), 16);
+    walk(&tree, "/latest", NOW);
 }
 
 #[test]
-fn pages_are_dated_by_the_launch() {
-    let modified = "Last-Modified: Sun, 22 Nov 2026 09:08:07 GMT\r\n";
-    let tree = tree();
-    for target in ["/", "/latest/", "/latest/meta-data/placement/", "/latest/meta-data/mac", "/latest/user-data"] {
-        let page = match tree.lookup(target.as_bytes()) {
-            Lookup::Leaf(leaf) => leaf.page(NOW, true),
-            Lookup::Directory(listing) => Shown::Lasting(listing),
-            other => panic!("{other:?}"),
-        };
-        assert!(String::from_utf8_lossy(page.fields()).contains(modified), "{target}");
+fn what_stands_for_a_time_changes_in_the_very_second() {
+    let tree = sample::tree(
+        &sample::with(json!({ "spot": { "time": "2030-01-01T00:10:00Z", "action": "stop" } })),
+        false,
+        false,
+    );
+    let due = 1_893_456_600;
+    let path = "/latest/meta-data/spot/instance-action";
+    let notice = r#"leaf {"action": "stop", "time": "2030-01-01T00:10:00Z"}"#;
+    for (now, expected) in [(due - 121, "nothing"), (due - 120, notice), (due - 1, notice), (due, "nothing")] {
+        assert_eq!(found_at(&tree, path, now), expected, "{now}");
+        assert_eq!(found_at(&tree, "/latest/meta-data/", now).contains("\nspot/"), expected != "nothing", "{now}");
+        assert_eq!(found_at(&tree, "/latest/meta-data/spot/termination-time", now), "nothing", "it is only stopped");
     }
+}
+
+#[test]
+fn a_tree_is_small_and_shows_no_secret() {
+    let tree = sample::tree(&sample::everything(), true, true);
+    assert_eq!(std::str::from_utf8(tree.modified()), Ok("Sun, 22 Nov 2026 09:08:07 GMT"));
+    let bytes = tree.text.len() + size_of_val(&*tree.nodes) + size_of_val(&*tree.periods);
+    let document = serde_json::to_vec(&sample::everything().document).expect("JSON").len();
+    // 16 KiB above the document is what an instance may cost altogether.
+    assert!(bytes < document + 8 * 1024, "{bytes} bytes for {document}");
+    let shown = format!("{tree:?}");
+    assert!(shown.contains("bytes") && !shown.contains("secret"), "{shown}");
 }

@@ -6,7 +6,7 @@ fn changes(json: &str) -> Result<Changes, OptionsError> {
 
 fn applied(current: &str, json: &str) -> Result<MetadataOptions, OptionsError> {
     let current = changes(current).expect("valid").replace(&MetadataOptions::default());
-    changes(json)?.apply(&current, &BTreeMap::new(), Scope::One)
+    changes(json)?.apply(&current, std::iter::empty(), Scope::One)
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn options_that_need_the_endpoint_are_refused_without_it() {
 #[test]
 fn one_without_its_endpoint_is_changed_among_all() {
     let off = MetadataOptions { http_endpoint: Switch::Disabled, ..MetadataOptions::default() };
-    let among_all = |json: &str| changes(json).expect("valid").apply(&off, &BTreeMap::new(), Scope::All);
+    let among_all = |json: &str| changes(json).expect("valid").apply(&off, std::iter::empty(), Scope::All);
     let next = among_all(r#"{"HttpTokens":"required","HttpPutResponseHopLimit":2}"#).expect("not asked for by name");
     assert_eq!((next.http_tokens, next.http_endpoint), (HttpTokens::Required, Switch::Disabled));
     let together = among_all(r#"{"HttpTokens":"required","HttpEndpoint":"disabled"}"#);
@@ -80,9 +80,8 @@ fn one_without_its_endpoint_is_changed_among_all() {
 #[test]
 fn tags_are_shown_only_under_keys_that_can_be_paths() {
     let enabled = changes(r#"{"InstanceMetadataTags":"enabled"}"#).expect("valid");
-    let apply = |changes: &Changes, key: &str| {
-        changes.apply(&MetadataOptions::default(), &BTreeMap::from([(key.to_owned(), String::new())]), Scope::All)
-    };
+    let apply =
+        |changes: &Changes, key: &str| changes.apply(&MetadataOptions::default(), std::iter::once(key), Scope::All);
     for key in ["Name", "a+b-c=d.e,f_g:h@i", "_index2", "..."] {
         assert!(apply(&enabled, key).is_ok(), "{key}");
     }

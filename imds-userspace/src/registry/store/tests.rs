@@ -65,7 +65,7 @@ fn a_store_of_another_version_is_refused_by_both_versions() {
         assert!(matches!(error, StoreError::Newer { found, .. } | StoreError::Older { found, .. } if found == version));
         let text = error.to_string();
         assert!(
-            text.contains(&format!("schema version {version}")) && text.contains("knows 2") && text.contains(way_out),
+            text.contains(&format!("schema version {version}")) && text.contains("knows 3") && text.contains(way_out),
             "{text}"
         );
     }

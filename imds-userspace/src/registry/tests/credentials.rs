@@ -2,15 +2,18 @@
 
 use std::fs;
 
+use serde_json::{Value, json};
+
 use super::*;
+use crate::control::change::{ApplyOutcome, Change, Described, Json};
 use crate::credentials::CredentialsError;
-use crate::metadata::instance::Credentials;
+use crate::metadata::document::Credentials;
 use crate::metadata::sample;
 use crate::metadata::tree::Lookup;
 
 fn with_role(id: &str, interface: &str) -> CreateInstance {
-    let credentials = Some(sample::credentials());
-    CreateInstance { iam_role: Some("app".into()), credentials, ..request(id, &[interface]) }
+    let document = json!({ "iam": { "role": "app", "credentials": sample::credentials() } });
+    CreateInstance { document: Json(document), ..request(id, &[interface]) }
 }
 
 /// Names of the files in the vault.
@@ -25,13 +28,36 @@ fn is_stored(host: &Host, text: &str) -> bool {
     bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
-/// What the instance behind slot 1 reads of its role's credentials.
-fn read(daemon: &Daemon) -> String {
+/// What the instance behind slot 1 reads at a path, if credentials are there.
+fn read_at(daemon: &Daemon, path: &str) -> Option<String> {
     let tree = daemon.directory.get(1).expect("served").tree();
-    match tree.lookup(b"/latest/meta-data/iam/security-credentials/app") {
-        Lookup::Leaf(leaf) => String::from_utf8(leaf.page(0, true).body().to_vec()).expect("UTF-8"),
-        other => panic!("{other:?}"),
+    match tree.lookup(format!("/latest/meta-data/{path}").as_bytes(), 0) {
+        Lookup::Credentials(deliveries) => String::from_utf8(deliveries.page(0, true).body().to_vec()).ok(),
+        _ => None,
     }
+}
+
+/// What it reads of its role's credentials.
+fn read(daemon: &Daemon) -> String {
+    read_at(daemon, "iam/security-credentials/app").expect("credentials")
+}
+
+/// What it reads of its own.
+fn read_own(daemon: &Daemon) -> Option<String> {
+    read_at(daemon, "identity-credentials/ec2/security-credentials/ec2-instance")
+}
+
+/// Credentials with another token and expiration.
+fn others(token: &str, expiration: &str) -> Value {
+    json!(Credentials { token: token.into(), expiration: expiration.into(), ..sample::credentials() })
+}
+
+fn merge(patch: Value) -> Change {
+    Change::Merge(Json(patch))
+}
+
+fn unset(path: &str) -> Change {
+    Change::Unset { path: path.into() }
 }
 
 #[tokio::test]
@@ -65,7 +91,7 @@ async fn the_same_ones_are_known_again_and_others_refused() {
     let created = daemon.registry.create(&with_role(A, "tap1")).await.expect("created");
     assert_eq!(daemon.registry.create(&with_role(A, "tap1")).await.expect("the same"), created);
     let mut other = with_role(A, "tap1");
-    other.credentials.as_mut().expect("given").secret_access_key = "secret/key+2".into();
+    other.document.0["iam"]["credentials"]["SecretAccessKey"] = "secret/key+2".into();
     let refused = daemon.registry.create(&other).await.expect_err("others");
     assert!(matches!(refused, RegistryError::OtherContent(id) if id == A));
     assert!(read(&daemon).contains("\"secret/key+1\""), "and nothing is changed");
@@ -119,8 +145,129 @@ async fn lost_ones_are_a_failure_to_the_guest_and_no_harm_to_anybody_else() {
 async fn a_role_that_nobody_knows_makes_no_instance() {
     let host = Host::new(&[("tap1", 11)]);
     let daemon = host.daemon().await;
-    let unknown = CreateInstance { credentials: None, ..with_role(A, "tap1") };
+    let mut unknown = with_role(A, "tap1");
+    unknown.document.0["iam"]["credentials"].take();
     let error = daemon.registry.create(&unknown).await.expect_err("unknown");
     assert!(matches!(error, RegistryError::Credentials(CredentialsError::UnknownRole { .. })), "{error}");
     assert!(host.log().is_empty() && daemon.registry.list().await.expect("fake").is_empty());
+}
+
+#[tokio::test]
+async fn others_come_in_their_place_and_what_does_not_give_any_keeps_them() {
+    let host = Host::new(&[("tap1", 11)]);
+    let daemon = host.daemon().await;
+    daemon.registry.create(&with_role(A, "tap1")).await.expect("created");
+    let change = merge(json!({ "iam": { "credentials": others("second==", "2101-01-01T00:00:00Z") } }));
+    let view = daemon.registry.change(A, &change).await.expect("changed");
+    assert_eq!(view.credentials_expiration.as_deref(), Some("2101-01-01T00:00:00Z"));
+    assert!(read(&daemon).contains("\"second==\""));
+    for keeping in [
+        merge(json!({ "iam": { "role": "app" }, "ami-id": "ami-1" })),
+        Change::Replace(Json(json!({ "iam": { "role": "app" } }))),
+        Change::Set { path: "instance-type".into(), value: Json("m5.large".into()) },
+        unset("instance-type"),
+    ] {
+        daemon.registry.change(A, &keeping).await.expect("changed");
+        assert!(read(&daemon).contains("\"second==\""), "{keeping:?}");
+    }
+    let renamed = Change::Set { path: "iam/role".into(), value: Json("web".into()) };
+    daemon.registry.change(A, &renamed).await.expect("changed");
+    assert!(read_at(&daemon, "iam/security-credentials/web").is_some_and(|body| body.contains("\"second==\"")));
+    assert!(!daemon.registry.document(A).await.expect("there").to_value().to_string().contains("second=="));
+    drop(daemon);
+    assert!(!is_stored(&host, "second==") && is_stored(&host, "2101-01-01T00:00:00Z"));
+    let daemon = host.daemon().await;
+    assert!(read_at(&daemon, "iam/security-credentials/web").is_some_and(|body| body.contains("\"second==\"")));
+    daemon.registry.create(&with_role(A, "tap1")).await.expect("the same create, whatever was changed since");
+    assert_eq!(kept(&host), ["i-0000000a.json"]);
+}
+
+#[tokio::test]
+async fn they_go_with_the_role_and_not_without_it() {
+    let host = Host::new(&[("tap1", 11)]);
+    let daemon = host.daemon().await;
+    daemon.registry.create(&with_role(A, "tap1")).await.expect("created");
+    let another = Change::Replace(Json(json!({ "iam": { "role": "another" } })));
+    for refused in [unset("iam/credentials"), merge(json!({ "iam": { "credentials": null } })), another] {
+        let error = daemon.registry.change(A, &refused).await.expect_err("the config has no such role");
+        assert!(matches!(error, RegistryError::Credentials(CredentialsError::UnknownRole { .. })), "{error}");
+        assert!(read(&daemon).contains("\"session==\"") && kept(&host) == ["i-0000000a.json"], "{refused:?}");
+    }
+    let view = daemon.registry.change(A, &unset("iam")).await.expect("changed");
+    assert_eq!((view.iam_role, view.credentials_provider, view.credentials_expiration), (None, None, None));
+    assert_eq!((read_at(&daemon, "iam/security-credentials/app"), kept(&host)), (None, Vec::new()));
+}
+
+#[tokio::test]
+async fn an_instances_own_identity_has_some_beside_its_roles() {
+    let host = Host::new(&[("tap1", 11)]);
+    let daemon = host.daemon().await;
+    daemon.registry.create(&with_role(A, "tap1")).await.expect("created");
+    assert_eq!(read_own(&daemon), None);
+    let own = merge(json!({ "identity-credentials": { "credentials": others("own==", "2101-01-01T00:00:00Z") } }));
+    daemon.registry.change(A, &own).await.expect("changed");
+    assert!(
+        read_own(&daemon).is_some_and(|body| body.contains("\"own==\"")) && read(&daemon).contains("\"session==\"")
+    );
+    drop(daemon);
+    assert!(!is_stored(&host, "own=="));
+    let daemon = host.daemon().await;
+    assert!(read_own(&daemon).is_some_and(|body| body.contains("\"own==\"")));
+    daemon.registry.change(A, &unset("identity-credentials")).await.expect("changed");
+    assert_eq!((read_own(&daemon), kept(&host)), (None, vec!["i-0000000a.json".to_owned()]));
+    daemon.registry.change(A, &own).await.expect("changed");
+    daemon.registry.delete(A, false).await.expect("deleted");
+    assert_eq!(kept(&host), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_change_that_comes_to_nothing_leaves_the_former_ones() {
+    let host = Host::new(&[("tap1", 11)]);
+    let daemon = host.daemon().await;
+    daemon.registry.create(&with_role(A, "tap1")).await.expect("created");
+    // The role's are written, and then the instance's can't be.
+    let obstacle = host.state.path().join("credentials/i-0000000a.identity.new");
+    fs::create_dir(&obstacle).expect("scratch");
+    let change = merge(json!({
+        "iam": { "credentials": others("second==", "2101-01-01T00:00:00Z") },
+        "identity-credentials": { "credentials": others("own==", "2101-01-01T00:00:00Z") },
+    }));
+    let error = daemon.registry.change(A, &change).await.expect_err("an obstacle");
+    assert!(matches!(error, RegistryError::Credentials(CredentialsError::Vault(_))), "{error}");
+    let view = daemon.registry.show(A).await.expect("there");
+    assert_eq!(view.credentials_expiration.as_deref(), Some("2100-01-02T03:04:05Z"));
+    assert!(read(&daemon).contains("\"session==\"") && read_own(&daemon).is_none());
+    drop(daemon);
+    fs::remove_dir(&obstacle).expect("there");
+    assert_eq!(kept(&host), ["i-0000000a.json"]);
+    assert!(read(&host.daemon().await).contains("\"session==\""));
+}
+
+#[tokio::test]
+async fn a_description_without_them_keeps_them() {
+    let host = Host::new(&[("tap1", 11), ("tap2", 12)]);
+    let daemon = host.daemon().await;
+    daemon.registry.create(&with_role(A, "tap1")).await.expect("created");
+    let described = |id: &str, interface: &str, iam: Value| Described {
+        instance_id: id.into(),
+        interfaces: vec![interface.into()],
+        metadata_options: OptionChanges::default(),
+        document: Json(json!({ "iam": iam })),
+    };
+    let second = others("second==", "2101-01-01T00:00:00Z");
+    for (iam, outcome, token) in [
+        (json!({ "role": "app" }), ApplyOutcome::Unchanged, "\"session==\""),
+        (json!({ "role": "app", "credentials": sample::credentials() }), ApplyOutcome::Unchanged, "\"session==\""),
+        (json!({ "role": "app", "credentials": second }), ApplyOutcome::Updated, "\"second==\""),
+        (json!({ "role": "app", "credentials": second }), ApplyOutcome::Unchanged, "\"second==\""),
+    ] {
+        for check in [true, false] {
+            let applied = daemon.registry.apply(&[described(A, "tap1", iam.clone())], check).await.expect("applied");
+            assert_eq!(applied[0].outcome, outcome, "{iam}");
+        }
+        assert!(read(&daemon).contains(token), "{iam}");
+    }
+    let unknown = described(B, "tap2", json!({ "role": "app" }));
+    let error = daemon.registry.apply(&[unknown], true).await.expect_err("unknown").to_string();
+    assert!(error.contains("role \"app\" is not in imdsd's config"), "{error}");
 }

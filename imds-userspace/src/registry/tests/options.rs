@@ -1,4 +1,5 @@
 use super::*;
+use crate::metadata::tree::Lookup;
 
 #[tokio::test]
 async fn options_are_tightened_in_the_daemon_first_and_loosened_in_the_kernel_first() {
@@ -38,7 +39,7 @@ async fn options_of_all_are_set_or_of_none() {
     let daemon = host.daemon().await;
     daemon.create(A, &["tap1"]).await.expect("created");
     let mut tagged = request(B, &["tap2"]);
-    tagged.tags.insert("a b".to_owned(), "c".to_owned());
+    tagged.document.0 = serde_json::json!({ "tags": { "a b": "c" } });
     daemon.registry.create(&tagged).await.expect("created");
     let both = changes(r#"{"HttpTokens":"required","InstanceMetadataTags":"enabled"}"#);
     let refused = daemon.registry.set_options(None, &both).await.expect_err("B's tag can't be shown");
@@ -62,7 +63,7 @@ async fn tags_that_cannot_be_paths_keep_them_from_being_shown() {
     let host = Host::new(&[("tap1", 11)]);
     let daemon = host.daemon().await;
     let mut tagged = request(A, &["tap1"]);
-    tagged.tags.insert("a b".to_owned(), "c".to_owned());
+    tagged.document.0 = serde_json::json!({ "tags": { "a b": "c" } });
     daemon.registry.create(&tagged).await.expect("created");
     let enabled = changes(r#"{"InstanceMetadataTags":"enabled"}"#);
     let refused = daemon.registry.set_options(Some(A), &enabled).await.expect_err("a key with a space");
@@ -74,9 +75,12 @@ async fn the_tree_has_the_tags_when_the_options_say_so() {
     let host = Host::new(&[("tap1", 11)]);
     let daemon = host.daemon().await;
     let mut tagged = request(A, &["tap1"]);
-    tagged.tags.insert("Name".to_owned(), "web".to_owned());
+    tagged.document.0 = serde_json::json!({ "tags": { "Name": "web" } });
     daemon.registry.create(&tagged).await.expect("created");
-    let shown = || format!("{:?}", daemon.directory.get(1).expect("served").tree()).contains("tags");
+    let shown = || {
+        let tree = daemon.directory.get(1).expect("served").tree();
+        matches!(tree.lookup(b"/latest/meta-data/tags/instance/Name", 0), Lookup::Text(b"web"))
+    };
     for (switch, there) in [("enabled", true), ("disabled", false), ("enabled", true)] {
         let change = changes(&format!(r#"{{"InstanceMetadataTags":"{switch}"}}"#));
         daemon.registry.set_options(Some(A), &change).await.expect("set");

@@ -1,8 +1,8 @@
 use imds_common::options::{HttpTokens, MetadataOptions, Switch};
 
 use super::*;
-use crate::metadata::live::{Deliveries, Edition, Live};
-use crate::metadata::page::Page;
+use crate::metadata::bearer::ByBearer;
+use crate::metadata::live::{Deliveries, Edition, Live, Page};
 use crate::metadata::sample;
 use crate::service::connection::Ending;
 use crate::service::sample::{DATE, GENERATION, Guest, KEY, remaining_ms, talk, token_for, token_of};
@@ -269,9 +269,10 @@ async fn user_data_comes_as_it_is() {
 
 #[tokio::test]
 async fn a_role_gives_what_stands_there_now_by_the_way_it_is_asked() {
-    let live = |text: &str| Live::new(Edition::lasting(Page::text(text, None)));
+    let live = |text: &str| Live::new(Edition::lasting(Page::new(text, 0)));
     let deliveries = Deliveries { without_token: live("one"), with_token: live("two") };
-    let tree = Tree::render(&sample::instance(), None, false, Some(&deliveries));
+    let credentials = ByBearer { role: Some(deliveries.clone()), instance: None };
+    let tree = Tree::render(&sample::instance(), false, false, credentials);
     let guest = Guest::new(&OPTIONAL()).with_tree(tree);
     let path = "GET /latest/meta-data/iam/security-credentials/app HTTP/1.1";
     let with_token = head(&format!("{path}\nX-aws-ec2-metadata-token: {}", token_for(60_000)));
@@ -281,11 +282,62 @@ async fn a_role_gives_what_stands_there_now_by_the_way_it_is_asked() {
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("Content-Length: 3\r\n"), "{answer}");
         assert!(answer.ends_with(&format!("\r\n\r\n{body}")), "{answer}");
     }
-    deliveries.with_token.replace(Edition::ending(Page::text("over", None), 1, Page::text("failure", None)));
+    deliveries.with_token.replace(Edition::ending(Page::new("over", 0), 1, Page::new("failure", 0)));
     let (_, answer) = talk(&guest, &[with_token.as_bytes()]).await;
     assert!(answer.ends_with("\r\n\r\nfailure"), "{answer}");
     let (_, answer) = talk(&guest, &[without.as_bytes()]).await;
     assert!(answer.ends_with("\r\n\r\none"), "{answer}");
+}
+
+#[tokio::test]
+async fn user_data_that_is_gone_is_not_found_and_that_cannot_be_read_is_for_later() {
+    let request = head("GET /latest/user-data HTTP/1.1");
+    let (_, answer) = talk(&Guest::new(&OPTIONAL()).with_user_data(Ok(None)), &[request.as_bytes()]).await;
+    assert!(answer.starts_with("HTTP/1.1 404 Not Found\r\n"), "{answer}");
+    let (_, answer) = talk(&Guest::new(&OPTIONAL()).with_user_data(Err(())), &[request.as_bytes()]).await;
+    assert_eq!(answer, bodyless("503 Service Unavailable\nRetry-After: 1"));
+}
+
+/// An answer with EC2's older page.
+fn page(status: &str, more: &str, close: &str) -> String {
+    let title = status.replacen(' ', " - ", 1);
+    let page = format!(
+        "<?xml version=\"1.0\" encoding=\"iso-8859-1\"?>\n\
+         <!DOCTYPE html PUBLIC \"-//W3C//DTD XHTML 1.0 Transitional//EN\"\n\
+         \t\"http://www.w3.org/TR/xhtml1/DTD/xhtml1-transitional.dtd\">\n\
+         <html xmlns=\"http://www.w3.org/1999/xhtml\" xml:lang=\"en\" lang=\"en\">\n <head>\n  <title>{title}</title>\n \
+         </head>\n <body>\n  <h1>{title}</h1>\n </body>\n</html>\n"
+    );
+    let length = page.len();
+    format!(
+        "HTTP/1.1 {status}\r\n{more}Content-Length: {length}\r\nDate: {DATE}\r\nServer: EC2ws\r\n{close}Content-Type: text/html\r\n\r\n{page}"
+    )
+}
+
+#[tokio::test]
+async fn with_pages_every_error_has_one() {
+    let close = "Connection: close\r\n";
+    let rows = [
+        (OPTIONAL(), head("GET /none HTTP/1.1"), page("404 Not Found", "", "")),
+        (OPTIONAL(), head("GET / HTTP/2.0"), page("400 Bad Request", "", close)),
+        (REQUIRED(), head("GET / HTTP/1.1"), page("401 Unauthorized", "", close)),
+        (DISABLED(), head("GET / HTTP/1.1"), page("403 Forbidden", "", close)),
+        (OPTIONAL(), head("POST / HTTP/1.1"), page("405 Not Allowed", "Allow: GET, HEAD\r\n", close)),
+        (OPTIONAL(), head("GET /latest/api/token HTTP/1.1"), page("405 Not Allowed", "Allow: OPTIONS, PUT\r\n", close)),
+    ];
+    for (options, request, expected) in rows {
+        let guest = Guest::new(&options);
+        guest.set_options(OptionsWord::new(&options, false).with_error_pages(true));
+        let (_, answer) = talk(&guest, &[request.as_bytes()]).await;
+        assert_eq!(answer, expected, "{request}");
+        let (_, alone) = talk(&guest, &[request.replacen("GET", "HEAD", 1).as_bytes()]).await;
+        if request.starts_with("GET") {
+            assert_eq!(alone, expected[..expected.find("\r\n\r\n").expect("an empty line") + 4], "{request}");
+        }
+        guest.set_options(OptionsWord::new(&options, true).with_error_pages(true));
+        let (_, silent) = talk(&guest, &[request.as_bytes()]).await;
+        assert_eq!(silent.is_empty(), !expected.starts_with("HTTP/1.1 404"), "{request}");
+    }
 }
 
 #[tokio::test]

@@ -8,7 +8,6 @@ use tokio::net::TcpStream as Socket;
 use super::*;
 use crate::dataplane::counters::SlotCounter;
 use crate::metadata::sample;
-use crate::metadata::tree::Tree;
 use crate::registry::directory::{CONNECTIONS, Served};
 use crate::service::sample::{GENERATION, KEY_RING, token_for};
 
@@ -22,7 +21,7 @@ fn directory() -> (Arc<Directory>, Arc<Served>) {
         (ADDRESS_GENERATION, GENERATION),
         SlotCounter::anonymous(),
         OptionsWord::new(&MetadataOptions::default(), false),
-        Arc::new(Tree::render(&sample::instance(), None, false, None)),
+        Arc::new(sample::tree(&sample::instance(), false, false)),
     ));
     let directory = Directory::new(4, KEY_RING);
     assert!(directory.set(SLOT, Some(served.clone())).is_none());

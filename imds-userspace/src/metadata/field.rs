@@ -2,14 +2,18 @@
 //!
 //! The fields end up in the tree, in JSON documents and in logs, so none takes control characters.
 
+use std::net::IpAddr;
+
 use base64::prelude::{BASE64_STANDARD, Engine};
 use thiserror::Error;
 use time::PrimitiveDateTime;
 use time::format_description::FormatItem;
 use time::macros::format_description;
 
-use crate::control::protocol::USER_DATA_MAX;
-use crate::metadata::instance::Credentials;
+use super::document::Credentials;
+
+/// Raw user data's largest size in bytes (behaviour.md section 5).
+pub const USER_DATA_MAX: usize = 16 * 1024;
 
 /// Instance times as EC2 writes them: `YYYY-MM-DDTHH:MM:SSZ`.
 pub const TIME: &[FormatItem<'static>] = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
@@ -28,6 +32,14 @@ const LABEL_MAX: usize = 63;
 const ROLE_MAX: usize = 64;
 /// Characters in an image id, a type or a zone: EC2's are far shorter.
 const NAME_MAX: usize = 64;
+/// Characters in any other name: EC2's ids are far shorter.
+const NAME_LENGTH_MAX: usize = 128;
+/// Characters in a line of text: a public key of 8192 bits in `authorized_keys` fits twice.
+const LINE_MAX: usize = 4096;
+/// Characters in lines of text: a certificate with its chain fits.
+const LINES_MAX: usize = 16 * 1024;
+/// Characters in a key pair's name, as on EC2.
+const KEY_NAME_MAX: usize = 255;
 /// Bytes in an interface's alternative name (`ALTIFNAMSIZ` of Linux, without the end).
 const INTERFACE_MAX: usize = 127;
 
@@ -146,18 +158,63 @@ pub fn interface(value: &str) -> Checked<'_> {
     check("interface", value, "the name of a host-side interface as `ip link` shows it", good)
 }
 
-/// A tag.
-///
-/// # Errors
-///
-/// [`FieldError::Malformed`] for the key or the value.
-pub fn tag(key: &str, value: &str) -> Result<(), FieldError> {
-    let plain = |text: &str| !text.contains(char::is_control);
-    let good = (1..=TAG_KEY_MAX).contains(&key.chars().count()) && plain(key);
-    check("tag key", key, "1 to 128 characters, none of them a control character", good)?;
-    let good = value.chars().count() <= TAG_VALUE_MAX && plain(value);
-    check("tag value", value, "up to 256 characters, none of them a control character", good)?;
-    Ok(())
+/// A tag's key.
+pub fn tag_key(value: &str) -> Checked<'_> {
+    let good = (1..=TAG_KEY_MAX).contains(&value.chars().count()) && !value.contains(char::is_control);
+    check("tag key", value, "1 to 128 characters, none of them a control character", good)
+}
+
+/// A tag's value.
+pub fn tag_value(value: &str) -> Checked<'_> {
+    let good = value.chars().count() <= TAG_VALUE_MAX && !value.contains(char::is_control);
+    check("tag value", value, "up to 256 characters, none of them a control character", good)
+}
+
+/// A name that a path can hold.
+pub fn name(value: &str) -> Checked<'_> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:=".contains(&byte);
+    let good = (1..=NAME_LENGTH_MAX).contains(&value.len()) && value.bytes().all(plain) && !matches!(value, "." | "..");
+    check("name", value, "1 to 128 letters, digits and - . _ : =", good)
+}
+
+/// A line of text.
+pub fn line(value: &str) -> Checked<'_> {
+    let good = (1..=LINE_MAX).contains(&value.chars().count()) && !value.contains(char::is_control);
+    check("text", value, "1 to 4096 characters, none of them a control character", good)
+}
+
+/// Lines of text.
+pub fn lines(value: &str) -> Checked<'_> {
+    let hidden = |c: char| c.is_control() && !matches!(c, '\t' | '\r' | '\n');
+    let good = (1..=LINES_MAX).contains(&value.chars().count()) && !value.contains(hidden);
+    check("text", value, "1 to 16384 characters, none of them a control character but tab, CR and LF", good)
+}
+
+/// A MAC address as EC2 writes it.
+pub fn mac(value: &str) -> Checked<'_> {
+    let pair = |pair: &str| pair.len() == 2 && pair.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let good = value.split(':').count() == 6 && value.split(':').all(pair);
+    check("MAC address", value, "six pairs of lowercase hexadecimal digits with colons between", good)
+}
+
+/// A network.
+pub fn cidr(value: &str) -> Checked<'_> {
+    let good = value.split_once('/').is_some_and(|(address, length)| {
+        let most = match address.parse() {
+            Ok(IpAddr::V4(_)) => 32,
+            Ok(IpAddr::V6(_)) => 128,
+            Err(_) => return false,
+        };
+        length.bytes().all(|byte| byte.is_ascii_digit()) && length.parse::<u8>().is_ok_and(|length| length <= most)
+    });
+    check("network", value, "an address and the length of its prefix, like 10.0.0.0/16", good)
+}
+
+/// The name of a key pair, such that a target can spell it.
+pub fn key_name(value: &str) -> Checked<'_> {
+    let plain = |byte: u8| byte.is_ascii_graphic() && !b"/?#%".contains(&byte);
+    let good = (1..=KEY_NAME_MAX).contains(&value.len()) && value.bytes().all(plain);
+    check("key name", value, "1 to 255 visible ASCII characters without / ? # %", good)
 }
 
 /// How many tags there are.
@@ -186,18 +243,22 @@ pub fn credentials(credentials: &Credentials) -> Result<(), FieldError> {
     Ok(())
 }
 
-/// User data from its base64; empty user data is none.
+/// User data from its base64.
 ///
 /// # Errors
 ///
 /// [`FieldError::UserDataEncoding`], [`FieldError::UserDataTooLarge`]
-pub fn user_data(base64: &str) -> Result<Option<Vec<u8>>, FieldError> {
-    let bytes = BASE64_STANDARD.decode(base64).map_err(|_| FieldError::UserDataEncoding)?;
-    match bytes.len() {
-        0 => Ok(None),
-        length if length > USER_DATA_MAX => Err(FieldError::UserDataTooLarge { bytes: length }),
-        _ => Ok(Some(bytes)),
-    }
+pub fn user_data(base64: &str) -> Result<Vec<u8>, FieldError> {
+    user_data_bytes(BASE64_STANDARD.decode(base64).map_err(|_| FieldError::UserDataEncoding)?)
+}
+
+/// User data.
+///
+/// # Errors
+///
+/// [`FieldError::UserDataTooLarge`]
+pub fn user_data_bytes(bytes: Vec<u8>) -> Result<Vec<u8>, FieldError> {
+    if bytes.len() > USER_DATA_MAX { Err(FieldError::UserDataTooLarge { bytes: bytes.len() }) } else { Ok(bytes) }
 }
 
 fn is_name(value: &str, also: &[u8]) -> bool {
@@ -213,7 +274,7 @@ mod tests {
     fn fields_take_what_looks_right_and_nothing_else() {
         type Check = fn(&str) -> Checked<'_>;
         let long = "a".repeat(300);
-        let cases: [(Check, &[&str], &[&str]); 8] = [
+        let cases: [(Check, &[&str], &[&str]); 14] = [
             (
                 instance_id,
                 &["i-1234abcd", "i-0123456789abcdef0"],
@@ -238,6 +299,20 @@ mod tests {
             ),
             (role, &["app", "a_b+c=d,e.f@g-h"], &["", "a/b", "a b", "ä", &long]),
             (interface, &["veth0", "tap-1.2"], &["", ".", "..", "a/b", "a b", "a\n", &long]),
+            (name, &["eni-1", "Ab.c_d:e=f"], &["", ".", "..", "a/b", "a b", "ä", "a%", &long]),
+            (line, &["a b", "ä/?#", &"ä".repeat(4096)], &["", "a\n", "a\u{7f}", &"a".repeat(4097)]),
+            (lines, &["a\r\n\tb"], &["", "a\0", &"a".repeat(16_385)]),
+            (
+                mac,
+                &["02:00:00:00:00:ff"],
+                &["", "02:00:00:00:00", "02:00:00:00:00:FF", "2:0:0:0:0:1", "02-00-00-00-00-01"],
+            ),
+            (
+                cidr,
+                &["10.0.0.0/16", "fd00::/64", "0.0.0.0/0"],
+                &["", "10.0.0.0", "10.0.0.0/33", "fd00::/129", "a/1", "10.0.0.0/+8"],
+            ),
+            (key_name, &["my-key", "a@b!"], &["", "a b", "a/b", "a%", "ä", &long]),
         ];
         for (number, (check, good, bad)) in cases.into_iter().enumerate() {
             for value in good {
@@ -252,9 +327,12 @@ mod tests {
 
     #[test]
     fn tags_have_ec2s_limits() {
-        assert_eq!(tag(&"k".repeat(128), &"v".repeat(256)), Ok(()));
-        for (key, value) in [("", "v"), (&*"k".repeat(129), "v"), ("k\0", "v"), ("k", &*"v".repeat(257)), ("k", "\n")] {
-            assert!(tag(key, value).is_err(), "{key:?} {value:?}");
+        assert!(tag_key(&"k".repeat(128)).is_ok() && tag_value(&"v".repeat(256)).is_ok() && tag_value("").is_ok());
+        for key in ["", &*"k".repeat(129), "k\0"] {
+            assert!(tag_key(key).is_err(), "{key:?}");
+        }
+        for value in [&*"v".repeat(257), "\n"] {
+            assert!(tag_value(value).is_err(), "{value:?}");
         }
         assert_eq!(tag_count(50), Ok(()));
         assert_eq!(tag_count(51), Err(FieldError::TooManyTags { count: 51 }));
@@ -290,13 +368,13 @@ mod tests {
 
     #[test]
     fn user_data_is_base64_of_at_most_16_kib() {
-        assert_eq!(user_data("aGk="), Ok(Some(b"hi".to_vec())));
-        assert_eq!(user_data(""), Ok(None));
+        assert_eq!(user_data("aGk="), Ok(b"hi".to_vec()));
+        assert_eq!(user_data(""), Ok(Vec::new()));
         for bad in ["aGk", "a Gk=", "_-==", "\n"] {
             assert_eq!(user_data(bad), Err(FieldError::UserDataEncoding), "{bad:?}");
         }
         let largest = BASE64_STANDARD.encode(vec![0; USER_DATA_MAX]);
-        assert_eq!(user_data(&largest).map(|data| data.map(|data| data.len())), Ok(Some(USER_DATA_MAX)));
+        assert_eq!(user_data(&largest).map(|data| data.len()), Ok(USER_DATA_MAX));
         let larger = BASE64_STANDARD.encode(vec![0; USER_DATA_MAX + 1]);
         assert_eq!(user_data(&larger), Err(FieldError::UserDataTooLarge { bytes: USER_DATA_MAX + 1 }));
     }

@@ -1,0 +1,33 @@
+//! Documents, and what became of described instances.
+
+use serde_json::Value;
+
+use super::printable;
+use crate::control::change::{Applied, ApplyOutcome};
+
+/// A value of a document as people read it: a text as it is, anything else as JSON.
+pub(super) fn value(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.split('\n').map(|line| printable(line).into_owned() + "\n").collect(),
+        value => serde_json::to_string_pretty(value).unwrap_or_default() + "\n",
+    }
+}
+
+/// A line for each instance.
+pub(super) fn applied(applied: &[Applied], check: bool) -> String {
+    applied
+        .iter()
+        .map(|Applied { instance_id, outcome, message }| {
+            let word = match (outcome, check) {
+                (ApplyOutcome::Created, false) => "created",
+                (ApplyOutcome::Created, true) => "to create",
+                (ApplyOutcome::Updated, false) => "updated",
+                (ApplyOutcome::Updated, true) => "to update",
+                (ApplyOutcome::Unchanged, _) => "unchanged",
+                (ApplyOutcome::Failed, _) => "failed",
+            };
+            let reason = message.as_ref().map_or_else(String::new, |message| format!(": {}", printable(message)));
+            format!("{word} {}{reason}\n", printable(instance_id))
+        })
+        .collect()
+}

@@ -1,0 +1,123 @@
+//! What `imdsctl` says of documents: changes, events, and instances as they shall be.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::protocol::OptionChanges;
+use crate::metadata::document::{LifecycleState, MaintenanceCode, SpotAction};
+
+/// JSON that may hold secrets: a document, or a part of one.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Json(pub Value);
+
+impl fmt::Debug for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Json").finish_non_exhaustive()
+    }
+}
+
+/// A change of an instance's document.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Change {
+    /// What the patch leaves out stays, null takes away.
+    Merge(Json),
+    /// A whole new document.
+    Replace(Json),
+    /// A value at a path.
+    Set {
+        /// Names with slashes between.
+        path: String,
+        /// The value, as JSON where the field takes that, else as it is.
+        value: Json,
+    },
+    /// Nothing at a path.
+    Unset {
+        /// Names with slashes between.
+        path: String,
+    },
+    /// Something happens, from the daemon's now on.
+    Event(Event),
+}
+
+/// What happens to an instance. Times are seconds from now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Event {
+    /// The interruption of a Spot Instance.
+    SpotInterruption {
+        /// When.
+        seconds: u64,
+        /// What becomes of it.
+        action: SpotAction,
+    },
+    /// A rebalance recommendation.
+    Rebalance {
+        /// When it is emitted.
+        seconds: u64,
+    },
+    /// Maintenance.
+    Maintenance {
+        /// When it begins.
+        seconds: u64,
+        /// How long it takes.
+        duration: u64,
+        /// What is done.
+        code: MaintenanceCode,
+        /// In words.
+        description: Option<String>,
+    },
+    /// Another target state of Auto Scaling.
+    Lifecycle {
+        /// When.
+        seconds: u64,
+        /// The state.
+        state: LifecycleState,
+    },
+    /// Nothing of all that any more; maintenance goes on record as canceled.
+    Clear,
+}
+
+/// An instance as it shall be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Described {
+    /// `i-…`
+    pub instance_id: String,
+    /// Host-side interfaces, the first one being the primary.
+    pub interfaces: Vec<String>,
+    /// Options; those that are left out stay, or have EC2's defaults.
+    #[serde(default)]
+    pub metadata_options: OptionChanges,
+    /// The whole document.
+    #[serde(default)]
+    pub document: Json,
+}
+
+/// What became of a described instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// Its id.
+    pub instance_id: String,
+    /// What was done, or would be.
+    pub outcome: ApplyOutcome,
+    /// Why it failed, if it did.
+    pub message: Option<String>,
+}
+
+/// What was done to a described instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ApplyOutcome {
+    /// It wasn't there.
+    Created,
+    /// It was another.
+    Updated,
+    /// It was as described.
+    Unchanged,
+    /// It is as it was.
+    Failed,
+}

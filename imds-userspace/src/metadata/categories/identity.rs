@@ -1,0 +1,37 @@
+//! `dynamic/instance-identity`
+
+use serde_json::{Value, json};
+
+use crate::metadata::document::Document;
+use crate::metadata::instance::Instance;
+use crate::metadata::json;
+use crate::metadata::tree::Planting;
+
+/// The version of the identity document's form.
+const VERSION: &str = "2017-09-30";
+
+pub(super) fn plant(instance: &Instance, document: &Document, tree: &mut Planting) {
+    tree.text(&["dynamic", "instance-identity", "document"], &identity_document(instance, document));
+}
+
+/// The identity document. Signatures cover these exact bytes.
+fn identity_document(instance: &Instance, document: &Document) -> String {
+    let more = &document.instance_identity;
+    json::object(&[
+        ("accountId", json!(document.account_id)),
+        ("architecture", json!(document.architecture)),
+        ("availabilityZone", json!(document.placement.availability_zone)),
+        ("billingProducts", json!(more.billing_products)),
+        ("devpayProductCodes", json!(more.devpay_product_codes)),
+        ("imageId", json!(document.ami_id)),
+        ("instanceId", json!(instance.instance_id)),
+        ("instanceType", json!(document.instance_type)),
+        ("kernelId", json!(document.kernel_id)),
+        ("marketplaceProductCodes", json!(more.marketplace_product_codes)),
+        ("pendingTime", json!(document.pending_time)),
+        ("privateIp", document.local_ipv4.map_or(Value::Null, |ip| json!(ip))),
+        ("ramdiskId", json!(document.ramdisk_id)),
+        ("region", json!(document.placement.region)),
+        ("version", json!(VERSION)),
+    ])
+}

@@ -1,0 +1,86 @@
+use serde_json::json;
+
+use super::*;
+
+#[test]
+fn a_patch_is_merged() {
+    let mut document = json!({ "a": 1, "b": { "c": 2, "d": [1, 2] }, "e": "x" });
+    merge(
+        &mut document,
+        json!({ "a": null, "b": { "d": [3], "f": { "g": 1, "h": null } }, "e": { "i": 1 }, "j": null }),
+    );
+    assert_eq!(document, json!({ "b": { "c": 2, "d": [3], "f": { "g": 1 } }, "e": { "i": 1 } }));
+}
+
+fn after(document: &Value, path: &str, text: &str) -> String {
+    set(document, path, text).map_or_else(|error| error.to_string(), |document| document.to_value().to_string())
+}
+
+#[test]
+fn the_field_decides_how_a_value_is_read() {
+    let none = json!({});
+    for (path, text, expected) in [
+        ("ami-launch-index", "5", r#"{"ami-launch-index":5}"#),
+        ("tags/number", "5", r#"{"tags":{"number":"5"}}"#),
+        ("tags/yes", "true", r#"{"tags":{"yes":"true"}}"#),
+        ("tags/null", "null", r#"{"tags":{"null":"null"}}"#),
+        ("tags/quoted", "\"a\"", r#"{"tags":{"quoted":"a"}}"#),
+        ("tags/list", "[1]", r#"{"tags":{"list":"[1]"}}"#),
+        ("/tags/a~1b~0c/", "x", r#"{"tags":{"a/b~c":"x"}}"#),
+        ("tags/Empty", "", r#"{"tags":{"Empty":""}}"#),
+        ("hibernation/configured", "true", r#"{"hibernation":{"configured":true}}"#),
+        ("product-codes", "[\"a\", \"b\"]", r#"{"product-codes":["a","b"]}"#),
+        ("placement", "{\"group-name\": \"g\"}", r#"{"placement":{"group-name":"g"}}"#),
+        ("product-codes/0", "a", r#"{"product-codes":["a"]}"#),
+        (
+            "network/interfaces/0/mac",
+            "02:00:00:00:00:09",
+            r#"{"network":{"interfaces":[{"mac":"02:00:00:00:00:09"}]}}"#,
+        ),
+        ("nothing", "x", "document, at nothing: unknown field `nothing`"),
+        ("hibernation/configured", "maybe", "document, at hibernation/configured: invalid type: string \"maybe\""),
+        ("placement", "{\"zone\": 1}", "document, at placement/zone: unknown field `zone`"),
+        ("ami-id/x", "x", "document, at ami-id: invalid type: map"),
+        ("product-codes/1", "a", "document, at product-codes: invalid type: map"),
+        ("iam/credentials/Token", "SECRET", "document, at iam/credentials: it is not of the form"),
+    ] {
+        let found = after(&none, path, text);
+        assert!(found.starts_with(expected) && !found.contains("SECRET"), "{path} {text}: {found}");
+    }
+    let some = json!({ "product-codes": ["a", "b"], "ami-id": "ami-1" });
+    assert_eq!(after(&some, "product-codes/1", "c"), r#"{"ami-id":"ami-1","product-codes":["a","c"]}"#);
+    assert_eq!(after(&some, "product-codes/2", "c"), r#"{"ami-id":"ami-1","product-codes":["a","b","c"]}"#);
+    assert!(after(&some, "product-codes/3", "c").contains("3 is no place in a list of 2"));
+    assert!(after(&some, "ami-id/x", "c").contains("there is nothing below a value, so no x"));
+}
+
+#[test]
+fn a_value_is_taken_away() {
+    let document = json!({ "product-codes": ["a", "b"], "tags": { "a/b": "1" }, "placement": { "region": "r" } });
+    let without = |path| unset(&document, path).map(|document| document.to_value());
+    assert_eq!(
+        without("product-codes/0").expect("there"),
+        json!({ "product-codes": ["b"], "tags": { "a/b": "1" }, "placement": { "region": "r" } })
+    );
+    assert_eq!(without("placement").expect("there"), json!({ "product-codes": ["a", "b"], "tags": { "a/b": "1" } }));
+    assert_eq!(
+        without("placement/region").expect("there"),
+        json!({ "product-codes": ["a", "b"], "tags": { "a/b": "1" } }),
+        "an empty part is no part"
+    );
+    assert!(without("tags/a~1b").is_ok());
+    for path in ["", "/", "ami-id", "placement/zone", "product-codes/2", "product-codes/x", "placement/region/x", "a/b"]
+    {
+        let error = without(path).expect_err(path).to_string();
+        assert!(error.contains("nothing is set there"), "{error}");
+    }
+}
+
+#[test]
+fn a_value_is_found() {
+    let document = json!({ "a": { "b": [1, { "c/d": 2 }] } });
+    assert_eq!(get(&document, ""), Some(&document));
+    assert_eq!(get(&document, "a/b/0"), Some(&json!(1)));
+    assert_eq!(get(&document, "/a/b/1/c~1d"), Some(&json!(2)));
+    assert_eq!(get(&document, "a/b/2").or(get(&document, "a/b/c")).or(get(&document, "a/b/0/x")), None);
+}

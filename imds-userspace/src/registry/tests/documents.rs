@@ -1,0 +1,183 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::control::change::{ApplyOutcome, Change, Described, Event, Json};
+use crate::metadata::date;
+use crate::metadata::tree::Lookup;
+
+impl Daemon {
+    /// What an instance reads at a path, if anything is there.
+    fn read(&self, slot: u16, path: &str) -> Option<String> {
+        let tree = self.directory.get(slot).expect("served").tree();
+        match tree.lookup(format!("/latest/meta-data/{path}").as_bytes(), date::unix_seconds()) {
+            Lookup::Text(text) => Some(String::from_utf8_lossy(text).into_owned()),
+            _ => None,
+        }
+    }
+
+    async fn user_data(&self, slot: u16) -> Option<Vec<u8>> {
+        self.directory.get(slot).expect("served").user_data().await.expect("a good store")
+    }
+
+    async fn merge(&self, patch: Value) -> Result<InstanceView, RegistryError> {
+        self.registry.change(A, &Change::Merge(Json(patch))).await
+    }
+}
+
+fn described(id: &str, interface: &str, document: Value) -> Described {
+    let metadata_options = OptionChanges::default();
+    Described { instance_id: id.into(), interfaces: vec![interface.into()], metadata_options, document: Json(document) }
+}
+
+#[tokio::test]
+async fn a_document_changes_on_every_interface_and_in_the_store() {
+    let host = Host::new(&[("tap1", 11), ("tap2", 12)]);
+    let daemon = host.daemon().await;
+    daemon.create(A, &["tap1", "tap2"]).await.expect("created");
+    host.log();
+    let view = daemon.merge(json!({ "instance-type": "m5.large", "local-ipv4": "10.9.9.9" })).await.expect("changed");
+    assert_eq!((view.instance_type.as_str(), view.private_ip), ("m5.large", Some([10, 9, 9, 9].into())));
+    daemon.merge(json!({ "placement": { "group-name": "g" } })).await.expect("changed");
+    for slot in [1, 2] {
+        assert_eq!(daemon.read(slot, "instance-type").as_deref(), Some("m5.large"));
+        assert_eq!(daemon.read(slot, "local-hostname").as_deref(), Some("ip-10-9-9-9.ec2.internal"));
+        assert_eq!(daemon.read(slot, "placement/group-name").as_deref(), Some("g"));
+    }
+    let unset = Change::Unset { path: "instance-type".into() };
+    daemon.registry.change(A, &unset).await.expect("changed");
+    assert_eq!(daemon.read(1, "instance-type").as_deref(), Some("t3.micro"), "derived again");
+    assert!(host.log().is_empty(), "the kernel has no part in it");
+    drop(daemon);
+    let daemon = host.daemon().await;
+    assert_eq!(daemon.read(2, "placement/group-name").as_deref(), Some("g"));
+    daemon.create(A, &["tap1", "tap2"]).await.expect("the same create, whatever was changed since");
+    let replace = Change::Replace(Json(json!({ "ami-id": "ami-1" })));
+    daemon.registry.change(A, &replace).await.expect("changed");
+    let document = daemon.registry.document(A).await.expect("there").to_value();
+    assert_eq!((&document["ami-id"], document["placement"].get("group-name")), (&json!("ami-1"), None));
+}
+
+#[tokio::test]
+async fn a_bad_change_changes_nothing() {
+    let host = Host::new(&[("tap1", 11)]);
+    let daemon = host.daemon().await;
+    daemon.create(A, &["tap1"]).await.expect("created");
+    daemon.registry.set_options(Some(A), &changes(r#"{"InstanceMetadataTags":"enabled"}"#)).await.expect("set");
+    let before = daemon.registry.document(A).await.expect("there");
+    let set = |path: &str, value: &str| Change::Set { path: path.into(), value: Json(value.into()) };
+    for (change, words) in [
+        (Change::Merge(Json(json!({ "ami-id": "ami-1", "nothing": 1 }))), "document, at nothing: unknown field"),
+        (set("tags/a b", "c"), "the tag key \"a b\" can't be shown while InstanceMetadataTags is enabled"),
+        (set("mac", "x"), "document, at mac: MAC address \"x\" is malformed"),
+        (Change::Unset { path: "ami-id".into() }, "document, at ami-id: nothing is set there"),
+    ] {
+        let error = daemon.registry.change(A, &change).await.expect_err(words).to_string();
+        assert!(error.contains(words), "{error}");
+    }
+    assert_eq!(daemon.registry.document(A).await.expect("there"), before);
+    let absent = daemon.registry.change(B, &Change::Unset { path: "mac".into() }).await.expect_err("no such instance");
+    assert!(matches!(absent, RegistryError::NotFound(_)));
+}
+
+#[tokio::test]
+async fn user_data_stays_in_the_store_and_comes_and_goes() {
+    let host = Host::new(&[("tap1", 11)]);
+    let daemon = host.daemon().await;
+    let created = CreateInstance { document: Json(json!({ "user-data": { "text": "one" } })), ..request(A, &["tap1"]) };
+    let view = daemon.registry.create(&created).await.expect("created");
+    assert_eq!((view.user_data_bytes, daemon.user_data(1).await), (Some(3), Some(b"one".to_vec())));
+    assert!(!daemon.registry.document(A).await.expect("there").to_value().to_string().contains("user-data"));
+    daemon.merge(json!({ "ami-id": "ami-1" })).await.expect("changed");
+    assert_eq!(daemon.user_data(1).await, Some(b"one".to_vec()), "what is left out stays");
+    let two = Change::Set { path: "user-data/text".into(), value: Json("two".into()) };
+    assert_eq!(daemon.registry.change(A, &two).await.expect("changed").user_data_bytes, Some(3));
+    drop(daemon);
+    let daemon = host.daemon().await;
+    assert_eq!(daemon.user_data(1).await, Some(b"two".to_vec()));
+    daemon.registry.create(&created).await.expect("the same create");
+    for (number, gone) in
+        [Change::Merge(Json(json!({ "user-data": null }))), Change::Unset { path: "user-data".into() }]
+            .into_iter()
+            .enumerate()
+    {
+        daemon.registry.change(A, &two).await.expect("changed");
+        assert_eq!(daemon.registry.change(A, &gone).await.expect("changed").user_data_bytes, None, "{number}");
+        let tree = daemon.directory.get(1).expect("served").tree();
+        assert!(matches!(tree.lookup(b"/latest/user-data", 0), Lookup::NotFound), "{number}");
+    }
+}
+
+#[tokio::test]
+async fn an_event_is_there_at_once_and_stored() {
+    let host = Host::new(&[("tap1", 11)]);
+    let daemon = host.daemon().await;
+    daemon.create(A, &["tap1"]).await.expect("created");
+    daemon.registry.change(A, &Change::Event(Event::Rebalance { seconds: 0 })).await.expect("changed");
+    drop(daemon);
+    let daemon = host.daemon().await;
+    let notice = daemon.read(1, "events/recommendations/rebalance").expect("a notice");
+    assert!(notice.starts_with("{\"noticeTime\": \"2") && notice.ends_with("Z\"}"), "{notice}");
+    daemon.registry.change(A, &Change::Event(Event::Clear)).await.expect("changed");
+    assert_eq!(daemon.read(1, "events/recommendations/rebalance"), None);
+}
+
+#[tokio::test]
+async fn described_instances_are_created_changed_or_left() {
+    let host = Host::new(&[("tap1", 11), ("tap2", 12)]);
+    let daemon = host.daemon().await;
+    let mut file = vec![
+        described(A, "tap1", json!({ "ami-id": "ami-1", "user-data": { "text": "one" } })),
+        described(B, "tap2", json!({})),
+    ];
+    let outcomes = async |file: &[Described], check| {
+        let applied = daemon.registry.apply(file, check).await.expect("applied");
+        applied.iter().map(|applied| applied.outcome).collect::<Vec<_>>()
+    };
+    use ApplyOutcome::{Created, Unchanged, Updated};
+    assert_eq!(outcomes(&file, true).await, [Created, Created]);
+    assert!(daemon.registry.list().await.expect("fake").is_empty(), "only checked");
+    assert_eq!(outcomes(&file, false).await, [Created, Created]);
+    assert_eq!(outcomes(&file, true).await, [Unchanged, Unchanged]);
+    assert_eq!(outcomes(&file, false).await, [Unchanged, Unchanged]);
+    file[0].document.0["user-data"]["text"] = "two".into();
+    file[1].metadata_options.http_tokens = Some("required".into());
+    assert_eq!(outcomes(&file, true).await, [Updated, Updated]);
+    assert_eq!(outcomes(&file, false).await, [Updated, Updated]);
+    assert_eq!(daemon.user_data(1).await, Some(b"two".to_vec()));
+    assert_eq!(daemon.registry.show(B).await.expect("there").metadata_options.http_tokens, "required");
+    // Tags that can't be shown, and their hiding, at once.
+    file[1].metadata_options.instance_metadata_tags = Some("enabled".into());
+    file[1].document = Json(json!({ "tags": { "good": "1" } }));
+    assert_eq!(outcomes(&file, false).await, [Unchanged, Updated]);
+    file[1].metadata_options.instance_metadata_tags = Some("disabled".into());
+    file[1].document = Json(json!({ "tags": { "not good": "1" } }));
+    assert_eq!(outcomes(&file, false).await, [Unchanged, Updated]);
+    file[1].metadata_options.instance_metadata_tags = Some("enabled".into());
+    file[1].document = Json(json!({ "tags": { "good": "1" } }));
+    assert_eq!(outcomes(&file, false).await, [Unchanged, Updated]);
+    assert_eq!(outcomes(&file, false).await, [Unchanged, Unchanged]);
+}
+
+#[tokio::test]
+async fn a_bad_description_keeps_all_from_being_applied() {
+    let host = Host::new(&[("tap1", 11), ("tap2", 12)]);
+    let daemon = host.daemon().await;
+    daemon.create(B, &["tap2"]).await.expect("created");
+    let good = described(A, "tap1", json!({ "ami-id": "ami-1" }));
+    let mut options = described(B, "tap2", json!({ "tags": { "a b": "c" } }));
+    options.metadata_options.instance_metadata_tags = Some("enabled".into());
+    for (bad, words) in [
+        (described(B, "tap2", json!({ "ami": 1 })), "instance i-0000000b: document, at ami: unknown field"),
+        (described(B, "tap9", json!({})), "instance i-0000000b is behind other interfaces"),
+        (described("i-0000000c", "tap9", json!({})), "instance i-0000000c: "),
+        (described("i-0000000c", "tap2", json!({})), "belongs to instance i-0000000b"),
+        (described(A, "tap1", json!({})), "it is described twice"),
+        (options, "the tag key \"a b\" can't be shown"),
+    ] {
+        for check in [true, false] {
+            let error = daemon.registry.apply(&[good.clone(), bad.clone()], check).await.expect_err(words).to_string();
+            assert!(error.contains(words) && error.contains("nothing was changed"), "{error}");
+        }
+    }
+    assert_eq!(daemon.registry.list().await.expect("fake").len(), 1);
+}

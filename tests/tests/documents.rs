@@ -1,0 +1,135 @@
+//! Instance documents: given at create, changed while the instance runs, applied to many; and what guests read of them.
+
+use imds_tests::guest::Guest;
+use imds_tests::host::Host;
+use imds_tests::names;
+use serde_json::{Value, json};
+
+const ADDRESS: &str = "10.0.0.1";
+const EVERYTHING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/examples/everything.json");
+
+/// What a guest reads at a path below `/latest/meta-data/`; none where nothing is.
+fn read(guest: &Guest, path: &str) -> Option<String> {
+    let answer = guest.get(&format!("/latest/meta-data/{path}"), None);
+    assert!(matches!(answer.status, 200 | 404), "{path}: {}", answer.head);
+    (answer.status == 200).then(|| answer.text())
+}
+
+/// Reads everything that the listings name, as a client that crawls; how many leaves there were.
+fn crawl(guest: &Guest, directory: &str) -> usize {
+    let listing = guest.get(directory, None);
+    assert_eq!(listing.status, 200, "{directory}");
+    let mut leaves = 0;
+    for name in listing.text().lines() {
+        let path = format!("{directory}{name}");
+        match guest.get(&path, None) {
+            _ if name.ends_with('/') => leaves += crawl(guest, &path),
+            answer if answer.status == 301 && name.contains('=') => leaves += crawl(guest, &format!("{path}/")),
+            answer => {
+                assert_eq!(answer.status, 200, "{path}");
+                leaves += 1;
+            }
+        }
+    }
+    leaves
+}
+
+#[test]
+fn whatever_is_listed_is_there() {
+    let host = Host::start();
+    let guest = Guest::on_veth(ADDRESS);
+    let id = host
+        .create(guest.interface(), &["--document", EVERYTHING, "--metadata-options", "InstanceMetadataTags=enabled"]);
+    assert!(crawl(&guest, "/latest/meta-data/") > 75);
+    assert_eq!(crawl(&guest, "/latest/dynamic/"), 2);
+    assert!(crawl(&guest, "/2016-09-02/meta-data/") > 40);
+    assert_eq!(guest.get("/2016-09-02/meta-data/tags/", None).status, 404);
+    assert_eq!(guest.get("/latest/user-data", None).text(), "#cloud-config\n");
+    assert_eq!(read(&guest, "public-keys/").as_deref(), Some("0=my-key\n1=other"));
+    let shown = host.ctl(&["metadata", "get", &id]);
+    assert!(shown.success() && !shown.stdout.contains("secret/key+1") && !shown.stdout.contains("cloud-config"));
+    assert_eq!(host.ask(&["metadata", "get", &id, "placement/group-name"]), "web group");
+}
+
+#[test]
+fn a_document_changes_while_the_instance_runs() {
+    let mut host = Host::start();
+    let guest = Guest::on_veth(ADDRESS);
+    let id = host.create(guest.interface(), &[]);
+    let file = names::file(
+        "document",
+        json!({ "instance-type": "m5.large", "user-data": { "text": "one" } }).to_string().as_bytes(),
+        0o600,
+    );
+    let file = file.to_str().expect("UTF-8");
+    host.ask(&["instance", "update", &id, "--document", file]);
+    host.ask(&["metadata", "set", &id, "placement/group-name", "web group"]);
+    let check = |guest: &Guest| {
+        assert_eq!(read(guest, "instance-type").as_deref(), Some("m5.large"));
+        assert_eq!(read(guest, "placement/group-name").as_deref(), Some("web group"));
+        assert_eq!(guest.get("/latest/user-data", None).text(), "one");
+    };
+    check(&guest);
+    host.kill();
+    host.launch();
+    check(&guest);
+    host.ask(&["metadata", "unset", &id, "placement/group-name"]);
+    host.ask(&["metadata", "unset", &id, "user-data"]);
+    assert_eq!(read(&guest, "placement/group-name"), None);
+    assert_eq!(guest.get("/latest/user-data", None).status, 404);
+    let bad = host.ctl(&["metadata", "set", &id, "placement/zone", "x"]);
+    assert_eq!(bad.code, Some(2), "{}", bad.stderr);
+    assert!(bad.stderr.contains("document, at placement/zone: unknown field"), "{}", bad.stderr);
+}
+
+#[test]
+fn an_event_appears_and_disappears_when_it_is_due() {
+    let host = Host::start();
+    let guest = Guest::on_veth(ADDRESS);
+    let id = host.create(guest.interface(), &[]);
+    assert_eq!(read(&guest, "spot/instance-action"), None);
+    host.ask(&["event", "spot-interruption", &id, "--in", "3s", "--action", "stop"]);
+    let notice = read(&guest, "spot/instance-action").expect("told at once");
+    let notice: Value = serde_json::from_str(&notice).expect("JSON");
+    assert_eq!(notice["action"], "stop");
+    imds_tests::wait::until("the notice to go", || read(&guest, "spot/instance-action"), Option::is_none);
+    assert!(!read(&guest, "").expect("a listing").contains("spot"));
+    host.ask(&["event", "lifecycle", &id, "Terminated", "--in", "1s"]);
+    let state = || read(&guest, "autoscaling/target-lifecycle-state");
+    imds_tests::wait::until("the state to come", state, |state| state.as_deref() == Some("Terminated"));
+    host.ask(&["event", "maintenance", &id, "--in", "1h"]);
+    assert!(read(&guest, "events/maintenance/scheduled").expect("there").contains("\"State\" : \"active\""));
+    host.ask(&["event", "clear", &id]);
+    assert_eq!(read(&guest, "events/maintenance/scheduled").as_deref(), Some("[]"));
+    assert!(read(&guest, "events/maintenance/history").expect("there").contains("\"State\" : \"canceled\""));
+}
+
+#[test]
+fn many_instances_are_brought_to_a_described_state() {
+    let host = Host::start();
+    let (one, two) = (Guest::on_veth(ADDRESS), Guest::on_veth(ADDRESS));
+    let describe = |zone: &str| {
+        let instance = |id: &str, guest: &Guest, zone: &str| json!({ "instance-id": id, "interfaces": [guest.interface()], "document": { "placement": { "availability-zone": zone } } });
+        let all =
+            json!({ "instances": [instance("i-0000000a", &one, "eu-west-1a"), instance("i-0000000b", &two, zone)] });
+        names::file("instances", all.to_string().as_bytes(), 0o600)
+    };
+    let apply = |zone: &str, more: &[&str]| -> Vec<String> {
+        let file = describe(zone);
+        let applied = host.ask(&[&["apply", "-f", file.to_str().expect("UTF-8")], more].concat());
+        let outcomes = applied.as_array().expect("a list").iter();
+        outcomes.map(|applied| applied["outcome"].as_str().expect("text").to_owned()).collect()
+    };
+    assert_eq!(apply("eu-west-1b", &["--dry-run"]), ["created", "created"]);
+    assert_eq!(host.ask(&["instance", "list"]), json!([]));
+    assert_eq!(apply("eu-west-1b", &[]), ["created", "created"]);
+    assert_eq!(apply("eu-west-1c", &[]), ["unchanged", "updated"]);
+    assert_eq!(apply("eu-west-1c", &[]), ["unchanged", "unchanged"]);
+    assert_eq!(read(&two, "placement/availability-zone").as_deref(), Some("eu-west-1c"));
+    let file = describe("moon");
+    let bad = host.ctl(&["apply", "-f", file.to_str().expect("UTF-8")]);
+    assert_eq!(bad.code, Some(2), "{}", bad.stderr);
+    let words =
+        "instance i-0000000b: document, at placement/availability-zone: availability zone \"moon\" is malformed";
+    assert!(bad.stderr.contains(words), "{}", bad.stderr);
+}
