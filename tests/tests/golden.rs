@@ -14,14 +14,15 @@ fn every_packet_gets_its_verdict_and_its_bytes() {
     let stage = Stage::new();
     let mut wrong = Vec::new();
     let mut steps = 0;
-    for file in golden::files() {
-        let script = Script::read(&file);
+    for file in golden::FILES {
+        let script = Script::read(file);
         let played: Vec<_> = script.cases.iter().map(|case| stage.play(case)).collect();
         let found: Vec<_> = played.iter().flat_map(|played| played.found.clone()).collect();
         steps += found.len();
         wrong.extend(played.into_iter().flat_map(|played| played.wrong));
         if accept {
-            fs::write(&file, script.with(&found)).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+            let path = golden::path_of(file.0);
+            fs::write(&path, script.with(&found)).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         }
     }
     println!("{steps} packets");

@@ -4,6 +4,7 @@
 //! nightly compiler.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -70,6 +71,8 @@ impl Target {
 /// Where everything of a target is.
 struct Places {
     program: PathBuf,
+    /// The committed file, a line for each input, and its inputs as the engine wants them, a file for each.
+    corpus: PathBuf,
     committed: PathBuf,
     found: PathBuf,
     failures: PathBuf,
@@ -81,7 +84,8 @@ impl Places {
         let work = workspace.target.join("fuzz").join(name);
         Self {
             program: built.join(format!("fuzz-{name}")),
-            committed: workspace.fuzz().join("corpus").join(name),
+            corpus: workspace.fuzz().join(format!("corpus/{name}.hex")),
+            committed: work.join("committed"),
             found: work.join("found"),
             failures: work.join("failures"),
         }
@@ -98,6 +102,7 @@ pub(crate) fn run(workspace: &Workspace, targets: &[Target], extent: Extent, acc
         for directory in [&places.found, &places.failures] {
             fs::create_dir_all(directory).with_context(|| format!("can't make {}", directory.display()))?;
         }
+        unpack(&places)?;
         fuzz(workspace, target, &places, extent)?;
         if accept {
             merge(&places)?;
@@ -151,18 +156,42 @@ fn fuzz(workspace: &Workspace, target: Target, places: &Places, extent: Extent) 
 /// Makes the committed corpus the least that reaches every edge of the code that is reached by it and what was found.
 fn merge(places: &Places) -> Result<()> {
     let least = places.found.with_file_name("least");
-    let _ = fs::remove_dir_all(&least);
-    fs::create_dir_all(&least).with_context(|| format!("can't make {}", least.display()))?;
+    make_empty(&least)?;
     let mut command = Command::new(&places.program);
     command.args(["-merge=1", "-use_counters=0", "-verbosity=0"]);
     process::run(command.args([&least, &places.committed, &places.found]))?;
-    fs::remove_dir_all(&places.committed).with_context(|| format!("can't replace {}", places.committed.display()))?;
-    fs::create_dir_all(&places.committed).with_context(|| format!("can't make {}", places.committed.display()))?;
     let inputs = fs::read_dir(&least).with_context(|| format!("can't read {}", least.display()))?;
+    let mut lines = Vec::new();
     for input in inputs {
-        let input = input?;
-        let to = places.committed.join(input.file_name());
-        fs::copy(input.path(), &to).with_context(|| format!("can't write {}", to.display()))?;
+        let input = input?.path();
+        let bytes = fs::read(&input).with_context(|| format!("can't read {}", input.display()))?;
+        lines.push(bytes.iter().fold(String::new(), |line, byte| line + &format!("{byte:02x}")) + "\n");
+    }
+    lines.sort_by_key(|line| (line.len(), line.clone()));
+    fs::write(&places.corpus, lines.concat()).with_context(|| format!("can't write {}", places.corpus.display()))
+}
+
+/// Gives the engine the committed inputs.
+fn unpack(places: &Places) -> Result<()> {
+    make_empty(&places.committed)?;
+    let corpus = &places.corpus;
+    let text = fs::read_to_string(corpus).with_context(|| format!("can't read {}", corpus.display()))?;
+    for (number, line) in text.lines().enumerate() {
+        let bytes = line.as_bytes().chunks(2).map(|digits| u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok());
+        let bytes: Option<Vec<_>> = bytes.collect();
+        let bytes = bytes.with_context(|| format!("{}:{} is not hexadecimal", corpus.display(), number + 1))?;
+        let file = places.committed.join(number.to_string());
+        fs::write(&file, bytes).with_context(|| format!("can't write {}", file.display()))?;
     }
     Ok(())
+}
+
+fn make_empty(directory: &Path) -> Result<()> {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("can't remove {}", directory.display()));
+        }
+        _ => {}
+    }
+    fs::create_dir_all(directory).with_context(|| format!("can't make {}", directory.display()))
 }

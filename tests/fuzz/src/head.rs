@@ -1,10 +1,11 @@
 //! The target of the request grammar: one segment at a request's beginning, as the kernel and as the daemon see it.
 
 use imds_common::options::{HttpTokens, MetadataOptions, OptionsWord, Switch};
-use imds_common::request::{self, Judged, KERNEL_HEAD_MAX, Parsed, Scan};
+use imds_common::request::{self, Judged, KERNEL_HEAD_MAX, Scan};
 use imds_common::token::{self, Key, TOKEN_TEXT_LENGTH};
-use imds_common::verdict::{self, Refusal, Verdict};
+use imds_common::verdict::{Refusal, Request, Verdict};
 
+use crate::model::daemon::judge;
 use crate::model::requests::{GENERATION, KEYS, NOW_MS, good_token};
 
 /// Options that a verdict depends on.
@@ -84,7 +85,7 @@ pub struct Answered {
     /// How many bytes the head has.
     length: usize,
     /// What it asks for.
-    parsed: Parsed,
+    request: Request,
     /// Whether the connection ends with the answer.
     closes: bool,
 }
@@ -98,17 +99,10 @@ fn daemon(word: OptionsWord, stream: &[u8]) -> Option<Answered> {
         scan.is_complete() || scan.is_malformed()
     })? + 1;
     let head = &stream[..length];
-    let parsed =
-        if scan.is_complete() { request::request(&scan, head) } else { Parsed { request: scan.facts(), token: None } };
-    let presented = parsed.token.clone().filter(|_| parsed.request.asks_for_token()).and_then(|span| head.get(span));
-    let valid = presented.is_some_and(|text| token::verify(text, &KEYS, GENERATION, NOW_MS).is_some());
-    let verdict = match verdict::judge(word, &parsed.request, valid) {
-        verdict if scan.is_complete() => verdict,
-        disabled @ Verdict::Refuse(Refusal::EndpointDisabled) => disabled,
-        _ => Verdict::Refuse(Refusal::Malformed),
-    };
+    let (verdict, _) = judge(word, &scan, head);
+    let request = if scan.is_complete() { request::request(&scan, head).request } else { scan.facts() };
     let closes = !matches!(verdict, Verdict::Serve { .. }) || scan.wants_close() || scan.has_body();
-    Some(Answered { verdict, length, parsed, closes })
+    Some(Answered { verdict, length, request, closes })
 }
 
 /// The kernel refuses nothing that the daemon would serve, and takes nothing for a read that the daemon takes for
@@ -131,7 +125,7 @@ fn agree(word: Word, payload: &[u8], judged: &Judged, daemon: Option<&Answered>)
     assert_eq!(daemon.length, payload.len(), "{text}");
     // Several tokens may make it malformed, which is no token either.
     let several = payload.windows(2).filter(|window| *window == b"\r\n").count() > 3;
-    assert!(daemon.parsed.request.is_read() || several && daemon.parsed.request.malformed, "{text}");
+    assert!(daemon.request.is_read() || several && daemon.request.malformed, "{text}");
     assert!(!judged.goes_on || !daemon.closes, "{text}");
 }
 

@@ -4,7 +4,9 @@ use imds_fuzz::{corpus, flow, head, token};
 
 /// Plays a target's inputs.
 fn play(target: &str, check: fn(&[u8])) {
-    for (name, input) in corpus::of(target) {
+    let inputs = corpus::of(target);
+    assert!(inputs.len() >= 10, "only {} inputs", inputs.len());
+    for (name, input) in inputs {
         println!("{name}");
         check(&input);
     }

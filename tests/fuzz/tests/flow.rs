@@ -3,8 +3,9 @@
 use imds_common::flow::{ACK, FIN, PSH, RST, SYN, URG};
 use imds_common::options::OptionsWord;
 use imds_fuzz::head::Word;
+use imds_fuzz::model::events::Reached;
 use imds_fuzz::model::requests::{self, TARGETS};
-use imds_fuzz::model::world::{HONEST, Reached};
+use imds_fuzz::model::world::HONEST;
 use imds_fuzz::model::{Choice, PORTS, Step, World};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;

@@ -2,7 +2,7 @@
 
 use super::round::{Extent, median};
 use crate::bpf::{PASSED, Program};
-use crate::golden::{Script, Stage, files};
+use crate::golden::{FILES, Script, Stage};
 
 /// Nanoseconds of a refusal, the reset of the daemon's half included.
 const AIM: f64 = 3_000.0;
@@ -20,9 +20,9 @@ pub(super) fn measure(extent: &Extent) {
         "golden: the programs' time on each golden packet, less an empty program's {alone:.0} ns, each time alone"
     );
     let mut refusals = Vec::new();
-    for file in files() {
-        println!("  {}", file.file_stem().unwrap_or_default().display());
-        for case in Script::read(&file).cases {
+    for file in FILES {
+        println!("  {}", file.0);
+        for case in Script::read(file).cases {
             let more = median(stage.time(&case, runs).into_iter().map(f64::from).collect()) - alone;
             println!("    {more:>6.0} ns  {}", case.name);
             if case.is_refusal() {

@@ -1,8 +1,5 @@
 //! Cases, as their files hold them.
 
-use std::fs;
-use std::path::Path;
-
 use super::pattern::Pattern;
 
 /// Which program a frame is given to.
@@ -60,12 +57,11 @@ pub struct Script {
 }
 
 impl Script {
-    /// Reads a file.
+    /// Reads one of [`super::FILES`].
     #[must_use]
     #[track_caller]
-    pub fn read(path: &Path) -> Self {
-        let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        Self::parse(&text).unwrap_or_else(|error| panic!("{}:{error}", path.display()))
+    pub fn read((name, text): (&str, &str)) -> Self {
+        Self::parse(text).unwrap_or_else(|error| panic!("{name}.golden:{error}"))
     }
 
     /// The cases of a text, or what is wrong with which line.

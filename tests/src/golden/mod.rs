@@ -27,15 +27,21 @@ pub use case::{Case, Script, Side, Step};
 pub use pattern::{Name, Pattern, Values};
 pub use stage::{Place, Played, Stage};
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The files, by name.
+/// The files by name. They are part of the binary, so that it has them wherever it runs.
+pub const FILES: [(&str, &str); 7] = [
+    ("connections", include_str!("../../golden/connections.golden")),
+    ("deliveries", include_str!("../../golden/deliveries.golden")),
+    ("drops", include_str!("../../golden/drops.golden")),
+    ("neighbours", include_str!("../../golden/neighbours.golden")),
+    ("passes", include_str!("../../golden/passes.golden")),
+    ("refusals", include_str!("../../golden/refusals.golden")),
+    ("replies", include_str!("../../golden/replies.golden")),
+];
+
+/// Where a file of that name is in the project.
 #[must_use]
-pub fn files() -> Vec<PathBuf> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden");
-    let entries = fs::read_dir(&directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
-    let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
-    files.sort();
-    files
+pub fn path_of(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("golden/{name}.golden"))
 }

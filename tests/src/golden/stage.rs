@@ -33,6 +33,9 @@ const BUDGET: usize = 8;
 /// Counts what comes out of the namespace for nobody.
 const STRAY: &str = "dropped-reply-stray";
 
+/// Counts events that weren't told.
+const LOST: &str = "events-lost";
+
 /// How often a case is played whose answer should have a date: a daemon that got no processor for a while has none
 /// ready, which is right, too.
 const TRIES: usize = 3;
@@ -115,13 +118,15 @@ impl Stage {
         let place = self.place(&case.instance);
         let mut played = Played { found: Vec::new(), wrong: Vec::new() };
         self.clear(place);
+        let mut before = self.counters(place);
         for step in &case.steps {
-            let before = self.counters(place);
             let input = step.input.fill(&place.values);
             let outcome = self.run(step.side, place, &input);
             let verdict =
                 VERDICTS.iter().find(|(number, _)| *number == outcome.verdict).map_or("other", |known| known.1);
-            let moved = self.moved_since(step.side, place, &before);
+            let after = self.counters(place);
+            let moved = moved(step.side, &before, &after);
+            before = after;
             let verdict = [&[verdict.to_owned()], &moved[..]].concat().join(" ");
             let redirected = verdict.starts_with("redirect");
             let output = if redirected { pattern::describe(&outcome.frame, &place.values) } else { String::new() };
@@ -178,7 +183,12 @@ impl Stage {
         self.tables.entry(place.slot())
     }
 
-    /// A map of the daemon's, with values of so many bytes.
+    /// Kills the daemon: what is written into its maps by hand stays from now on.
+    pub fn kill_daemon(&mut self) {
+        self.host.kill();
+    }
+
+    /// A map of the daemon's, which runs, with values of so many bytes.
     #[must_use]
     #[track_caller]
     pub fn map(&self, name: &str, value: usize) -> Table {
@@ -199,20 +209,21 @@ impl Stage {
         let own = place.id.as_ref().map(|id| stats.instance(id).kernel_counters());
         [own.unwrap_or_default(), stats.host_counters()]
     }
+}
 
-    /// The counters that moved; where none of the slot's did, those that are nobody's, with a mark.
-    fn moved_since(&self, side: Side, place: &Place, before: &[Counters; 2]) -> Vec<String> {
-        let [own, host] = self.counters(place);
-        let moved = own.moved_since(&before[0]);
-        if !moved.is_empty() {
-            return moved;
-        }
-        // The namespace's own kernel speaks, too, now and then.
-        let mut host = host.moved_since(&before[1]);
-        host.dedup();
-        host.retain(|name| side == Side::Reply || name != STRAY);
-        host.into_iter().map(|name| format!("host:{name}")).collect()
+/// The counters that moved; where none of the slot's did, those that are nobody's, with a mark.
+fn moved(side: Side, [own_before, host_before]: &[Counters; 2], [own, host]: &[Counters; 2]) -> Vec<String> {
+    let mut moved = own.moved_since(own_before);
+    // What is told of a packet is budgeted, and so depends on those before it.
+    moved.retain(|name| name != LOST);
+    if !moved.is_empty() {
+        return moved;
     }
+    // The namespace's own kernel speaks, too, now and then.
+    let mut host = host.moved_since(host_before);
+    host.dedup();
+    host.retain(|name| name != LOST && (side == Side::Reply || name != STRAY));
+    host.into_iter().map(|name| format!("host:{name}")).collect()
 }
 
 impl Default for Stage {

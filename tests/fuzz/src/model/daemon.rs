@@ -292,7 +292,7 @@ pub(crate) fn reset(segment: Segment) -> Segment {
 }
 
 /// The verdict, as exchange.rs comes to it, and whether the head holds a good token's text.
-fn judge(word: OptionsWord, scan: &Scan, head: &[u8]) -> (Verdict, bool) {
+pub(crate) fn judge(word: OptionsWord, scan: &Scan, head: &[u8]) -> (Verdict, bool) {
     let Parsed { request, token } =
         if scan.is_complete() { request::request(scan, head) } else { Parsed { request: scan.facts(), token: None } };
     let presented = token.filter(|_| request.asks_for_token()).and_then(|span| head.get(span));

@@ -1,7 +1,8 @@
 //! `imds_common::flow` against a model of all that stands around it: clients that send what they like, the two kernel
 //! programs, the daemon's TCP and its application. What must always hold is said in [`world`].
 
-mod daemon;
+pub(crate) mod daemon;
+pub mod events;
 pub mod requests;
 pub mod world;
 

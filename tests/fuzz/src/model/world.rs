@@ -2,6 +2,7 @@
 //! against what must always hold.
 
 use super::daemon::{Kind, Packet, Reaction, Socket, reset};
+use super::events::{Event, Reached, Taken};
 use super::requests::{GENERATION, KEYS, NOW_MS};
 use imds_common::answer::{KERNEL_ANSWERS, kernel_answer_index, kernel_status};
 use imds_common::flow::{
@@ -60,66 +61,12 @@ pub struct World {
     table: Vec<Flow>,
     pub(crate) ports: [Port; PORTS],
     connections: u32,
+    /// Whether the kernel's answers have a date.
+    dated: bool,
     /// What happened, so that a run can be known to have reached it.
     pub reached: Reached,
     /// What the two programs made of which segments.
     pub events: Vec<Event>,
-}
-
-/// How often something happened.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Reached {
-    /// A request was refused by the kernel, ...
-    pub refused: u32,
-    /// ... after others on its connection had been answered.
-    pub refused_later: u32,
-    /// The kernel gave its answer again.
-    pub repeated: u32,
-    /// It acknowledged something after it.
-    pub acknowledged: u32,
-    /// A token's bytes were sent.
-    pub tokens: u32,
-    /// Bytes were sent on a connection that carried only reads.
-    pub normal: u32,
-    /// An entry was taken from another connection.
-    pub taken: u32,
-}
-
-/// What `imds_ingress` made of a segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Taken {
-    /// It went to the daemon.
-    Delivered,
-    /// The kernel refused it.
-    Refused(Refusal),
-    /// The kernel repeated its answer.
-    Repeated,
-    /// The kernel acknowledged it.
-    Acknowledged,
-    /// Nothing was said.
-    Swallowed,
-}
-
-/// A segment, and what one of the programs made of it.
-#[derive(Clone, Debug)]
-pub enum Event {
-    /// One of a client's, and the flow afterwards.
-    Client(usize, Packet, Taken, Option<Flow>),
-    /// One of the daemon's, and the flow afterwards.
-    Daemon(usize, Segment, Daemon, Option<Flow>),
-}
-
-impl Reached {
-    /// Adds what happened in another run.
-    pub fn add(&mut self, other: &Self) {
-        self.refused += other.refused;
-        self.refused_later += other.refused_later;
-        self.repeated += other.repeated;
-        self.acknowledged += other.acknowledged;
-        self.tokens += other.tokens;
-        self.normal += other.normal;
-        self.taken += other.taken;
-    }
 }
 
 fn flow_key(port: usize) -> u64 {
@@ -134,16 +81,16 @@ impl World {
     /// A world with less room for connections than clients want.
     #[must_use]
     pub fn new(word: OptionsWord) -> Self {
-        Self::with_entries(word, ENTRIES)
+        Self::with_entries(word, ENTRIES, true)
     }
 
-    /// A world with room for every connection.
+    /// A world with room for every connection, whose kernel doesn't know the date: as one has it after its daemon.
     #[must_use]
     pub fn with_room(word: OptionsWord) -> Self {
-        Self::with_entries(word, PORTS)
+        Self::with_entries(word, PORTS, false)
     }
 
-    fn with_entries(word: OptionsWord, entries: usize) -> Self {
+    fn with_entries(word: OptionsWord, entries: usize, dated: bool) -> Self {
         let port = || Port {
             socket: None,
             isn: 0,
@@ -165,6 +112,7 @@ impl World {
             table: vec![Flow::EMPTY; entries],
             ports: std::array::from_fn(|_| port()),
             connections: 0,
+            dated,
             reached: Reached::default(),
             events: Vec::new(),
         }
@@ -174,13 +122,19 @@ impl World {
         self.table.iter().position(|flow| flow.key == flow_key(port))
     }
 
+    /// The first free entry from the port's own on, as the kernel's search begins at an index of the key.
+    fn free(&self, port: usize) -> Option<usize> {
+        let count = self.table.len();
+        (port..port + count).map(|index| index % count).find(|&index| self.table[index].is_free(self.now))
+    }
+
     /// `imds_ingress`, ingress.rs `own`. `lost`: it never arrives behind the program.
     pub(crate) fn ingress(&mut self, port: usize, packet: &Packet, lost: bool) {
         let (segment, now) = (packet.segment, self.now);
         self.expire_refusal(port);
         let known = self.find(port);
         if segment.flags & (SYN | ACK) == SYN {
-            let Some(index) = known.or_else(|| self.table.iter().position(|flow| flow.is_free(now))) else { return };
+            let Some(index) = known.or_else(|| self.free(port)) else { return };
             self.check_taking(index, port);
             let live = known.is_some_and(|index| !self.table[index].is_free(now));
             self.syn_sent(port, packet, live);
@@ -247,7 +201,7 @@ impl World {
         self.reached.refused_later +=
             u32::from(self.ports[port].socket.as_ref().is_some_and(|socket| !socket.answers.is_empty()));
         let flow = &mut self.table[index];
-        let index_of_answer = kernel_answer_index(kernel_status(refusal), true);
+        let index_of_answer = kernel_answer_index(kernel_status(refusal), self.dated);
         let length = KERNEL_ANSWERS[index_of_answer].length;
         flow.refuse(segment, length, u16::try_from(index_of_answer).expect("few"), !judged.is_read);
         assert_eq!((flow.limited != 0, flow.answer), (!judged.is_read, segment.ack));

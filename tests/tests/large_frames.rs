@@ -1,0 +1,77 @@
+//! Frames that programs can't be given by hand: several segments in one (GSO), with what they carry in other memory than
+//! their headers.
+
+use std::fs::File;
+use std::io::Read;
+
+use imds_tests::guest::{Guest, mac_of};
+use imds_tests::host::Host;
+use imds_tests::http::{Answer, TTL, request};
+use rustix::net::sockopt::{set_socket_recv_buffer_size_force, set_socket_timeout};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, eth, socket_with, sockopt::Timeout};
+
+const INSTANCE_ID: &str = "/latest/meta-data/instance-id";
+/// Longest frame that holds one segment, in bytes.
+const ONE_SEGMENT: usize = 1_514;
+/// So many bytes of a head's are in one write: less than the client may send before the first acknowledgement.
+const PADDING: usize = 9_000;
+/// The reader's buffer in bytes: side by side tests send, too.
+const BUFFER: usize = 8 << 20;
+
+/// A reader of everything that arrives at the host.
+struct Reader(File);
+
+impl Reader {
+    fn start() -> Self {
+        let socket = socket_with(AddressFamily::PACKET, SocketType::RAW, SocketFlags::CLOEXEC, Some(eth::ALL));
+        let socket = socket.unwrap_or_else(|error| panic!("no packet socket: {error}"));
+        set_socket_recv_buffer_size_force(&socket, BUFFER).expect("root may");
+        set_socket_timeout(&socket, Timeout::Recv, Some(std::time::Duration::from_millis(10))).expect("a time-out");
+        Self(File::from(socket))
+    }
+
+    /// The longest of the frames to a MAC that arrived so far.
+    fn longest_to(&mut self, mac: &str) -> usize {
+        let mac: Vec<_> = mac.split(':').filter_map(|part| u8::from_str_radix(part, 16).ok()).collect();
+        let mut frame = vec![0; 65_536];
+        let mut longest = 0;
+        while let Ok(length) = self.0.read(&mut frame) {
+            longest = if frame.starts_with(&mac) { longest.max(length) } else { longest };
+        }
+        longest
+    }
+}
+
+/// Sends a head that is longer than a segment, and sees that the programs got it in one frame.
+fn exchange(guest: &Guest, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+    let padding = "a".repeat(PADDING);
+    let mut reader = Reader::start();
+    let answer = guest.exchange(&request(method, path, &[headers, &[("X-Padding", &padding)]].concat()));
+    let longest = reader.longest_to(&mac_of(guest.interface()));
+    assert!(longest > ONE_SEGMENT, "each of its frames is one segment, {longest} bytes at most");
+    answer
+}
+
+#[test]
+fn requests_in_large_frames_get_what_the_daemon_says() {
+    let host = Host::start();
+    let guest = Guest::on_veth("10.0.0.1");
+    let id = host.create(guest.interface(), &["--metadata-options", "HttpTokens=required"]);
+    assert_eq!(exchange(&guest, "GET", INSTANCE_ID, &[]).status, 401);
+    let stats = host.stats(&id);
+    assert_eq!((stats.kernel("refused-token-missing"), stats.daemon("refused-token-missing")), (0, 1));
+    let token = exchange(&guest, "PUT", "/latest/api/token", &[(TTL, "60")]);
+    assert_eq!((token.status, token.text().len()), (200, 56));
+    let answer = exchange(&guest, "GET", INSTANCE_ID, &[(imds_tests::http::TOKEN, &token.text())]);
+    assert_eq!((answer.status, answer.text()), (200, id));
+}
+
+#[test]
+fn the_kernel_refuses_a_large_frame_where_it_refuses_everything() {
+    let host = Host::start();
+    let guest = Guest::on_veth("10.0.0.1");
+    let id = host.create(guest.interface(), &["--metadata-options", "HttpEndpoint=disabled"]);
+    assert_eq!(exchange(&guest, "GET", INSTANCE_ID, &[]).status, 403);
+    let stats = host.stats(&id);
+    assert_eq!((stats.kernel("refused-endpoint-disabled"), stats.requests()), (1, 0));
+}
