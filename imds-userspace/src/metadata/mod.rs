@@ -2,6 +2,7 @@
 
 mod categories;
 pub mod date;
+pub mod identity;
 pub mod instance;
 mod json;
 pub mod page;
