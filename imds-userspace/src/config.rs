@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use self::table::table;
-pub use self::value::{AccountId, AvailabilityZone, LogFormat, LogLevel, OnRefuse, Seconds, SlotCount};
+pub use self::value::{AccountId, AvailabilityZone, KeyFile, LogFormat, LogLevel, OnRefuse, Seconds, SlotCount};
 
 table! {
     /// The config of one daemon.
@@ -33,6 +33,8 @@ table! {
         service: ServiceTable,
         /// What instances get that are created without a value of their own.
         defaults: DefaultsTable,
+        /// What signs instance identity documents.
+        identity: IdentityTable,
         /// imdsd's log, on standard error.
         log: LogTable,
     }
@@ -55,6 +57,17 @@ table! {
         availability_zone: AvailabilityZone = AvailabilityZone::default(),
         /// Account: twelve digits.
         account_id: AccountId = AccountId::default(),
+    }
+}
+
+table! {
+    /// What signs instance identity documents.
+    IdentityTable {
+        /// PEM file, absolute and readable by root alone, with the RSA key (PKCS #8, 2048 bits) of `signature` and
+        /// `rsa2048` and its certificate. "" is identity-rsa.pem in the state directory, made where it is missing.
+        rsa_file: KeyFile = KeyFile::default(),
+        /// The same with the DSA key (p and q of 1024 and 160 bits, or larger) of `pkcs7`. "" is identity-dsa.pem.
+        dsa_file: KeyFile = KeyFile::default(),
     }
 }
 
@@ -150,7 +163,7 @@ mod tests {
         let keys: Vec<_> = file.lines().filter_map(|line| line.split_once(" = ").map(|(key, _)| key)).collect();
         let expected = ["max-slots", "on-refuse", "detach-on-exit", "head-timeout", "idle-timeout"];
         assert_eq!(keys[..5], expected, "{file}");
-        assert_eq!(keys[5..], ["availability-zone", "account-id", "format", "level"], "{file}");
+        assert_eq!(keys[5..], ["availability-zone", "account-id", "rsa-file", "dsa-file", "format", "level"], "{file}");
         let bare = |pair: &[&str]| pair[1].contains(" = ") && !pair[0].starts_with("# ");
         assert!(!file.lines().collect::<Vec<_>>().windows(2).any(bare), "a key without a comment: {file}");
         assert!(file.lines().all(|line| line.len() <= 120), "{file}");
@@ -167,6 +180,7 @@ mod tests {
         let text = "max-slots = 2\non-refuse = \"drop\"\ndetach-on-exit = true\n\
                     [service]\nhead-timeout = 1\nidle-timeout = 100\n\
                     [defaults]\navailability-zone = \"eu-west-2c\"\naccount-id = \"123456789012\"\n\
+                    [identity]\nrsa-file = \"/etc/rsa.pem\"\ndsa-file = \"/etc/dsa.pem\"\n\
                     [log]\nformat = \"json\"\nlevel = \"trace\"\n";
         let config = parse(text).expect("valid");
         assert_eq!(config.max_slots.get(), 2);
@@ -175,6 +189,8 @@ mod tests {
         assert_eq!(config.service.idle_timeout.duration().as_secs(), 100);
         assert_eq!(config.defaults.availability_zone.as_str(), "eu-west-2c");
         assert_eq!(config.defaults.account_id.as_str(), "123456789012");
+        assert_eq!(config.identity.rsa_file.path(), Some(Path::new("/etc/rsa.pem")));
+        assert_eq!(config.identity.dsa_file.path(), Some(Path::new("/etc/dsa.pem")));
         assert_eq!((config.log.format, config.log.level), (LogFormat::Json, LogLevel::Trace));
     }
 
@@ -199,6 +215,7 @@ mod tests {
                 "\"moon\" is malformed",
             ),
             ("[defaults]\naccount-id = 1\n", 2, Some("defaults.account-id"), "expected a string"),
+            ("[identity]\nrsa-file = \"rsa.pem\"\n", 2, Some("identity.rsa-file"), "an absolute path, or \"\""),
             ("[log]\nlevel = \"loud\"\n", 2, Some("log.level"), "unknown variant `loud`"),
             ("max-slots = 4\nmax-slots = 5\n", 2, Some("max-slots"), "duplicate key"),
             ("max-slots\n", 1, None, "="),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use super::credentials::CredentialsError;
+use super::identity::VerificationError;
 use super::metadata_options::MetadataOptionsError;
 use super::tags::TagError;
 use super::user_data::UserDataError;
@@ -33,6 +34,8 @@ pub(super) enum Error {
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
     #[error(transparent)]
+    Verification(#[from] VerificationError),
+    #[error(transparent)]
     Client(#[from] ClientError),
     #[error("imdsd answered with something else than what was asked for; are imdsd and imdsctl of the same release?")]
     Payload,
@@ -49,7 +52,8 @@ impl Error {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::MetadataOptions(_) | Self::Tag(_) | Self::UserData(_) | Self::Credentials(_) => INVALID,
-            Self::Client(ClientError::RequestTooLong { .. }) => INVALID,
+            Self::Verification(VerificationError::Bad { .. }) => OTHER,
+            Self::Verification(_) | Self::Client(ClientError::RequestTooLong { .. }) => INVALID,
             Self::Client(ClientError::Refused(failure)) => match failure.kind {
                 FailureKind::Invalid => INVALID,
                 FailureKind::NotFound => NOT_FOUND,

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use clap_complete::Shell;
 
-use super::arguments::{Arguments, CreateArguments, InstanceCommand, OptionsCommand, Subject};
+use super::arguments::{Arguments, CreateArguments, IdentityCommand, InstanceCommand, OptionsCommand, Subject};
 use super::error::Error;
+use super::identity::Verification;
 use super::output::Format;
 use super::{credentials, metadata_options, tags, user_data};
 use crate::control::protocol::{Command, CreateInstance, EncodedUserData};
@@ -28,6 +29,8 @@ pub(super) enum Action {
     Ask { command: Command, view: View },
     /// Ask it for counters until stopped.
     Watch { instance_id: Option<String> },
+    /// Check signatures of an identity document.
+    Verify(Verification),
     /// Print completions.
     Completions(Shell),
     /// Print the manual, or write it to a directory.
@@ -47,6 +50,8 @@ pub(super) enum View {
     OptionsOfOne,
     /// The options of each instance.
     OptionsOfEach,
+    /// A certificate: of the DSA key, or else of the RSA key.
+    Certificate { dsa: bool },
     /// Counters.
     Stats,
     /// Counters, among others before and after: a JSON document is one line.
@@ -69,6 +74,9 @@ impl Invocation {
             Subject::Instance(InstanceCommand::Show { instance_id }) => {
                 Action::Ask { command: Command::InstanceShow { instance_id }, view: View::Instance }
             }
+            Subject::Instance(InstanceCommand::Restart { instance_id }) => {
+                Action::Ask { command: Command::InstanceRestart { instance_id }, view: View::Instance }
+            }
             Subject::Instance(InstanceCommand::Delete { instance_id }) => {
                 Action::Ask { command: Command::InstanceDelete { instance_id }, view: View::Deletion }
             }
@@ -80,6 +88,10 @@ impl Invocation {
                 let command = Command::OptionsSet { instance_id, changes: changes.into() };
                 Action::Ask { command, view: View::OptionsOfEach }
             }
+            Subject::Identity(IdentityCommand::Certificate { dsa }) => {
+                Action::Ask { command: Command::IdentityCertificates, view: View::Certificate { dsa } }
+            }
+            Subject::Identity(IdentityCommand::Verify(verify)) => Action::Verify(Verification::new(&verify, input)?),
             Subject::Stats { instance_id, watch: true } => Action::Watch { instance_id },
             Subject::Stats { instance_id, watch: false } => {
                 Action::Ask { command: Command::Stats { instance_id }, view: View::Stats }

@@ -5,6 +5,7 @@ mod arguments;
 mod credentials;
 mod error;
 mod help;
+mod identity;
 mod invocation;
 mod metadata_options;
 mod output;
@@ -19,7 +20,7 @@ use std::thread;
 pub use arguments::Arguments;
 
 use crate::control::client::{Client, Limits};
-use crate::control::protocol::Command;
+use crate::control::protocol::{Command, Payload};
 use error::Error;
 use invocation::{Action, Invocation, View};
 use output::{Format, Printer, printable};
@@ -92,6 +93,14 @@ fn execute(arguments: Arguments, streams: &mut Streams<'_>) -> Result<(), Error>
                 printer.render(&View::StatsOverTime, payload)
             };
             watch.repeat(document, streams.output, || thread::sleep(watch::INTERVAL))
+        }
+        Action::Verify(mut verification) => {
+            let certificates = verification.certificates(|| match client.ask(Command::IdentityCertificates)? {
+                Payload::Certificates(certificates) => Ok(certificates),
+                _ => Err(Error::Payload),
+            })?;
+            let good = verification.check(&certificates)?;
+            write(streams.output, printer.verified(&good)?.as_bytes())
         }
         Action::Completions(shell) => write(streams.output, &pages::completions(shell)),
         Action::Man(None) => write(streams.output, &pages::manual()?),

@@ -64,16 +64,20 @@ mod tests {
     use super::*;
 
     /// Every command by its whole name.
-    const COMMANDS: [&str; 12] = [
+    const COMMANDS: [&str; 16] = [
         "imdsctl",
         "imdsctl-instance",
         "imdsctl-instance-create",
         "imdsctl-instance-list",
         "imdsctl-instance-show",
+        "imdsctl-instance-restart",
         "imdsctl-instance-delete",
         "imdsctl-options",
         "imdsctl-options-show",
         "imdsctl-options-set",
+        "imdsctl-identity",
+        "imdsctl-identity-certificate",
+        "imdsctl-identity-verify",
         "imdsctl-stats",
         "imdsctl-completions",
         "imdsctl-man",

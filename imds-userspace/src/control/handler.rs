@@ -14,6 +14,8 @@ impl<K: Kernel> Handler for Registry<K> {
             Command::InstanceList => self.list().await.map(Payload::Instances),
             Command::InstanceShow { instance_id } => self.show(&instance_id).await.map(instance),
             Command::InstanceDelete { instance_id } => self.delete(&instance_id).await.map(instance),
+            Command::InstanceRestart { instance_id } => self.restart(&instance_id).await.map(instance),
+            Command::IdentityCertificates => Ok(Payload::Certificates(self.certificates())),
             Command::OptionsSet { instance_id, changes } => {
                 self.set_options(instance_id.as_deref(), &changes).await.map(Payload::Instances)
             }
@@ -36,6 +38,7 @@ fn kind(error: &RegistryError) -> FailureKind {
         RegistryError::Lookup { .. }
         | RegistryError::Store(_)
         | RegistryError::NotReleased { .. }
+        | RegistryError::Sign(_)
         | RegistryError::Random(_) => FailureKind::Internal,
     }
 }

@@ -4,6 +4,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
+use super::identity::Identity;
 use super::instance::{Instance, Role};
 use super::json;
 use super::page::{Leaf, Page};
@@ -16,14 +17,19 @@ const DOCUMENT_VERSION: &str = "2017-09-30";
 /// since 1970. What the instance doesn't have is not named, so that it is neither listed nor found.
 pub(super) fn leaves(
     instance: &Instance,
+    identity: Option<&Identity>,
     user_data: Option<&[u8]>,
     tags: bool,
     modified: Option<u64>,
     mut add: impl FnMut(&[&str], Leaf),
 ) {
     let text = |body: &str| Leaf::lasting(Page::text(body, modified));
-    let document = identity_document(instance);
-    add(&["dynamic", "instance-identity", "document"], text(&document));
+    if let Some(Identity { document, signature, pkcs7, rsa2048 }) = identity {
+        for (name, value) in [("document", document), ("pkcs7", pkcs7), ("rsa2048", rsa2048), ("signature", signature)]
+        {
+            add(&["dynamic", "instance-identity", name], text(value));
+        }
+    }
     for (name, value) in [
         ("ami-id", instance.image_id.as_str()),
         ("ami-launch-index", "0"),
@@ -57,8 +63,8 @@ pub(super) fn leaves(
     }
 }
 
-/// `dynamic/instance-identity/document`. Its signatures cover these exact bytes.
-fn identity_document(instance: &Instance) -> String {
+/// The text of `dynamic/instance-identity/document` as the instance is now; it is signed and kept before it is served.
+pub(crate) fn identity_document(instance: &Instance) -> String {
     json::object(&[
         ("accountId", Some(&instance.account_id)),
         ("architecture", Some("x86_64")),
@@ -145,7 +151,7 @@ mod tests {
 
     fn leaf_at(instance: &Instance, path: &[&str]) -> Leaf {
         let mut found = None;
-        leaves(instance, Some(b"#!/bin/sh"), true, None, |at, leaf| {
+        leaves(instance, None, Some(b"#!/bin/sh"), true, None, |at, leaf| {
             if at == path {
                 found = Some(leaf);
             }
@@ -161,7 +167,7 @@ mod tests {
     #[test]
     fn the_identity_document_is_byte_exact() {
         assert_eq!(
-            body(&["dynamic", "instance-identity", "document"], 0),
+            identity_document(&sample::instance()),
             r#"{
   "accountId" : "123456789012",
   "architecture" : "x86_64",

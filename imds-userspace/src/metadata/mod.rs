@@ -12,4 +12,5 @@ pub(crate) mod sample;
 pub mod target;
 pub mod tree;
 
+pub(crate) use categories::identity_document;
 pub use placement::{default_hostname, region_of};

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
+use super::identity::{self, Identity};
+use super::identity_document;
 use super::instance::{Credentials, Instance, Role};
 
 /// An instance that has everything, its credentials good until 2100.
@@ -30,4 +32,9 @@ pub(crate) fn instance() -> Instance {
             },
         }),
     }
+}
+
+/// The identity of [`instance`].
+pub(crate) fn identity() -> Identity {
+    identity::sample::authority().sign(identity_document(&instance())).expect("signed")
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::categories;
+use super::identity::Identity;
 use super::instance::Instance;
 use super::page::{Leaf, Page};
 use super::target::Target;
@@ -88,10 +89,10 @@ impl Tree {
     ///
     /// A name that no target can spell (a tag key with a space, say) is left out: what is listed is found.
     #[must_use]
-    pub fn render(instance: &Instance, user_data: Option<&[u8]>, tags: bool) -> Self {
+    pub fn render(instance: &Instance, identity: Option<&Identity>, user_data: Option<&[u8]>, tags: bool) -> Self {
         let modified = categories::unix_seconds(&instance.pending_time);
         let mut root = Directory::new(String::new());
-        categories::leaves(instance, user_data, tags, modified, |path, leaf| root.plant(path, leaf));
+        categories::leaves(instance, identity, user_data, tags, modified, |path, leaf| root.plant(path, leaf));
         root.list(modified);
         Self { versions: Page::text(VERSIONS.join("\n"), modified), root }
     }

@@ -2,11 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use time::OffsetDateTime;
-
 use super::draft::Draft;
 use super::error::RegistryError;
-use super::field::TIME;
+use super::identities::now;
 use super::kernel::Kernel;
 use super::record::{InterfaceRecord, Record};
 use super::totals::Totals;
@@ -21,7 +19,7 @@ impl<K: Kernel> Registry<K> {
     /// # Errors
     ///
     /// What is wrong with the request, [`RegistryError::OtherContent`], [`RegistryError::InterfaceTaken`],
-    /// [`RegistryError::NoSlot`], the interface's, the kernel's, the store's; then there is no trace of it.
+    /// [`RegistryError::NoSlot`], [`RegistryError::Sign`], the interface's, the kernel's, the store's; then there is no trace of it.
     pub async fn create(&self, request: &CreateInstance) -> Result<InstanceView, RegistryError> {
         let draft = Draft::new(request, &self.settings.defaults)?;
         let mut state = self.state.lock().await;
@@ -33,6 +31,7 @@ impl<K: Kernel> Registry<K> {
         let slots = self.choose_slots(&state, interfaces.len())?;
         let user_data = draft.user_data.clone();
         let mut record = record(draft, &interfaces[0])?;
+        record.identity = Some(self.signed(&record.instance).await?);
         self.occupy_all(&mut record, &interfaces, &slots, user_data.as_deref()).await?;
         let after = slots.iter().fold(state.slots.clone(), |free, &slot| free.after(slot));
         let (written, next_slot) = (record.clone(), after.next());
@@ -124,15 +123,15 @@ fn record(draft: Draft, primary: &Interface) -> Result<Record, RegistryError> {
         _ => instance.instance_id,
     };
     let [a, b, c, d, e, f] = primary.mac;
-    let now = OffsetDateTime::now_utc();
     Ok(Record {
         instance: Instance {
             instance_id,
             reservation_id: format!("r-{}", random_digits()?),
             mac: format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}"),
-            pending_time: now.format(TIME).unwrap_or_default(),
+            pending_time: now(),
             ..instance
         },
+        identity: None,
         options,
         created_options: options,
         interfaces: interfaces.into_iter().map(|name| InterfaceRecord { name, assignment: None }).collect(),

@@ -9,6 +9,7 @@ use super::options::OptionsError;
 use super::store::StoreError;
 use crate::dataplane::DataplaneError;
 use crate::dataplane::interface::InterfaceError;
+use crate::metadata::identity::SignError;
 
 /// Why a command wasn't done. Nothing was changed, but where the message says so.
 #[derive(Debug, Error)]
@@ -84,6 +85,9 @@ pub enum RegistryError {
         /// Why.
         source: Box<DataplaneError>,
     },
+    /// No identity document.
+    #[error(transparent)]
+    Sign(#[from] SignError),
     /// No random numbers.
     #[error("the kernel gave no random numbers for a new id ({0})")]
     Random(getrandom::Error),

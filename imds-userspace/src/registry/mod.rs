@@ -16,11 +16,13 @@ pub mod directory;
 pub mod draft;
 pub mod error;
 pub mod field;
+mod identities;
 pub mod kernel;
 pub mod options;
 pub mod plan;
 mod reconciler;
 pub mod record;
+pub mod signing_keys;
 pub mod slots;
 pub mod store;
 mod tenancy;
@@ -49,6 +51,7 @@ use self::record::Record;
 use self::slots::Slots;
 use self::store::{Store, StoreError};
 use crate::control::protocol::{InstanceStats, InstanceView, OptionChanges, StatsView};
+use crate::metadata::identity::Authority;
 
 /// What the operator's config says of instances.
 #[derive(Clone, Debug)]
@@ -59,6 +62,8 @@ pub struct Settings {
     pub slots: u16,
     /// Whether refusals are silent (`on-refuse = "drop"`).
     pub refuse_silently: bool,
+    /// Who signs identity documents.
+    pub authority: Arc<Authority>,
 }
 
 /// All instances. Commands are done one after the other.
@@ -92,7 +97,7 @@ impl<K: Kernel> Registry<K> {
     ///
     /// # Errors
     ///
-    /// The store's, and the kernel's when it doesn't tell its state.
+    /// The store's, [`RegistryError::Sign`], and the kernel's when it doesn't tell its state.
     pub async fn start(
         kernel: Arc<K>,
         directory: Arc<Directory>,
@@ -105,6 +110,7 @@ impl<K: Kernel> Registry<K> {
         let slots = Slots::new(settings.slots, contents.next_slot);
         let state = Mutex::new(State { records, slots, troubles: BTreeMap::new() });
         let registry = Self { kernel, directory, store: Arc::new(store), settings, state };
+        registry.sign_unsigned().await?;
         registry.reconcile().await?;
         Ok(registry)
     }
@@ -233,10 +239,14 @@ impl<K: Kernel> Registry<K> {
         transaction: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let store = Arc::clone(&self.store);
-        let outcome = tokio::task::spawn_blocking(move || transaction(&store)).await;
-        // A transaction isn't cancelled, so that it can only have panicked: that goes on here.
-        outcome.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+        apart(move || transaction(&store)).await
     }
+}
+
+/// Does what takes its time where nothing waits behind it.
+async fn apart<T: Send + 'static>(task: impl FnOnce() -> T + Send + 'static) -> T {
+    // It isn't cancelled, so that it can only have panicked: that goes on here.
+    tokio::task::spawn_blocking(task).await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 impl State {

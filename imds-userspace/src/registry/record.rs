@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::options::stored;
 use super::totals::Totals;
 use crate::dataplane::SlotStatus;
+use crate::metadata::identity::Identity;
 use crate::metadata::instance::Instance;
 
 /// One instance as the store keeps it. Its user data stands beside it, in a table of its own.
@@ -14,6 +15,10 @@ use crate::metadata::instance::Instance;
 pub struct Record {
     /// What it is.
     pub instance: Instance,
+    /// Its identity document as of its start, whatever `instance` became since; none in a store of a daemon that gave
+    /// none, until the next start of this one.
+    #[serde(default)]
+    pub identity: Option<Identity>,
     /// Its options.
     #[serde(with = "stored")]
     pub options: MetadataOptions,

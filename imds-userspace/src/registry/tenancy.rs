@@ -17,7 +17,8 @@ use crate::metadata::tree::Tree;
 impl<K: Kernel> Registry<K> {
     /// The tree of an instance with these options.
     pub(super) fn tree(record: &Record, user_data: Option<&[u8]>, options: &MetadataOptions) -> Arc<Tree> {
-        Arc::new(Tree::render(&record.instance, user_data, options.instance_metadata_tags.is_enabled()))
+        let tags = options.instance_metadata_tags.is_enabled();
+        Arc::new(Tree::render(&record.instance, record.identity.as_ref(), user_data, tags))
     }
 
     /// Gives a free slot to `interface` of an instance. The directory knows the tenant before the first packet can

@@ -1,3 +1,4 @@
+mod identities;
 mod options;
 mod reconciler;
 
@@ -10,6 +11,7 @@ use super::directory::KeyRing;
 use super::fake::FakeKernel;
 use super::*;
 use crate::control::protocol::CreateInstance;
+use crate::metadata::identity;
 
 const A: &str = "i-0000000a";
 const B: &str = "i-0000000b";
@@ -37,7 +39,8 @@ impl Host {
         *self.kernel.directory.lock().expect("not poisoned") = Some(Arc::clone(&directory));
         let store = Store::open(self.state.path()).expect("a good store");
         let defaults = Defaults { availability_zone: "us-east-1a".into(), account_id: "000000000000".into() };
-        let settings = Settings { defaults, slots: 4, refuse_silently: false };
+        let authority = identity::sample::authority();
+        let settings = Settings { defaults, slots: 4, refuse_silently: false, authority };
         let registry = Registry::start(Arc::clone(&self.kernel), Arc::clone(&directory), store, settings);
         Daemon { registry: registry.await.expect("started"), directory }
     }

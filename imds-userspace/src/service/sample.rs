@@ -39,7 +39,7 @@ pub(super) struct Guest {
 impl Guest {
     /// With these options.
     pub(super) fn new(options: &MetadataOptions) -> Self {
-        let tree = Arc::new(Tree::render(&sample::instance(), Some(b"\x00data\xff"), true));
+        let tree = Arc::new(Tree::render(&sample::instance(), Some(&sample::identity()), Some(b"\x00data\xff"), true));
         Self { options: Mutex::new(OptionsWord::new(options, false)), tree, counted: Mutex::default() }
     }
 

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use imds_userspace::config::{Config, OnRefuse};
+use imds_userspace::config::{Config, IdentityTable, OnRefuse};
 use imds_userspace::control;
 use imds_userspace::control::run_dir::RunDir;
 use imds_userspace::dataplane::Dataplane;
 use imds_userspace::dataplane::names::Names;
 use imds_userspace::metadata::date;
+use imds_userspace::metadata::identity::Authority;
 use imds_userspace::registry::directory::{self, Directory, KeyRing};
 use imds_userspace::registry::draft::Defaults;
 use imds_userspace::registry::store::Store;
-use imds_userspace::registry::{Registry, Settings};
+use imds_userspace::registry::{Registry, Settings, signing_keys};
 use imds_userspace::service::{self, ServiceSettings};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
@@ -37,13 +38,13 @@ pub(crate) async fn run(arguments: &Arguments, config: &Config) -> anyhow::Resul
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT can't be handled")?;
     raise_file_limit(config.max_slots.get());
     let run_dir = RunDir::take(&arguments.run_dir)?;
-    let store = match Store::open(&arguments.state_dir) {
-        Ok(store) => store,
+    let (store, authority) = match open_state(arguments, config).await {
+        Ok(opened) => opened,
         Err(error) => {
             if let Err(error) = run_dir.abandon() {
                 tracing::warn!(%error, "the run directory of a failed start is left behind");
             }
-            return Err(error.into());
+            return Err(error);
         }
     };
     let names = Names::new(run_dir.path());
@@ -68,6 +69,7 @@ pub(crate) async fn run(arguments: &Arguments, config: &Config) -> anyhow::Resul
         },
         slots,
         refuse_silently: config.on_refuse == OnRefuse::Drop,
+        authority: Arc::new(authority),
     };
     let registry = Arc::new(Registry::start(dataplane.clone(), directory.clone(), store, settings).await?);
 
@@ -110,6 +112,16 @@ pub(crate) async fn run(arguments: &Arguments, config: &Config) -> anyhow::Resul
         Some(Err(error)) => Err(error).context("a part of imdsd failed"),
         Some(Ok(Ok(()))) => bail!("a part of imdsd ended by itself"),
     }
+}
+
+/// Opens what the state directory holds; new signing keys take a second or so to be made.
+async fn open_state(arguments: &Arguments, config: &Config) -> anyhow::Result<(Store, Authority)> {
+    let directory = arguments.state_dir.clone();
+    let store = Store::open(&directory)?;
+    let IdentityTable { rsa_file, dsa_file } = config.identity.clone();
+    let keys = move || signing_keys::open(&directory, rsa_file.path(), dsa_file.path());
+    let authority = tokio::task::spawn_blocking(keys).await.context("signing keys can't be made")??;
+    Ok((store, authority))
 }
 
 /// Open files that are no connection of an instance: maps, links, the store, sockets of the daemon's own.

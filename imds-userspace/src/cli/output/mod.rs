@@ -7,13 +7,14 @@ mod table;
 
 use clap::ValueEnum;
 use serde::Serialize;
+use serde_json::json;
 
 use table::Look;
 pub(super) use table::printable;
 
 use super::error::Error;
 use super::invocation::View;
-use crate::control::protocol::Payload;
+use crate::control::protocol::{CertificatesView, Payload};
 
 /// How to print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -48,6 +49,10 @@ impl Printer {
             (View::OptionsOfEach, Payload::Instances(changed)) => {
                 self.either(&changed, || options::list(look, &changed))
             }
+            (View::Certificate { dsa }, Payload::Certificates(certificates)) => self.either(&certificates, || {
+                let CertificatesView { rsa, dsa: other } = &certificates;
+                if *dsa { other.clone() } else { rsa.clone() }
+            }),
             (View::Stats, Payload::Stats(stats)) => self.either(&stats, || stats::table(look, &stats)),
             (View::StatsOverTime, Payload::Stats(stats)) => match self.format {
                 Format::Table => Ok(stats::table(look, &stats)),
@@ -55,6 +60,11 @@ impl Printer {
             },
             _ => Err(Error::Payload),
         }
+    }
+
+    /// The text that says which signatures are good.
+    pub(super) fn verified(self, good: &[&str]) -> Result<String, Error> {
+        self.either(&json!({ "good": good }), || good.iter().map(|name| format!("{name}: good\n")).collect())
     }
 
     fn either(self, payload: &impl Serialize, table: impl FnOnce() -> String) -> Result<String, Error> {

@@ -70,7 +70,7 @@ pub enum CertificatesError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum VerifyError {
     /// No key to check with.
-    #[error("no certificate of an {0} key is given; `imdsctl identity certificate` prints imdsd's")]
+    #[error("no certificate of the key that makes it ({0}) is given; `imdsctl identity certificate` prints imdsd's")]
     NoCertificate(Algorithm),
     /// It isn't base64.
     #[error("it is not base64; give it as the instance reads it")]

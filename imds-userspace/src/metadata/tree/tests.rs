@@ -4,7 +4,7 @@ use crate::metadata::sample;
 const NOW: u64 = 1_800_000_000;
 
 fn tree() -> Tree {
-    Tree::render(&sample::instance(), Some(b"\x00user\xff"), true)
+    Tree::render(&sample::instance(), Some(&sample::identity()), Some(b"\x00user\xff"), true)
 }
 
 /// What a lookup finds, in short.
@@ -34,7 +34,7 @@ fn targets_lead_where_the_rules_say() {
         ("/latest/dynamic", "list instance-identity/"),
         ("/latest/dynamic/", "list instance-identity/"),
         ("/latest/dynamic/instance-identity", "redirect /latest/dynamic/instance-identity/"),
-        ("/latest/dynamic/instance-identity/", "list document"),
+        ("/latest/dynamic/instance-identity/", "list document\npkcs7\nrsa2048\nsignature"),
         ("/latest/meta-data/placement", "redirect /latest/meta-data/placement/"),
         ("/2021-03-23/meta-data/placement", "redirect /2021-03-23/meta-data/placement/"),
         ("/latest//meta-data//placement", "redirect /latest/meta-data/placement/"),
@@ -128,7 +128,7 @@ fn walk(tree: &Tree, path: &str) -> usize {
 
 #[test]
 fn everything_that_is_listed_is_found() {
-    assert_eq!(walk(&tree(), "/"), VERSIONS.len() * 18);
+    assert_eq!(walk(&tree(), "/"), VERSIONS.len() * 21);
 }
 
 #[test]
@@ -137,15 +137,18 @@ fn what_the_instance_has_not_is_neither_listed_nor_found() {
     instance.role = None;
     instance.security_groups.clear();
     for user_data in [None, Some(&b""[..])] {
-        let tree = Tree::render(&instance, user_data, false);
+        let tree = Tree::render(&instance, Some(&sample::identity()), user_data, false);
         assert_eq!(found(&tree, "/latest/"), "list dynamic\nmeta-data");
         for path in ["user-data", "meta-data/iam", "meta-data/tags", "meta-data/tags/", "meta-data/security-groups"] {
             assert_eq!(found(&tree, &format!("/latest/{path}")), "nothing", "{path}");
         }
-        assert_eq!(walk(&tree, "/latest"), 12);
+        assert_eq!(walk(&tree, "/latest"), 15);
     }
     instance.tags.clear();
-    assert_eq!(found(&Tree::render(&instance, None, true), "/latest/meta-data/tags/"), "nothing");
+    assert_eq!(
+        found(&Tree::render(&instance, Some(&sample::identity()), None, true), "/latest/meta-data/tags/"),
+        "nothing"
+    );
 }
 
 #[test]
@@ -153,9 +156,9 @@ fn names_that_no_target_can_spell_are_left_out() {
     let mut instance = sample::instance();
     let keys = ["", ".", "..", "a b", "a/b", "a?b", "a#b", "a%b", "ä", "a\nb", "a\u{7f}", "good+-=.,_:@"];
     instance.tags = keys.into_iter().map(|key| (key.to_owned(), "value".to_owned())).collect();
-    let tree = Tree::render(&instance, None, true);
+    let tree = Tree::render(&instance, Some(&sample::identity()), None, true);
     assert_eq!(found(&tree, "/latest/meta-data/tags/instance/"), "list good+-=.,_:@");
-    assert_eq!(walk(&tree, "/latest"), 16);
+    assert_eq!(walk(&tree, "/latest"), 19);
 }
 
 #[test]

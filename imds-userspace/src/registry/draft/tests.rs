@@ -90,6 +90,7 @@ fn record_of(request: &CreateInstance) -> (Record, Option<Vec<u8>>) {
     let Draft { instance, interfaces, options, user_data } = draft(request).expect("valid");
     let record = Record {
         instance: Instance { reservation_id: "r-1".into(), mac: "m".into(), pending_time: "t".into(), ..instance },
+        identity: None,
         options: MetadataOptions { http_tokens: HttpTokens::Required, ..options },
         created_options: options,
         interfaces: interfaces.into_iter().map(|name| InterfaceRecord { name, assignment: None }).collect(),

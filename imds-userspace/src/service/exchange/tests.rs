@@ -272,7 +272,7 @@ async fn expired_credentials_are_not_served() {
     assert!(answer.contains("\"SecretAccessKey\" : \"secret/key+1\""), "{answer}");
     let mut instance = sample::instance();
     instance.role.as_mut().expect("a role").credentials.expiration = "2026-01-02T03:04:05Z".into();
-    let guest = Guest::new(&OPTIONAL()).with_tree(Tree::render(&instance, None, false));
+    let guest = Guest::new(&OPTIONAL()).with_tree(Tree::render(&instance, None, None, false));
     let (_, answer) = talk(&guest, &[path.as_bytes()]).await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     assert!(answer.contains("AssumeRoleUnauthorizedAccess") && !answer.contains("secret"), "{answer}");

@@ -21,7 +21,7 @@ fn directory() -> (Arc<Directory>, Arc<Served>) {
         (ADDRESS_GENERATION, GENERATION),
         SlotCounter::anonymous(),
         OptionsWord::new(&MetadataOptions::default(), false),
-        Arc::new(Tree::render(&sample::instance(), None, false)),
+        Arc::new(Tree::render(&sample::instance(), None, None, false)),
     ));
     let directory = Directory::new(4, KEY_RING);
     assert!(directory.set(SLOT, Some(served.clone())).is_none());

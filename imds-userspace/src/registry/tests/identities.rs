@@ -1,0 +1,84 @@
+use super::*;
+
+/// What a lookup of an identity's leaf finds.
+fn leaf(daemon: &Daemon, name: &str) -> String {
+    let tree = daemon.directory.get(1).expect("served").tree();
+    match tree.lookup(format!("/latest/dynamic/instance-identity/{name}").as_bytes()) {
+        crate::metadata::tree::Lookup::Leaf(leaf) => String::from_utf8(leaf.page(0).body().to_vec()).expect("text"),
+        other => panic!("{name} leads to {other:?}"),
+    }
+}
+
+fn leaves(daemon: &Daemon) -> [String; 4] {
+    ["document", "signature", "pkcs7", "rsa2048"].map(|name| leaf(daemon, name))
+}
+
+fn check(leaves: &[String; 4]) {
+    use crate::metadata::identity::{Certificates, Claim, sample};
+    let trusted = Certificates::from_pem(&[sample::RSA, sample::DSA].concat()).expect("certificates");
+    let [document, signature, pkcs7, rsa2048] = leaves;
+    for (claim, text) in [(Claim::Signature, signature), (Claim::Pkcs7, pkcs7), (Claim::Rsa2048, rsa2048)] {
+        assert_eq!(trusted.verify(claim, document.as_bytes(), text), Ok(()), "{}", claim.name());
+    }
+}
+
+#[tokio::test]
+async fn an_identity_is_frozen_from_its_creation_on() {
+    let host = Host::new(&[("a0", 10)]);
+    let first = {
+        let daemon = host.daemon().await;
+        daemon.create(A, &["a0"]).await.expect("created");
+        leaves(&daemon)
+    };
+    check(&first);
+    assert!(first[0].contains(A), "{}", first[0]);
+    // Another second, by which a document that is rendered again would differ.
+    let record = |store: &Store| store.load().expect("good").records.remove(0);
+    let store = Store::open(host.state.path()).expect("a good store");
+    let mut later = record(&store);
+    later.instance.pending_time = "2001-02-03T04:05:06Z".into();
+    store.update([&later], 1).expect("written");
+    drop(store);
+    let daemon = host.daemon().await;
+    assert_eq!(leaves(&daemon), first);
+    let tags = OptionChanges { instance_metadata_tags: Some("enabled".into()), ..OptionChanges::default() };
+    daemon.registry.set_options(Some(A), &tags).await.expect("set");
+    assert_eq!(leaves(&daemon), first, "a tree that is rendered anew has it too");
+}
+
+#[tokio::test]
+async fn a_restart_signs_anew_and_keeps_everything_else() {
+    let host = Host::new(&[("a0", 10)]);
+    let daemon = host.daemon().await;
+    let created = daemon.create(A, &["a0"]).await.expect("created");
+    drop(daemon);
+    let store = Store::open(host.state.path()).expect("a good store");
+    let mut earlier = store.load().expect("good").records.remove(0);
+    let identity = earlier.identity.as_mut().expect("signed");
+    identity.document = "as it was".into();
+    store.update([&earlier], 1).expect("written");
+    drop(store);
+    let daemon = host.daemon().await;
+    assert_eq!(leaf(&daemon, "document"), "as it was");
+    assert_eq!(daemon.registry.restart(A).await.expect("restarted"), created);
+    let restarted = leaves(&daemon);
+    check(&restarted);
+    drop(daemon);
+    assert_eq!(leaves(&host.daemon().await), restarted, "it is stored");
+    let unknown = host.daemon().await.registry.restart(B).await.expect_err("unknown");
+    assert!(matches!(unknown, RegistryError::NotFound(id) if id == B));
+}
+
+#[tokio::test]
+async fn an_instance_without_an_identity_gets_one_at_the_start() {
+    let host = Host::new(&[("a0", 10)]);
+    host.daemon().await.create(A, &["a0"]).await.expect("created");
+    let store = Store::open(host.state.path()).expect("a good store");
+    let mut record = store.load().expect("good").records.remove(0);
+    record.identity = None;
+    store.update([&record], 1).expect("written");
+    drop(store);
+    let signed = leaves(&host.daemon().await);
+    check(&signed);
+    assert_eq!(leaves(&host.daemon().await), signed, "once");
+}
