@@ -110,6 +110,37 @@ fn the_documented_lines_of_openssl_find_good_and_bad() {
     }
 }
 
+#[test]
+fn the_documented_lines_see_through_forged_messages() {
+    let host = Host::start();
+    let guest = Guest::on_veth(ADDRESS);
+    let _ = host.create(guest.interface(), &[]);
+    let directory = names::directory();
+    read(&guest, &directory);
+    certificates(&host, &directory);
+    let refuses = |leaf: &str, line: &str| {
+        let found = shell(&directory, line);
+        assert!(!found.success(), "{line}: {}", found.stderr);
+        assert_eq!(verify(&directory, certificate_of(leaf), leaf).code, Some(1), "{leaf}");
+    };
+    // The signature stands at the end: another one beside the right document.
+    for (leaf, line) in documented() {
+        let mut text = fs::read(directory.join(leaf)).expect("it was read");
+        let place = text.len() - 12;
+        text[place] = if text[place] == b'A' { b'B' } else { b'A' };
+        names::write(&directory.join(leaf), &text, 0o600);
+        refuses(leaf, line);
+    }
+    // Somebody else's message, with his certificate in it.
+    let forge = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=x -keyout key -out cert && \
+                 openssl smime -sign -binary -nodetach -in document -signer cert -inkey key -outform DER -out m && \
+                 base64 m > rsa2048";
+    let forged = shell(&directory, forge);
+    assert!(forged.success(), "{}", forged.stderr);
+    let (leaf, line) = documented()[1];
+    refuses(leaf, line);
+}
+
 /// A certificate that has nothing to do with a daemon.
 const STRANGER_RSA: &[u8] = include_bytes!("identity/stranger-rsa.pem");
 /// A certificate that has nothing to do with a daemon.
