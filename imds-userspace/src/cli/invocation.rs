@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use clap_complete::Shell;
 
 use super::arguments::{
-    Arguments, CreateArguments, EventCommand, InstanceCommand, InterfaceCommand, KeysCommand, MetadataCommand,
-    OptionsCommand, Subject,
+    Arguments, CreateArguments, EventCommand, IdentityCommand, InstanceCommand, InterfaceCommand, KeysCommand,
+    MetadataCommand, OptionsCommand, Subject,
 };
 use super::error::Error;
+use super::identity::Verification;
 use super::output::Format;
 use super::{apply, document, metadata_options};
 use crate::control::change::{Change, Described, Event, Json};
@@ -36,6 +37,8 @@ pub(super) enum Action {
     Schema,
     /// Ask it for counters until stopped.
     Watch { instance_id: Option<String> },
+    /// Check signatures of an identity document.
+    Verify(Verification),
     /// Print completions.
     Completions(Shell),
     /// Print the manual, or write it to a directory.
@@ -63,6 +66,8 @@ pub(super) enum View {
     OptionsOfOne,
     /// The options of each instance.
     OptionsOfEach,
+    /// A certificate: of the DSA key, or else of the RSA key.
+    Certificate { dsa: bool },
     /// Counters.
     Stats,
     /// The keys after a rotation.
@@ -112,6 +117,9 @@ impl Invocation {
             Subject::Apply(arguments) => {
                 Action::Apply { instances: apply::read(&arguments.file, input)?, check: arguments.dry_run }
             }
+            Subject::Instance(InstanceCommand::Restart { instance_id }) => {
+                Action::Ask { command: Command::InstanceRestart { instance_id }, view: View::Instance }
+            }
             Subject::Options(OptionsCommand::Show { instance_id }) => {
                 Action::Ask { command: Command::InstanceShow { instance_id }, view: View::OptionsOfOne }
             }
@@ -120,6 +128,10 @@ impl Invocation {
                 let command = Command::OptionsSet { instance_id, changes: changes.into() };
                 Action::Ask { command, view: View::OptionsOfEach }
             }
+            Subject::Identity(IdentityCommand::Certificate { dsa }) => {
+                Action::Ask { command: Command::IdentityCertificates, view: View::Certificate { dsa } }
+            }
+            Subject::Identity(IdentityCommand::Verify(verify)) => Action::Verify(Verification::new(&verify, input)?),
             Subject::Stats { instance_id, watch: true } => Action::Watch { instance_id },
             Subject::Stats { instance_id, watch: false } => {
                 Action::Ask { command: Command::Stats { instance_id }, view: View::Stats }

@@ -1,6 +1,7 @@
 mod credentials;
 mod deletion;
 mod documents;
+mod identities;
 mod interruption;
 mod keys;
 mod options;
@@ -16,6 +17,7 @@ use super::*;
 use crate::config::DefaultsTable;
 use crate::control::protocol::CreateInstance;
 use crate::metadata::field;
+use crate::metadata::identity;
 
 const A: &str = "i-0000000a";
 const B: &str = "i-0000000b";
@@ -48,7 +50,8 @@ impl Host {
         let store = Store::open(self.state.path())?;
         let DefaultsTable { availability_zone, account_id } = DefaultsTable::default();
         let defaults = Defaults { availability_zone, account_id };
-        let settings = Settings { defaults, slots: 4, refuse_silently: false, error_pages: false };
+        let authority = identity::sample::authority();
+        let settings = Settings { defaults, slots: 4, refuse_silently: false, error_pages: false, authority };
         let (issuer, _) = Issuer::open(self.state.path(), &[])?;
         let registry = Registry::start(Arc::clone(&self.kernel), Arc::clone(&directory), store, issuer, settings);
         Ok(Daemon { registry: registry.await?, directory })
