@@ -16,7 +16,7 @@ use thiserror::Error;
 use self::role::RoleTable;
 pub use self::role::Roles;
 use self::table::table;
-pub use self::value::{ErrorBodies, LogFormat, LogLevel, OnRefuse, PacketBudget, Seconds, SlotCount};
+pub use self::value::{ErrorBodies, KeyFile, LogFormat, LogLevel, OnRefuse, PacketBudget, Seconds, SlotCount};
 use crate::metadata::document::{AccountId, AvailabilityZone};
 
 table! {
@@ -43,6 +43,8 @@ table! {
         service: ServiceTable,
         /// What instances get that are created without a value of their own.
         defaults: DefaultsTable,
+        /// What signs instance identity documents.
+        identity: IdentityTable,
         /// imdsd's log, on standard error.
         log: LogTable,
     }
@@ -70,6 +72,17 @@ table! {
         availability_zone: AvailabilityZone = value::default_zone(),
         /// Account: twelve digits.
         account_id: AccountId = value::default_account(),
+    }
+}
+
+table! {
+    /// What signs instance identity documents.
+    IdentityTable {
+        /// PEM file, absolute and readable by root alone, with the RSA key (PKCS #8, 2048 bits) of `signature` and
+        /// `rsa2048` and its certificate. "" is identity-rsa.pem in the state directory, made where it is missing.
+        rsa_file: KeyFile = KeyFile::default(),
+        /// The same with the DSA key (p and q of 1024 and 160 bits, or larger) of `pkcs7`. "" is identity-dsa.pem.
+        dsa_file: KeyFile = KeyFile::default(),
     }
 }
 
@@ -166,9 +179,10 @@ mod tests {
         let keys: Vec<_> = file.lines().filter_map(|line| line.split_once(" = ").map(|(key, _)| key)).collect();
         let expected = ["max-slots", "on-refuse", "error-bodies", "packet-budget", "detach-on-exit", "head-timeout"];
         assert_eq!(keys[..6], expected, "{file}");
-        assert_eq!(keys[6..11], ["idle-timeout", "availability-zone", "account-id", "format", "level"], "{file}");
+        let tables = ["idle-timeout", "availability-zone", "account-id", "rsa-file", "dsa-file", "format", "level"];
+        assert_eq!(keys[6..13], tables, "{file}");
         let role = ["name", "delivery", "provider", "path", "command", "uid", "gid", "timeout"];
-        assert_eq!(keys[11..], role.map(|key| format!("#   {key}")), "{file}");
+        assert_eq!(keys[13..], role.map(|key| format!("#   {key}")), "{file}");
         let bare = |pair: &[&str]| pair[1].contains(" = ") && !pair[0].starts_with("# ");
         assert!(!file.lines().collect::<Vec<_>>().windows(2).any(bare), "a key without a comment: {file}");
         assert!(file.lines().all(|line| line.len() <= 120), "{file}");
@@ -185,6 +199,7 @@ mod tests {
         let text = "max-slots = 2\non-refuse = \"drop\"\nerror-bodies = \"xhtml\"\npacket-budget = 1024\ndetach-on-exit = true\n\
                     [service]\nhead-timeout = 1\nidle-timeout = 100\n\
                     [defaults]\navailability-zone = \"eu-west-2c\"\naccount-id = \"123456789012\"\n\
+                    [identity]\nrsa-file = \"/etc/rsa.pem\"\ndsa-file = \"/etc/dsa.pem\"\n\
                     [log]\nformat = \"json\"\nlevel = \"trace\"\n";
         let config = parse(text).expect("valid");
         assert_eq!((config.max_slots.get(), config.packet_budget.get()), (2, 1_024));
@@ -194,6 +209,8 @@ mod tests {
         assert_eq!(config.service.idle_timeout.duration().as_secs(), 100);
         assert_eq!(&*config.defaults.availability_zone, "eu-west-2c");
         assert_eq!(&*config.defaults.account_id, "123456789012");
+        assert_eq!(config.identity.rsa_file.path(), Some(Path::new("/etc/rsa.pem")));
+        assert_eq!(config.identity.dsa_file.path(), Some(Path::new("/etc/dsa.pem")));
         assert_eq!((config.log.format, config.log.level), (LogFormat::Json, LogLevel::Trace));
     }
 
@@ -221,6 +238,7 @@ mod tests {
                 "\"moon\" is malformed",
             ),
             ("[defaults]\naccount-id = 1\n", 2, Some("defaults.account-id"), "expected a string"),
+            ("[identity]\nrsa-file = \"rsa.pem\"\n", 2, Some("identity.rsa-file"), "an absolute path, or \"\""),
             ("[log]\nlevel = \"loud\"\n", 2, Some("log.level"), "unknown variant `loud`"),
             ("max-slots = 4\nmax-slots = 5\n", 2, Some("max-slots"), "duplicate key"),
             ("max-slots\n", 1, None, "="),

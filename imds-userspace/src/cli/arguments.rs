@@ -55,7 +55,7 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Subject {
-    /// Creates, lists, shows and deletes instances
+    /// Creates, lists, shows, changes, restarts and deletes instances
     #[command(subcommand, after_help = help::INSTANCE)]
     Instance(InstanceCommand),
     /// Shows and changes the metadata options of instances
@@ -73,6 +73,9 @@ pub(super) enum Subject {
     /// Creates and changes many instances until they are as a file describes them
     #[command(after_help = help::APPLY)]
     Apply(ApplyArguments),
+    /// Prints the certificates of identity documents, and checks their signatures
+    #[command(subcommand, after_help = help::IDENTITY)]
+    Identity(IdentityCommand),
     /// Prints counters: reads without a token, tokens, requests, refusals and drops by reason
     #[command(after_help = help::STATS)]
     Stats {
@@ -152,6 +155,13 @@ pub(super) enum InstanceCommand {
         /// Forget what the file leaves out
         #[arg(long)]
         replace: bool,
+    },
+    /// Restarts an instance, as far as its metadata goes
+    #[command(after_help = help::INSTANCE_RESTART)]
+    Restart {
+        /// The instance's id
+        #[arg(value_name = "ID")]
+        instance_id: String,
     },
     /// Deletes an instance
     #[command(after_help = help::INSTANCE_DELETE)]
@@ -266,6 +276,43 @@ pub(super) enum KeysCommand {
         #[arg(long)]
         force: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum IdentityCommand {
+    /// Prints the certificate that signatures from now on are checked with, in PEM
+    #[command(after_help = help::IDENTITY_CERTIFICATE)]
+    Certificate {
+        /// The one of `pkcs7` instead of the one of `signature` and `rsa2048`
+        #[arg(long)]
+        dsa: bool,
+    },
+    /// Checks signatures of an identity document
+    #[command(
+        after_help = help::IDENTITY_VERIFY,
+        group = ArgGroup::new("claim").required(true).multiple(true).args(["signature", "pkcs7", "rsa2048"])
+    )]
+    Verify(VerifyArguments),
+}
+
+#[derive(Debug, Args)]
+#[group(skip)]
+pub(super) struct VerifyArguments {
+    /// Certificates to trust, one or several in PEM [default: those that imdsd has now]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) certificate: Option<PathBuf>,
+    /// The document, byte for byte as the instance reads it; `-` is standard input, for one file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) document: PathBuf,
+    /// The instance's `signature`
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) signature: Option<PathBuf>,
+    /// The instance's `pkcs7`
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) pkcs7: Option<PathBuf>,
+    /// The instance's `rsa2048`
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) rsa2048: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ use thiserror::Error;
 use super::apply::ApplyError;
 use super::credentials::CredentialsError;
 use super::document::FileError;
+use super::identity::VerificationError;
 use super::metadata_options::MetadataOptionsError;
 use super::tags::TagError;
 use super::user_data::UserDataError;
@@ -41,6 +42,8 @@ pub(super) enum Error {
     #[error("nothing that may be shown stands at {0}; `imdsctl metadata get ID` prints all that does")]
     NoValue(String),
     #[error(transparent)]
+    Verification(#[from] VerificationError),
+    #[error(transparent)]
     Client(#[from] ClientError),
     #[error("imdsd answered with something else than what was asked for; are imdsd and imdsctl of the same release?")]
     Payload,
@@ -60,7 +63,8 @@ impl Error {
             Self::MetadataOptions(_) | Self::Tag(_) | Self::UserData(_) | Self::Credentials(_) => INVALID,
             Self::File(_) | Self::Apply(_) => INVALID,
             Self::NoValue(_) => NOT_FOUND,
-            Self::Client(ClientError::RequestTooLong { .. }) => INVALID,
+            Self::Verification(VerificationError::Bad { .. }) => OTHER,
+            Self::Verification(_) | Self::Client(ClientError::RequestTooLong { .. }) => INVALID,
             Self::Client(ClientError::Refused(failure)) => match failure.kind {
                 FailureKind::Invalid => INVALID,
                 FailureKind::NotFound => NOT_FOUND,

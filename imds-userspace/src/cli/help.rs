@@ -4,7 +4,7 @@
 pub(super) const TOP: &str = "\
 Exit codes:
   0  done
-  1  anything else, such as no daemon answering
+  1  anything else, such as no daemon answering, or a signature that is not good
   2  wrong usage or invalid input
   3  no such instance or value, or no such closed interface
   4  the id or the interface is taken, or a key rotation comes too soon
@@ -149,6 +149,14 @@ Secrets and user data are not shown, only a role's name, an expiration and a siz
 Examples:
   imdsctl instance show i-0123456789abcdef0";
 
+/// Below `instance restart`.
+pub(super) const INSTANCE_RESTART: &str = "\
+Its identity document is made of what it is now, with a new pendingTime, and signed with the keys that imdsd has
+now; until then it stays as it was, byte for byte. Its tokens and connections live on.
+
+Examples:
+  imdsctl instance restart i-0123456789abcdef0";
+
 /// Below `instance delete`.
 pub(super) const INSTANCE_DELETE: &str = "\
 Its tokens and open connections end with it. Its interfaces stay closed, so that the guest never falls through to a
@@ -194,6 +202,29 @@ What needs HttpEndpoint is refused for an instance that has it disabled; --all s
 Examples:
   imdsctl options set i-0123456789abcdef0 --http-tokens required --http-put-response-hop-limit 2
   imdsctl options set --all --http-tokens required";
+
+/// Below `identity`.
+pub(super) const IDENTITY: &str = "\
+Examples:
+  imdsctl identity certificate > rsa.pem
+  imdsctl identity verify --certificate rsa.pem --document document --signature signature";
+
+/// Below `identity certificate`.
+pub(super) const IDENTITY_CERTIFICATE: &str = "\
+An instance that was signed with an earlier key is checked with the certificate of that, until it restarts.
+
+Examples:
+  imdsctl identity certificate > rsa.pem
+  imdsctl identity certificate --dsa > dsa.pem";
+
+/// Below `identity verify`.
+pub(super) const IDENTITY_VERIFY: &str = "\
+It exits with 0 when every signature given is one of exactly this document, by the key of a certificate given, and
+with 1 when one is not. With --certificate no daemon is asked.
+
+Examples:
+  imdsctl identity verify --certificate rsa.pem --document document --signature signature --rsa2048 rsa2048
+  imdsctl identity verify --certificate dsa.pem --document document --pkcs7 - < pkcs7";
 
 /// Below `stats`.
 pub(super) const STATS: &str = "\

@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use clap_complete::Shell;
 
 use super::arguments::{
-    Arguments, CreateArguments, EventCommand, InstanceCommand, InterfaceCommand, KeysCommand, MetadataCommand,
-    OptionsCommand, Subject,
+    Arguments, CreateArguments, EventCommand, IdentityCommand, InstanceCommand, InterfaceCommand, KeysCommand,
+    MetadataCommand, OptionsCommand, Subject,
 };
 use super::error::Error;
+use super::identity::Verification;
 use super::output::Format;
 use super::trace::Trace;
 use super::{apply, document, metadata_options};
@@ -39,6 +40,8 @@ pub(super) enum Action {
     Watch { instance_id: Option<String> },
     /// Ask it for packets until stopped.
     Trace(Trace),
+    /// Check signatures of an identity document.
+    Verify(Verification),
     /// Print completions.
     Completions(Shell),
     /// Print the manual, or write it to a directory.
@@ -66,6 +69,8 @@ pub(super) enum View {
     OptionsOfOne,
     /// The options of each instance.
     OptionsOfEach,
+    /// A certificate: of the DSA key, or else of the RSA key.
+    Certificate { dsa: bool },
     /// Counters.
     Stats,
     /// What became of packets and requests.
@@ -119,6 +124,9 @@ impl Invocation {
             Subject::Apply(arguments) => {
                 Action::Apply { instances: apply::read(&arguments.file, input)?, check: arguments.dry_run }
             }
+            Subject::Instance(InstanceCommand::Restart { instance_id }) => {
+                Action::Ask { command: Command::InstanceRestart { instance_id }, view: View::Instance }
+            }
             Subject::Options(OptionsCommand::Show { instance_id }) => {
                 Action::Ask { command: Command::InstanceShow { instance_id }, view: View::OptionsOfOne }
             }
@@ -127,6 +135,10 @@ impl Invocation {
                 let command = Command::OptionsSet { instance_id, changes: changes.into() };
                 Action::Ask { command, view: View::OptionsOfEach }
             }
+            Subject::Identity(IdentityCommand::Certificate { dsa }) => {
+                Action::Ask { command: Command::IdentityCertificates, view: View::Certificate { dsa } }
+            }
+            Subject::Identity(IdentityCommand::Verify(verify)) => Action::Verify(Verification::new(&verify, input)?),
             Subject::Stats { instance_id, watch: true } => Action::Watch { instance_id },
             Subject::Stats { instance_id, watch: false } => {
                 Action::Ask { command: Command::Stats { instance_id }, view: View::Stats }

@@ -7,6 +7,7 @@ mod credentials;
 mod document;
 mod error;
 mod help;
+mod identity;
 mod invocation;
 mod metadata_options;
 mod output;
@@ -105,6 +106,14 @@ fn execute(arguments: Arguments, streams: &mut Streams<'_>) -> Result<(), Error>
             watch.repeat(document, streams.output, || thread::sleep(watch::INTERVAL))
         }
         Action::Trace(trace) => trace.run(|command| Ok(client.ask(command)?), printer, streams.output),
+        Action::Verify(mut verification) => {
+            let certificates = verification.certificates(|| match client.ask(Command::IdentityCertificates)? {
+                Payload::Certificates(certificates) => Ok(certificates),
+                _ => Err(Error::Payload),
+            })?;
+            let good = verification.check(&certificates)?;
+            write(streams.output, printer.verified(&good)?.as_bytes())
+        }
         Action::Completions(shell) => write(streams.output, &pages::completions(shell)),
         Action::Man(None) => write(streams.output, &pages::manual()?),
         Action::Man(Some(directory)) => {

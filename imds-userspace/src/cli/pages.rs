@@ -64,13 +64,14 @@ mod tests {
     use super::*;
 
     /// Every command by its whole name.
-    const COMMANDS: [&str; 31] = [
+    const COMMANDS: [&str; 35] = [
         "imdsctl",
         "imdsctl-instance",
         "imdsctl-instance-create",
         "imdsctl-instance-list",
         "imdsctl-instance-show",
         "imdsctl-instance-update",
+        "imdsctl-instance-restart",
         "imdsctl-instance-delete",
         "imdsctl-options",
         "imdsctl-options-show",
@@ -89,6 +90,9 @@ mod tests {
         "imdsctl-event-lifecycle",
         "imdsctl-event-clear",
         "imdsctl-apply",
+        "imdsctl-identity",
+        "imdsctl-identity-certificate",
+        "imdsctl-identity-verify",
         "imdsctl-stats",
         "imdsctl-explain",
         "imdsctl-trace",

@@ -73,6 +73,8 @@ fn misuse_is_refused() {
         (&["instance", "create", "--interface", "a", "--frobnicate"], UnknownArgument),
         (&["instance", "show"], MissingRequiredArgument),
         (&["options", "show"], MissingRequiredArgument),
+        (&["identity", "verify", "--document", "d"], MissingRequiredArgument),
+        (&["identity", "verify", "--pkcs7", "p"], MissingRequiredArgument),
         (&[set[0], set[1], "i-1"], MissingRequiredArgument),
         (&[set[0], set[1], "--all"], MissingRequiredArgument),
         (&[set[0], set[1], "--http-tokens", "required"], MissingRequiredArgument),
@@ -293,5 +295,5 @@ fn pages_are_written_and_listed() {
     let outcome = run_words(&["man", directory.path().to_str().expect("text")]);
     assert_eq!(outcome.code, 0);
     assert!(outcome.output.lines().all(|line| Path::new(line).is_file()), "{outcome:?}");
-    assert_eq!(outcome.output.lines().count(), 31);
+    assert_eq!(outcome.output.lines().count(), 35);
 }

@@ -1,5 +1,6 @@
 //! The values that the config's keys take.
 
+use std::path::Path;
 use std::time::Duration;
 
 use imds_common::budget::PACKETS_PER_SECOND_MAX;
@@ -139,6 +140,37 @@ pub enum ErrorBodies {
     None,
     /// EC2's older page.
     Xhtml,
+}
+
+/// A file that isn't where its path says it is for everybody.
+#[derive(Debug, Error)]
+#[error("it takes an absolute path, or \"\", got {0:?}")]
+pub struct RelativePath(String);
+
+/// A key's file, or none: then it is the state directory's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct KeyFile(String);
+
+impl KeyFile {
+    /// The file given.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        (!self.0.is_empty()).then(|| Path::new(&self.0))
+    }
+}
+
+impl TryFrom<String> for KeyFile {
+    type Error = RelativePath;
+    fn try_from(path: String) -> Result<Self, RelativePath> {
+        if path.is_empty() || Path::new(&path).is_absolute() { Ok(Self(path)) } else { Err(RelativePath(path)) }
+    }
+}
+
+impl From<KeyFile> for String {
+    fn from(file: KeyFile) -> Self {
+        file.0
+    }
 }
 
 /// What the kernel does with a request that it refuses.

@@ -16,6 +16,8 @@ impl<K: Kernel> Handler for Registry<K> {
             Command::InstanceShow { instance_id } => self.show(&instance_id).await.map(instance),
             Command::InstanceDelete { instance_id, release } => self.delete(&instance_id, release).await.map(instance),
             Command::InterfaceRelease { interface } => self.release_interface(&interface).await.map(Payload::Interface),
+            Command::InstanceRestart { instance_id } => self.restart(&instance_id).await.map(instance),
+            Command::IdentityCertificates => Ok(Payload::Certificates(self.certificates())),
             Command::OptionsSet { instance_id, changes } => {
                 self.set_options(instance_id.as_deref(), &changes).await.map(Payload::Instances)
             }
@@ -56,6 +58,7 @@ fn kind(error: &RegistryError) -> FailureKind {
         | RegistryError::Credentials(_)
         | RegistryError::NotReleased { .. }
         | RegistryError::NotLetGo { .. }
+        | RegistryError::Sign(_)
         | RegistryError::Random(_) => FailureKind::Internal,
     }
 }

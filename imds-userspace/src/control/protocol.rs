@@ -97,6 +97,13 @@ pub enum Command {
         /// Its name on the host.
         interface: String,
     },
+    /// Restarts one instance: its identity document is made and signed anew.
+    InstanceRestart {
+        /// Its id.
+        instance_id: String,
+    },
+    /// Gives the certificates that identity documents are checked with.
+    IdentityCertificates,
     /// Changes options of one instance, or of all.
     OptionsSet {
         /// Its id, or all instances.
@@ -156,7 +163,7 @@ pub enum Command {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Payload {
-    /// Of create, show, delete and changes of a document: the instance (as it was, when deleted).
+    /// Of create, show, restart, delete and changes of a document: the instance (as it was, when deleted).
     Instance(Box<InstanceView>),
     /// Of list and of `OptionsSet`: the instances.
     Instances(Vec<InstanceView>),
@@ -172,6 +179,8 @@ pub enum Payload {
     Events(EventsView),
     /// Of `KeysRotate`.
     Keys(KeysView),
+    /// Of `IdentityCertificates`.
+    Certificates(CertificatesView),
 }
 
 /// What an instance is created from.
@@ -317,6 +326,15 @@ pub struct OptionsView {
     pub http_protocol_ipv6: String,
     /// `enabled` or `disabled`
     pub instance_metadata_tags: String,
+}
+
+/// Certificates in PEM. They are public.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificatesView {
+    /// Of the key behind `signature` and `rsa2048`.
+    pub rsa: String,
+    /// Of the key behind `pkcs7`.
+    pub dsa: String,
 }
 
 /// Counters.

@@ -11,15 +11,17 @@ use std::fmt::Display;
 use serde::Serialize;
 use serde_json::Value;
 
+pub(crate) use self::identity::identity_document;
 use super::bearer::ByBearer;
 use super::document::Document;
 use super::instance::Instance;
 use super::live::Deliveries;
 use super::tree::Planting;
 
-/// Plants every leaf that the instance has; `user_data`, `tags` and `credentials` say whether it has those.
+/// Plants every leaf that the instance has; the others say whether it has those.
 pub(super) fn plant(
     instance: &Instance,
+    identity: bool,
     user_data: bool,
     tags: bool,
     credentials: &ByBearer<Deliveries>,
@@ -29,7 +31,9 @@ pub(super) fn plant(
     if user_data {
         tree.user_data(&["user-data"]);
     }
-    identity::plant(instance, &document, tree);
+    if identity {
+        identity::plant(tree);
+    }
     own(instance, &document, tree);
     lists(&document, tree);
     keys(&document, tree);

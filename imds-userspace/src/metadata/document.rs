@@ -85,7 +85,7 @@ section! {
         local_ipv4: Ipv4Addr,
         /// The MAC address of the primary interface; left out: the guest's as the host sees it.
         mac: Mac,
-        /// When the instance was launched, in the identity document; left out: when it was created.
+        /// When the instance was launched, in the identity document; left out: when it was created or restarted.
         pending_time: Time,
         /// AWS Marketplace's codes.
         product_codes: Vec<Name>,

@@ -6,6 +6,7 @@ pub mod completion;
 pub mod date;
 pub mod document;
 pub mod field;
+pub mod identity;
 pub mod instance;
 pub(crate) mod json;
 pub mod live;
@@ -17,4 +18,5 @@ pub mod target;
 pub mod tree;
 mod versions;
 
+pub(crate) use categories::identity_document;
 pub use names::region_of;

@@ -1,9 +1,13 @@
 //! Instances for tests.
 
+use std::sync::{Arc, OnceLock};
+
 use serde_json::{Value, json};
 
 use super::bearer::ByBearer;
 use super::document::{Credentials, Document, Time};
+use super::identity::{self, Identity};
+use super::identity_document;
 use super::instance::Instance;
 use super::live::{Deliveries, Edition, Live, Page};
 use super::tree::Tree;
@@ -56,9 +60,9 @@ pub(crate) fn deliveries(instance: &Instance) -> ByBearer<Deliveries> {
     }
 }
 
-/// The tree of an instance, with those.
+/// The tree of an instance, with those and the identity of [`instance()`].
 pub(crate) fn tree(instance: &Instance, user_data: bool, tags: bool) -> Tree {
-    Tree::render(instance, user_data, tags, deliveries(instance))
+    Tree::render(instance, Some(identity()), user_data, tags, deliveries(instance))
 }
 
 /// The example that is published beside the schema: everything that a document can say.
@@ -67,4 +71,11 @@ pub(crate) const EVERYTHING: &str = include_str!("../../../docs/examples/everyth
 /// An instance that has everything.
 pub(crate) fn everything() -> Instance {
     with(serde_json::from_str(EVERYTHING).expect("JSON"))
+}
+
+/// The identity of [`instance()`].
+pub(crate) fn identity() -> Arc<Identity> {
+    static IDENTITY: OnceLock<Arc<Identity>> = OnceLock::new();
+    let sign = || identity::sample::authority().sign(identity_document(&instance())).expect("signed");
+    Arc::clone(IDENTITY.get_or_init(|| Arc::new(sign())))
 }

@@ -6,6 +6,7 @@
 mod planting;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use imds_common::answer::DATE_LENGTH;
 
@@ -13,6 +14,7 @@ pub(super) use self::planting::Planting;
 use super::bearer::{Bearer, ByBearer};
 use super::categories;
 use super::date::http_date;
+use super::identity::{Identity, IdentityText};
 use super::instance::Instance;
 use super::live::Deliveries;
 use super::target::Target;
@@ -30,6 +32,8 @@ pub struct Tree {
     nodes: Box<[Node]>,
     /// When leaves are there that aren't always.
     periods: Box<[Period]>,
+    /// What was signed, which others hold as well.
+    identity: Option<Arc<Identity>>,
     /// What is replaced while the tree stays.
     credentials: ByBearer<Deliveries>,
     /// When the instance was last changed, as HTTP writes it.
@@ -59,6 +63,8 @@ struct Node {
 enum Content {
     /// Text in the tree.
     Text(Stretch),
+    /// Text of the identity.
+    Identity(IdentityText),
     /// User data, which is elsewhere.
     UserData,
     /// Credentials, which are replaced while the tree stays.
@@ -101,15 +107,21 @@ impl std::fmt::Debug for Tree {
 }
 
 impl Tree {
-    /// Renders the tree of an instance; `tags` says whether its tags are in it (`InstanceMetadataTags`), `user_data`
+    /// Renders the tree of an instance, with its `identity` as it was signed; `tags` says whether its tags are in it (`InstanceMetadataTags`), `user_data`
     /// whether it has user data, and `credentials` are those that it gets.
     ///
     /// A name that no target can spell (a tag key with a space, say) is left out: what is listed is found.
     #[must_use]
-    pub fn render(instance: &Instance, user_data: bool, tags: bool, credentials: ByBearer<Deliveries>) -> Self {
+    pub fn render(
+        instance: &Instance,
+        identity: Option<Arc<Identity>>,
+        user_data: bool,
+        tags: bool,
+        credentials: ByBearer<Deliveries>,
+    ) -> Self {
         let mut planting = Planting::default();
-        categories::plant(instance, user_data, tags, &credentials, &mut planting);
-        planting.tree(credentials, http_date(instance.modified.unix()))
+        categories::plant(instance, identity.is_some(), user_data, tags, &credentials, &mut planting);
+        planting.tree(identity, credentials, http_date(instance.modified.unix()))
     }
 
     /// What a request's target leads to at a second counted from 1970. Nothing is allocated.
@@ -144,6 +156,10 @@ impl Tree {
         }
         match &directory.content {
             Content::Text(body) => Lookup::Text(self.bytes(*body)),
+            Content::Identity(text) => match &self.identity {
+                Some(identity) => Lookup::Text(identity.text(*text).as_bytes()),
+                None => Lookup::NotFound,
+            },
             Content::UserData => Lookup::UserData,
             Content::Credentials(bearer) => self.credentials.of(*bearer).map_or(Lookup::NotFound, Lookup::Credentials),
             Content::Directory(children) if depth <= SLASH_OPTIONAL_DEPTH || target.path.ends_with(b"/") => {
@@ -169,7 +185,7 @@ impl Tree {
     fn is_there(&self, node: &Node, sight: Sight) -> bool {
         match &node.content {
             Content::Directory(children) => self.below(children).iter().any(|node| self.is_there(node, sight)),
-            Content::Text(_) | Content::UserData | Content::Credentials(_) => {
+            Content::Text(_) | Content::Identity(_) | Content::UserData | Content::Credentials(_) => {
                 let period = node.period.and_then(|place| self.periods.get(usize::from(place)));
                 node.since <= sight.version && period.is_none_or(|period| period.contains(&sight.now))
             }

@@ -20,7 +20,7 @@ impl<K: Kernel> Registry<K> {
     /// # Errors
     ///
     /// What is wrong with the request, [`RegistryError::OtherContent`], [`RegistryError::InterfaceTaken`],
-    /// [`RegistryError::NoSlot`], the interface's, the kernel's, the store's; then there is no trace of it.
+    /// [`RegistryError::NoSlot`], [`RegistryError::Sign`], the interface's, the kernel's, the store's; then there is no trace of it.
     pub async fn create(&self, request: &CreateInstance) -> Result<InstanceView, RegistryError> {
         let draft = Draft::new(request, &self.settings.defaults)?;
         let mut state = self.state.lock().await;
@@ -36,6 +36,7 @@ impl<K: Kernel> Registry<K> {
         let interfaces = self.find_all(&state, &draft.interfaces).await?;
         let slots = self.choose_slots(&state, interfaces.len())?;
         let (mut record, Kept { user_data, credentials }) = record(draft, &interfaces)?;
+        record.identity = Some(self.signed(&record.instance).await?);
         let id = record.instance.instance_id.clone();
         if let Err(error) = self.keep_and_occupy(&mut record, credentials, &interfaces, &slots).await {
             self.forget_credentials(&id, &Bearer::ALL).await;
@@ -152,6 +153,7 @@ fn record(draft: Draft, interfaces: &[Interface]) -> Result<(Record, Kept), Regi
             modified: now,
             ..instance
         },
+        identity: None,
         options,
         created_options: options,
         created_document: None,

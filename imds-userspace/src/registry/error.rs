@@ -11,6 +11,7 @@ use crate::credentials::CredentialsError;
 use crate::credentials::vault::VaultError;
 use crate::dataplane::DataplaneError;
 use crate::dataplane::interface::InterfaceError;
+use crate::metadata::identity::SignError;
 
 /// Why a command wasn't done. Nothing was changed, but where the message says so.
 #[derive(Debug, Error)]
@@ -130,6 +131,9 @@ pub enum RegistryError {
         /// In how many seconds that is.
         seconds: u64,
     },
+    /// No identity document.
+    #[error(transparent)]
+    Sign(#[from] SignError),
     /// No random numbers.
     #[error("the kernel gave no random numbers for a new id or key ({0})")]
     Random(getrandom::Error),

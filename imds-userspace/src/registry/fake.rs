@@ -16,7 +16,7 @@ use super::totals::Totals;
 use crate::dataplane::counters::SlotCounter;
 use crate::dataplane::interface::{Interface, InterfaceError};
 use crate::dataplane::{DataplaneError, SlotStatus};
-use crate::metadata::sample;
+use crate::metadata::{identity, sample};
 
 /// A record as the store has it.
 pub(crate) fn record(instance_id: &str, interfaces: &[&str]) -> Record {
@@ -24,6 +24,7 @@ pub(crate) fn record(instance_id: &str, interfaces: &[&str]) -> Record {
     instance.instance_id = instance_id.to_owned();
     let interfaces = interfaces.iter().map(|&name| InterfaceRecord { name: name.to_owned(), assignment: None });
     Record {
+        identity: Some(Arc::new(identity::sample::authority().sign(instance_id.to_owned()).expect("signed"))),
         instance,
         options: MetadataOptions::default(),
         created_options: MetadataOptions::default(),

@@ -25,12 +25,14 @@ pub mod error;
 mod event;
 mod events;
 mod fates;
+mod identities;
 pub mod kernel;
 mod keys;
 pub mod options;
 pub mod plan;
 mod reconciler;
 pub mod record;
+pub mod signing_keys;
 pub mod slots;
 pub mod store;
 mod tenancy;
@@ -64,6 +66,7 @@ use crate::credentials::Issuer;
 use crate::credentials::vault::VaultError;
 use crate::metadata::bearer::{Bearer, ByBearer};
 use crate::metadata::document::Credentials;
+use crate::metadata::identity::Authority;
 
 /// What the operator's config says of instances.
 #[derive(Clone, Debug)]
@@ -78,6 +81,8 @@ pub struct Settings {
     pub packet_budget: u32,
     /// Whether refusals have pages (`error-bodies = "xhtml"`).
     pub error_pages: bool,
+    /// Who signs identity documents.
+    pub authority: Arc<Authority>,
 }
 
 /// All instances. Commands are done one after the other.
@@ -112,7 +117,7 @@ impl<K: Kernel> Registry<K> {
     ///
     /// # Errors
     ///
-    /// The store's, the vault's, and the kernel's when it doesn't tell its state.
+    /// The store's, the vault's, [`RegistryError::Sign`], and the kernel's when it doesn't tell its state.
     pub async fn start(
         kernel: Arc<K>,
         directory: Arc<Directory>,
@@ -130,6 +135,7 @@ impl<K: Kernel> Registry<K> {
         let slots = Slots::new(settings.slots, contents.next_slot);
         let state = Mutex::new(State { records, slots, troubles: BTreeMap::new(), traces: BTreeMap::new() });
         let registry = Self { kernel, directory, store: Arc::new(store), issuer: Arc::new(issuer), settings, state };
+        registry.sign_unsigned().await?;
         registry.reconcile().await?;
         Ok(registry)
     }
@@ -287,7 +293,7 @@ impl<K: Kernel> Registry<K> {
     }
 }
 
-/// Does what may block where it may.
+/// Does what may block, or takes its time, where nothing waits behind it.
 async fn blocking<T: Send + 'static>(act: impl FnOnce() -> T + Send + 'static) -> T {
     // It isn't cancelled, so that it can only have panicked: that goes on here.
     tokio::task::spawn_blocking(act).await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))

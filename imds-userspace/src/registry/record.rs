@@ -1,6 +1,8 @@
 //! What is stored of one instance: what was asked for, and which slots it was given. No credentials: those are in the
 //! [vault](crate::credentials::vault).
 
+use std::sync::Arc;
+
 use imds_common::options::MetadataOptions;
 use serde::{Deserialize, Serialize};
 use siphasher::sip128::SipHasher24;
@@ -10,6 +12,7 @@ use super::totals::Totals;
 use crate::dataplane::SlotStatus;
 use crate::metadata::bearer::ByBearer;
 use crate::metadata::document::{PackedDocument, Time};
+use crate::metadata::identity::Identity;
 use crate::metadata::instance::Instance;
 
 /// One instance as the store keeps it. Its user data stands beside it, in a table of its own.
@@ -18,6 +21,10 @@ use crate::metadata::instance::Instance;
 pub struct Record {
     /// What it is.
     pub instance: Instance,
+    /// Its identity document as of its start, whatever `instance` became since; none in a store of a daemon that gave
+    /// none, until the next start of this one.
+    #[serde(default)]
+    pub identity: Option<Arc<Identity>>,
     /// Its options.
     #[serde(with = "stored")]
     pub options: MetadataOptions,

@@ -18,7 +18,8 @@ impl<K: Kernel> Registry<K> {
     /// The tree of an instance with these options.
     pub(super) fn tree(&self, record: &Record, options: &MetadataOptions) -> Arc<Tree> {
         let (instance, tags) = (&record.instance, options.instance_metadata_tags.is_enabled());
-        Arc::new(Tree::render(instance, record.user_data_bytes.is_some(), tags, self.issuer.deliveries(instance)))
+        let (identity, user_data) = (record.identity.clone(), record.user_data_bytes.is_some());
+        Arc::new(Tree::render(instance, identity, user_data, tags, self.issuer.deliveries(instance)))
     }
 
     /// Gives a free slot to `interface` of an instance. The directory knows the tenant before the first packet can

@@ -2,6 +2,7 @@ mod credentials;
 mod deletion;
 mod documents;
 mod events;
+mod identities;
 mod interruption;
 mod keys;
 mod options;
@@ -17,6 +18,7 @@ use super::*;
 use crate::config::DefaultsTable;
 use crate::control::protocol::CreateInstance;
 use crate::metadata::field;
+use crate::metadata::identity;
 
 const A: &str = "i-0000000a";
 const B: &str = "i-0000000b";
@@ -49,7 +51,9 @@ impl Host {
         let store = Store::open(self.state.path())?;
         let DefaultsTable { availability_zone, account_id } = DefaultsTable::default();
         let defaults = Defaults { availability_zone, account_id };
-        let settings = Settings { defaults, slots: 4, refuse_silently: false, packet_budget: 0, error_pages: false };
+        let authority = identity::sample::authority();
+        let (refuse_silently, packet_budget, error_pages) = (false, 0, false);
+        let settings = Settings { defaults, slots: 4, refuse_silently, packet_budget, error_pages, authority };
         let (issuer, _) = Issuer::open(self.state.path(), &[])?;
         let registry = Registry::start(Arc::clone(&self.kernel), Arc::clone(&directory), store, issuer, settings);
         Ok(Daemon { registry: registry.await?, directory })

@@ -5,17 +5,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use imds_userspace::config::{Config, ErrorBodies, OnRefuse};
+use imds_userspace::config::{Config, ErrorBodies, IdentityTable, OnRefuse};
 use imds_userspace::control;
 use imds_userspace::control::run_dir::RunDir;
 use imds_userspace::credentials::{self, Issuer, Refresh};
 use imds_userspace::dataplane::Dataplane;
 use imds_userspace::dataplane::names::Names;
 use imds_userspace::metadata::date;
+use imds_userspace::metadata::identity::Authority;
 use imds_userspace::registry::directory::{self, Directory, KeyRing};
 use imds_userspace::registry::draft::Defaults;
 use imds_userspace::registry::store::Store;
-use imds_userspace::registry::{Registry, Settings};
+use imds_userspace::registry::{Registry, Settings, signing_keys};
 use imds_userspace::service::{self, ServiceSettings};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
@@ -40,7 +41,7 @@ pub(crate) async fn run(arguments: &Arguments, config: &Config) -> anyhow::Resul
     raise_file_limit(config.max_slots.get());
     let run_dir = RunDir::take(&arguments.run_dir)?;
     let names = Names::new(run_dir.path());
-    let (store, (issuer, refreshes)) = match open(arguments, config, &names) {
+    let State { store, issuer, refreshes, authority } = match open(arguments, config, &names).await {
         Ok(opened) => opened,
         Err(error) => {
             if let Err(error) = run_dir.abandon() {
@@ -74,6 +75,7 @@ pub(crate) async fn run(arguments: &Arguments, config: &Config) -> anyhow::Resul
         refuse_silently: config.on_refuse == OnRefuse::Drop,
         packet_budget: config.packet_budget.get(),
         error_pages: config.error_bodies == ErrorBodies::Xhtml,
+        authority: Arc::new(authority),
     };
     let registry = Registry::start(dataplane.clone(), directory.clone(), store, issuer, settings).await?;
     let registry = Arc::new(registry);
@@ -124,12 +126,25 @@ pub(crate) async fn run(arguments: &Arguments, config: &Config) -> anyhow::Resul
     }
 }
 
+/// What is on disk.
+struct State {
+    store: Store,
+    issuer: Issuer,
+    refreshes: Vec<Refresh>,
+    authority: Authority,
+}
+
 /// Opens what is on disk, once it is sure that the kernel's side can be taken over: the store first, whose lock makes
-/// all of the state directory this daemon's.
-fn open(arguments: &Arguments, config: &Config, names: &Names) -> anyhow::Result<(Store, (Issuer, Vec<Refresh>))> {
+/// all of the state directory this daemon's. New signing keys take a second or so to be made.
+async fn open(arguments: &Arguments, config: &Config, names: &Names) -> anyhow::Result<State> {
     Dataplane::check_layout(names, config.max_slots.get())?;
-    let store = Store::open(&arguments.state_dir)?;
-    Ok((store, Issuer::open(&arguments.state_dir, config.roles.specs())?))
+    let directory = arguments.state_dir.clone();
+    let store = Store::open(&directory)?;
+    let (issuer, refreshes) = Issuer::open(&directory, config.roles.specs())?;
+    let IdentityTable { rsa_file, dsa_file } = config.identity.clone();
+    let keys = move || signing_keys::open(&directory, rsa_file.path(), dsa_file.path());
+    let authority = tokio::task::spawn_blocking(keys).await.context("signing keys can't be made")??;
+    Ok(State { store, issuer, refreshes, authority })
 }
 
 /// Open files that are no connection of an instance: maps, links, the store, sockets of the daemon's own.

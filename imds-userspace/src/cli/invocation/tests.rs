@@ -37,6 +37,14 @@ fn each_command_asks_for_its_own() {
         (Command::InterfaceRelease { interface }, View::Release) if interface == "tap0"
     ));
     assert!(matches!(
+        asked("imdsctl instance restart i-1"),
+        (Command::InstanceRestart { instance_id }, View::Instance) if instance_id == "i-1"
+    ));
+    for (words, dsa) in [("imdsctl identity certificate", false), ("imdsctl identity certificate --dsa", true)] {
+        assert_eq!(asked(words).1, View::Certificate { dsa }, "{words}");
+        assert!(matches!(asked(words).0, Command::IdentityCertificates), "{words}");
+    }
+    assert!(matches!(
         asked("imdsctl options show i-1"),
         (Command::InstanceShow { instance_id }, View::OptionsOfOne) if instance_id == "i-1"
     ));

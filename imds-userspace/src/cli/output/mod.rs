@@ -10,13 +10,14 @@ mod table;
 
 use clap::ValueEnum;
 use serde::Serialize;
+use serde_json::json;
 
 use table::Look;
 pub(super) use table::printable;
 
 use super::error::Error;
 use super::invocation::View;
-use crate::control::protocol::Payload;
+use crate::control::protocol::{CertificatesView, Payload};
 use crate::metadata::patch;
 
 /// How to print.
@@ -70,6 +71,10 @@ impl Printer {
             (View::OptionsOfEach, Payload::Instances(changed)) => {
                 self.either(&changed, || options::list(look, &changed))
             }
+            (View::Certificate { dsa }, Payload::Certificates(certificates)) => self.either(&certificates, || {
+                let CertificatesView { rsa, dsa: other } = &certificates;
+                if *dsa { other.clone() } else { rsa.clone() }
+            }),
             (View::Stats, Payload::Stats(stats)) => self.either(&stats, || stats::table(look, &stats)),
             (View::Events, Payload::Events(view)) => self.either(&view, || events::table(look, &view)),
             (View::Trace, Payload::Events(view)) => match self.format {
@@ -83,6 +88,11 @@ impl Printer {
             },
             _ => Err(Error::Payload),
         }
+    }
+
+    /// The text that says which signatures are good.
+    pub(super) fn verified(self, good: &[&str]) -> Result<String, Error> {
+        self.either(&json!({ "good": good }), || good.iter().map(|name| format!("{name}: good\n")).collect())
     }
 
     fn either(self, payload: &impl Serialize, table: impl FnOnce() -> String) -> Result<String, Error> {

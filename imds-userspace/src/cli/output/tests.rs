@@ -254,3 +254,15 @@ fn a_payload_of_another_kind_is_an_error() {
         assert!(matches!(TABLE.render(&view, payload), Err(Error::Payload)), "{view:?}");
     }
 }
+
+#[test]
+fn certificates_are_printed_as_they_are() {
+    let view = CertificatesView { rsa: "an RSA one\n".into(), dsa: "a DSA one\n".into() };
+    let print = |printer: Printer, dsa| {
+        printer.render(&View::Certificate { dsa }, Payload::Certificates(view.clone())).expect("rendered")
+    };
+    assert_eq!((print(TABLE, false), print(TABLE, true)), (view.rsa.clone(), view.dsa.clone()));
+    assert_eq!(print(JSON, true), "{\n  \"rsa\": \"an RSA one\\n\",\n  \"dsa\": \"a DSA one\\n\"\n}\n");
+    assert_eq!(TABLE.verified(&["signature", "pkcs7"]).expect("rendered"), "signature: good\npkcs7: good\n");
+    assert_eq!(JSON.verified(&["pkcs7"]).expect("rendered"), "{\n  \"good\": [\n    \"pkcs7\"\n  ]\n}\n");
+}

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::metadata::document::Document;
+use crate::metadata::identity::IdentityText;
 use crate::metadata::instance::Instance;
 use crate::metadata::json;
 use crate::metadata::tree::Planting;
@@ -10,12 +10,15 @@ use crate::metadata::tree::Planting;
 /// The version of the identity document's form.
 const VERSION: &str = "2017-09-30";
 
-pub(super) fn plant(instance: &Instance, document: &Document, tree: &mut Planting) {
-    tree.text(&["dynamic", "instance-identity", "document"], &identity_document(instance, document));
+pub(super) fn plant(tree: &mut Planting) {
+    for text in IdentityText::ALL {
+        tree.identity(&["dynamic", "instance-identity", text.name()], text);
+    }
 }
 
-/// The identity document. Signatures cover these exact bytes.
-fn identity_document(instance: &Instance, document: &Document) -> String {
+/// The text of `dynamic/instance-identity/document` as the instance is now; it is signed and kept before it is served.
+pub(crate) fn identity_document(instance: &Instance) -> String {
+    let document = instance.complete();
     let more = &document.instance_identity;
     json::object(&[
         ("accountId", json!(document.account_id)),

@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use crate::metadata::bearer::ByBearer;
+use crate::metadata::identity_document;
 use crate::metadata::instance::Instance;
 use crate::metadata::sample;
 use crate::metadata::tree::{Lookup, Tree};
@@ -96,9 +97,8 @@ fn every_value_stands_at_its_place() {
 
 #[test]
 fn the_identity_document_is_byte_exact() {
-    let path = "dynamic/instance-identity/document";
     assert_eq!(
-        at(&sample::instance(), path, NOW),
+        identity_document(&sample::instance()),
         r#"{
   "accountId" : "123456789012",
   "architecture" : "x86_64",
@@ -117,7 +117,7 @@ fn the_identity_document_is_byte_exact() {
   "version" : "2017-09-30"
 }"#
     );
-    let full = at(&sample::everything(), path, NOW);
+    let full = identity_document(&sample::everything());
     for line in [
         "\"billingProducts\" : [ \"bp-6fa54006\" ],",
         "\"kernelId\" : \"aki-0123456789abcdef0\",",
@@ -159,7 +159,7 @@ fn credentials_stand_where_they_are_theirs() {
         let Lookup::Credentials(deliveries) = tree.lookup(path.as_bytes(), NOW) else { panic!("{path}") };
         assert_eq!(deliveries.page(NOW, true).body(), expected.as_bytes(), "{path}");
     }
-    let without = Tree::render(&instance, false, false, ByBearer::default());
+    let without = Tree::render(&instance, None, false, false, ByBearer::default());
     for path in [role, own, "/latest/meta-data/iam/"] {
         assert!(matches!(without.lookup(path.as_bytes(), NOW), Lookup::NotFound), "{path}");
     }

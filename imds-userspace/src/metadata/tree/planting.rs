@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
+use std::sync::Arc;
 
 use imds_common::answer::DATE_LENGTH;
 
 use super::{Content, Node, Period, Stretch, Tree};
 use crate::metadata::bearer::{Bearer, ByBearer};
+use crate::metadata::identity::{Identity, IdentityText};
 use crate::metadata::live::Deliveries;
 use crate::metadata::versions::Version;
 
@@ -31,6 +33,7 @@ enum Growth {
 
 enum Body {
     Text(Box<str>),
+    Identity(IdentityText),
     UserData,
     Credentials(Bearer),
 }
@@ -51,6 +54,11 @@ impl Planting {
     /// The place of the user data.
     pub(in crate::metadata) fn user_data(&mut self, path: &[&str]) {
         self.leaf(path, Body::UserData, None);
+    }
+
+    /// The place of a text of the identity.
+    pub(in crate::metadata) fn identity(&mut self, path: &[&str], text: IdentityText) {
+        self.leaf(path, Body::Identity(text), None);
     }
 
     /// The place of credentials.
@@ -92,7 +100,12 @@ impl Planting {
     }
 
     /// Lays it out.
-    pub(super) fn tree(self, credentials: ByBearer<Deliveries>, modified: [u8; DATE_LENGTH]) -> Tree {
+    pub(super) fn tree(
+        self,
+        identity: Option<Arc<Identity>>,
+        credentials: ByBearer<Deliveries>,
+        modified: [u8; DATE_LENGTH],
+    ) -> Tree {
         let mut layout = Layout::default();
         let empty = Stretch { start: 0, length: 0 };
         let since = Version::first_with(&["user-data"]);
@@ -113,6 +126,7 @@ impl Planting {
                     Growth::Leaf { body, since, period } => {
                         let content = match body {
                             Body::Text(text) => Content::Text(layout.write(&text)),
+                            Body::Identity(text) => Content::Identity(text),
                             Body::UserData => Content::UserData,
                             Body::Credentials(bearer) => Content::Credentials(bearer),
                         };
@@ -131,7 +145,7 @@ impl Planting {
             }
         }
         let Layout { text, nodes, periods } = layout;
-        Tree { text: text.into(), nodes: nodes.into(), periods: periods.into(), credentials, modified }
+        Tree { text: text.into(), nodes: nodes.into(), periods: periods.into(), identity, credentials, modified }
     }
 }
 

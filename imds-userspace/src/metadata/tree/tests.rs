@@ -49,7 +49,7 @@ fn targets_lead_where_the_rules_say() {
         ("/latest/dynamic", "list fws/\ninstance-identity/"),
         ("/latest/dynamic/", "list fws/\ninstance-identity/"),
         ("/latest/dynamic/instance-identity", "redirect /latest/dynamic/instance-identity"),
-        ("/latest/dynamic/instance-identity/", "list document"),
+        ("/latest/dynamic/instance-identity/", "list document\npkcs7\nrsa2048\nsignature"),
         ("/latest/meta-data/placement", redirect),
         ("/2021-03-23/meta-data/placement", "redirect /2021-03-23/meta-data/placement"),
         ("/latest//meta-data//placement", redirect),
@@ -166,7 +166,7 @@ fn everything_that_is_listed_is_found_in_every_version_at_any_time() {
             assert!(walk(&tree, "/", now) > VERSIONS.len() * 5, "{now}");
         }
     }
-    assert_eq!(walk(&sample::tree(&sample::everything(), true, true), "/latest", NOW), 86);
+    assert_eq!(walk(&sample::tree(&sample::everything(), true, true), "/latest", NOW), 89);
 }
 
 #[test]

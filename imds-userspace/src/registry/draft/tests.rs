@@ -97,6 +97,7 @@ fn record_of(request: &CreateInstance) -> (Record, Kept) {
     let Draft { instance, interfaces, options, kept } = draft(request).expect("valid");
     let record = Record {
         instance: Instance { reservation_id: "r-1".into(), pending_time: Time::from_unix(9), ..instance },
+        identity: None,
         options: MetadataOptions { http_tokens: HttpTokens::Required, ..options },
         created_options: options,
         created_document: None,

@@ -272,7 +272,7 @@ async fn a_role_gives_what_stands_there_now_by_the_way_it_is_asked() {
     let live = |text: &str| Live::new(Edition::lasting(Page::new(text, 0)));
     let deliveries = Deliveries { without_token: live("one"), with_token: live("two") };
     let credentials = ByBearer { role: Some(deliveries.clone()), instance: None };
-    let tree = Tree::render(&sample::instance(), false, false, credentials);
+    let tree = Tree::render(&sample::instance(), None, false, false, credentials);
     let guest = Guest::new(&OPTIONAL()).with_tree(tree);
     let path = "GET /latest/meta-data/iam/security-credentials/app HTTP/1.1";
     let with_token = head(&format!("{path}\nX-aws-ec2-metadata-token: {}", token_for(60_000)));
