@@ -44,12 +44,39 @@ enum Reason {
 /// list stays true.
 const LEFT_OUT: &[(&str, Reason)] = &[
     ("bench/", Reason::Unable("what it measures with, and against, is the host's")),
+    ("client_crawls/", Reason::Unable(NO_PYTHON)),
+    ("client_sdks/", Reason::Unable(NO_PYTHON)),
     ("clients/boto3_finds_region_and_credentials_in_both_modes", Reason::Unable(NO_PYTHON)),
     ("clients/boto3_falls_back_to_reads_without_a_token_at_a_limit_that_is_too_small", Reason::Unable(NO_PYTHON)),
     ("ipv6/every_address_of_a_client_is_a_place_of_its_own", Reason::Unable(NO_PYTHON)),
-    ("load/sixteen_clients_while_options_flip", Reason::Slow("sixteen clients at once")),
-    ("load/no_answer_crosses_between_instances_with_one_address", Reason::Slow("sixteen clients at once")),
+    ("identity/", Reason::Unable("openssl isn't in the image")),
+    ("neighbours/a_guest_on_a_bridge_can_t_serve_its_neighbour", Reason::Unable(NO_PYTHON)),
+    ("load/", Reason::Slow("sixteen clients at once")),
+    ("clients/", Reason::Slow(CLIENTS)),
+    ("hostile_clients/", Reason::Slow(CONNECTIONS)),
+    ("hostile_cuts/", Reason::Slow(CONNECTIONS)),
+    ("hostile_segments/", Reason::Slow(CONNECTIONS)),
+    ("hostile_tokens/", Reason::Slow(CONNECTIONS)),
+    ("hop_limit_repeats/", Reason::Slow("it waits for repetitions")),
+    ("differential/", Reason::Slow("a corpus of packets")),
+    ("kills/", Reason::Slow("a hundred starts of a daemon")),
+    ("soak/", Reason::Slow("everything at once")),
+    ("roles/", Reason::Slow(DAEMON)),
+    ("secrets/", Reason::Slow(DAEMON)),
+    ("documents/", Reason::Slow(DAEMON)),
+    ("protocol/", Reason::Slow(DAEMON)),
+    ("instances/", Reason::Slow(DAEMON)),
+    ("bad_input/", Reason::Slow(DAEMON)),
+    ("bad_starts/", Reason::Slow(DAEMON)),
+    ("layouts/", Reason::Slow(DAEMON)),
+    ("limits/", Reason::Slow(DAEMON)),
+    ("keys/", Reason::Slow(DAEMON)),
+    ("service/", Reason::Slow(DAEMON)),
 ];
+
+const CLIENTS: &str = "it waits for clients to give up";
+const CONNECTIONS: &str = "thousands of connections";
+const DAEMON: &str = "the kernel's version makes no difference to what it tests";
 
 const NO_PYTHON: &str = "Python with boto3 is larger than all the rest of the image";
 
