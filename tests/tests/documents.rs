@@ -41,7 +41,7 @@ fn whatever_is_listed_is_there() {
     let id = host
         .create(guest.interface(), &["--document", EVERYTHING, "--metadata-options", "InstanceMetadataTags=enabled"]);
     assert!(crawl(&guest, "/latest/meta-data/") > 75);
-    assert_eq!(crawl(&guest, "/latest/dynamic/"), 2);
+    assert_eq!(crawl(&guest, "/latest/dynamic/"), 5);
     assert!(crawl(&guest, "/2016-09-02/meta-data/") > 40);
     assert_eq!(guest.get("/2016-09-02/meta-data/tags/", None).status, 404);
     assert_eq!(guest.get("/latest/user-data", None).text(), "#cloud-config\n");
