@@ -67,9 +67,6 @@ impl<S: Stream, T: Tenant> Connection<'_, S, T> {
                 return Ending::Reset;
             }
             if close {
-                if progress == Progress::Complete && says_nothing_more(&inbox) {
-                    return Ending::Close;
-                }
                 linger(&mut self.stream, inbox.scratch(), self.settings.linger_timeout).await;
                 return Ending::Close;
             }
@@ -104,12 +101,6 @@ impl<S: Stream, T: Tenant> Connection<'_, S, T> {
             }
         }
     }
-}
-
-/// Whether the client has said by its whole head that no byte will follow it.
-fn says_nothing_more(inbox: &Inbox) -> bool {
-    let (scan, _) = inbox.head();
-    scan.wants_close() && !scan.has_body() && !inbox.has_more()
 }
 
 /// Writes an answer in as few segments as it takes: the kernel follows answers by segments.

@@ -81,11 +81,6 @@ impl Inbox {
         (&self.scan, &self.bytes[..self.scanned])
     }
 
-    /// Whether something came behind the head.
-    pub(super) const fn has_more(&self) -> bool {
-        self.filled > self.scanned
-    }
-
     /// Removes the head: what follows it begins the next one.
     pub(super) fn advance(&mut self) {
         self.bytes.copy_within(self.scanned..self.filled, 0);
@@ -130,7 +125,6 @@ mod tests {
         let (first, second) = (head_of(40), head_of(50));
         assert_eq!(feed(&mut inbox, &[first.clone(), second.clone(), b"GET".to_vec()].concat()), Progress::Complete);
         assert_eq!(inbox.head().1, first);
-        assert!(inbox.has_more());
         inbox.advance();
         assert_eq!(inbox.progress(), Progress::Complete);
         assert_eq!(inbox.head().1, second);
@@ -139,7 +133,6 @@ mod tests {
         assert_eq!(inbox.head().1, b"GET");
         assert!(!inbox.is_empty());
         assert_eq!(feed(&mut inbox, b" / HTTP/1.1\r\n\r\n"), Progress::Complete);
-        assert!(!inbox.has_more());
         inbox.advance();
         assert!(inbox.is_empty());
     }

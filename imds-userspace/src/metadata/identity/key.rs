@@ -1,6 +1,6 @@
 //! Keys of the two algorithms, behind one face.
 
-use dsa::{Components, KeySize};
+use dsa::Components;
 use getrandom::SysRng;
 use rsa::pkcs1v15;
 use rsa::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, EncodePublicKey, LineEnding};
@@ -13,6 +13,7 @@ use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use x509_cert::AlgorithmIdentifier;
+use x509_cert::der::Decode as _;
 use x509_cert::der::asn1::Null;
 use x509_cert::der::oid::ObjectIdentifier;
 use x509_cert::der::oid::db::rfc5912::{
@@ -92,6 +93,10 @@ pub enum KeyError {
     Random(getrandom::Error),
 }
 
+/// The group that DSA keys are made in: p of 1,024 bits, q of 160 and g, made and checked by OpenSSL after FIPS 186-4.
+/// It is public and may be everybody's; to look for one of its own would take each new daemon up to a minute.
+static DSA_PARAMETERS: &[u8] = include_bytes!("dsa-parameters.der");
+
 /// A private key. Both kinds erase their secrets when dropped.
 pub(super) enum PrivateKey {
     Rsa(Box<pkcs1v15::SigningKey<Sha256>>),
@@ -99,7 +104,7 @@ pub(super) enum PrivateKey {
 }
 
 impl PrivateKey {
-    /// A new key. It takes a second or so.
+    /// A new key. It takes a second or so: of the DSA key, only the secret is new.
     pub(super) fn generate(algorithm: Algorithm) -> Result<Self, KeyError> {
         match algorithm {
             Algorithm::RsaSha256 => {
@@ -107,11 +112,9 @@ impl PrivateKey {
                 Ok(Self::Rsa(Box::new(key.into())))
             }
             Algorithm::DsaSha1 => {
-                #[expect(deprecated, reason = "SHA-1 signatures of EC2's form have keys of this size")]
-                let size = KeySize::DSA_1024_160;
-                let key = Components::try_generate_from_rng_with_key_size(&mut SysRng, size).and_then(|components| {
-                    dsa::SigningKey::try_generate_from_rng_with_components(&mut SysRng, components)
-                });
+                let components = Components::from_der(DSA_PARAMETERS)
+                    .map_err(|error| KeyError::Malformed(algorithm, error.into()))?;
+                let key = dsa::SigningKey::try_generate_from_rng_with_components(&mut SysRng, components);
                 Ok(Self::Dsa(Box::new(key.map_err(KeyError::Random)?)))
             }
         }
