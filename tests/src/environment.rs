@@ -34,6 +34,12 @@ pub fn machine() -> PathBuf {
     PathBuf::from(path)
 }
 
+/// Whether the processor is emulated: looking for the primes of a new key would take it longer than any start may.
+#[must_use]
+pub fn is_slow() -> bool {
+    env::var_os("IMDS_SLOW").is_some()
+}
+
 /// The nginx that the benchmark compares with.
 #[must_use]
 pub fn nginx() -> PathBuf {

@@ -1,6 +1,7 @@
 //! A daemon on directories of its own, and its command line.
 
 use std::fs::{self, File};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -16,6 +17,12 @@ use crate::{environment, names, wait};
 
 /// How long a daemon may take to end after SIGTERM: it drains for some seconds at most.
 const END: Duration = Duration::from_secs(20);
+
+/// Keys that everybody knows.
+const SIGNING_KEYS: [(&str, &str); 2] = [
+    ("identity-rsa.pem", include_str!("../../imds-userspace/src/metadata/identity/sample/rsa.pem")),
+    ("identity-dsa.pem", include_str!("../../imds-userspace/src/metadata/identity/sample/dsa.pem")),
+];
 
 /// A daemon, its directories and its log. Killed, detached and removed with this value.
 #[derive(Debug)]
@@ -69,12 +76,27 @@ impl Host {
     #[track_caller]
     pub fn spawn(&mut self) {
         assert!(self.daemon.is_none(), "it runs already");
+        if environment::is_slow() {
+            self.keep_signing_keys();
+        }
         let log = File::options().create(true).append(true).open(self.log_file());
         let log = log.unwrap_or_else(|error| panic!("{} can't be written: {error}", self.log_file().display()));
         let mut command = self.imdsd();
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let child = command.spawn().unwrap_or_else(|error| panic!("{command:?} can't be started: {error}"));
         self.daemon = Some(child);
+    }
+
+    /// Gives the daemon signing keys that are known, instead of new ones.
+    fn keep_signing_keys(&self) {
+        if self.state_dir().exists() {
+            return;
+        }
+        let made = fs::DirBuilder::new().mode(0o700).create(self.state_dir());
+        made.unwrap_or_else(|error| panic!("{} can't be made: {error}", self.state_dir().display()));
+        for (name, text) in SIGNING_KEYS {
+            names::write(&self.state_dir().join(name), text.as_bytes(), 0o600);
+        }
     }
 
     fn ended(&self) -> Option<String> {

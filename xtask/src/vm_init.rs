@@ -157,7 +157,7 @@ fn outcome(test: &Test) -> Result<(String, Option<String>)> {
         Kind::Check => command.arg("check"),
         Kind::OfBinary(name) => command.args(["--exact", name]),
     };
-    command.env("IMDS_BIN_DIR", PATH).env("RUST_BACKTRACE", "0").process_group(0);
+    command.env("IMDS_BIN_DIR", PATH).env("IMDS_SLOW", "1").env("RUST_BACKTRACE", "0").process_group(0);
     command.stdout(file.try_clone()?).stderr(file);
     let mut child = command.spawn().with_context(|| format!("{} can't be started", test.program))?;
     let status = wait(&mut child)?;
