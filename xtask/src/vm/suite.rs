@@ -50,7 +50,6 @@ const LEFT_OUT: &[(&str, Reason)] = &[
     ("clients/boto3_falls_back_to_reads_without_a_token_at_a_limit_that_is_too_small", Reason::Unable(NO_PYTHON)),
     ("ipv6/every_address_of_a_client_is_a_place_of_its_own", Reason::Unable(NO_PYTHON)),
     ("identity/", Reason::Unable("openssl isn't in the image")),
-    ("neighbours/a_guest_on_a_bridge_can_t_serve_its_neighbour", Reason::Unable(NO_PYTHON)),
     ("load/", Reason::Slow("sixteen clients at once")),
     ("clients/", Reason::Slow(CLIENTS)),
     ("hostile_clients/", Reason::Slow(CONNECTIONS)),
