@@ -3,8 +3,6 @@
 //!
 //! EC2 gives each network interface 1,024 packets a second and drops the rest silently (behaviour.md section 9).
 
-/// Packets a second that an instance gets which isn't given another number.
-pub const PACKETS_PER_SECOND: u32 = 1_024;
 /// Most packets a second that can be asked for; 0 asks for no limit.
 pub const PACKETS_PER_SECOND_MAX: u32 = 1_000_000;
 /// How much an instance that was silent may send at once: what it may send in so long. In nanoseconds.
@@ -40,7 +38,7 @@ mod tests {
     fn intervals_are_those_of_the_rates() {
         assert_eq!(interval_ns(0), 0);
         assert_eq!(interval_ns(1), 1_000_000_000);
-        assert_eq!(interval_ns(PACKETS_PER_SECOND), 976_562);
+        assert_eq!(interval_ns(1_024), 976_562);
         assert_eq!(interval_ns(PACKETS_PER_SECOND_MAX), 1_000);
     }
 
