@@ -115,6 +115,8 @@ counters! {
     DroppedBudget = 44 "dropped-budget",
     /// Dropped, and told apart: a router behind the instance says that one of our answers reached its hop limit there.
     DroppedTimeExceeded = 46 "dropped-time-exceeded",
+    /// Dropped on the way back: a reset behind the daemon's FIN, which would take the last answer from its client.
+    DroppedReplyLate = 47 "dropped-reply-late",
 
     /// Requests that the daemon answered, refusals among them.
     Requests = 48 "requests",

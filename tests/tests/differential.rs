@@ -196,7 +196,7 @@ fn answer_of(class: Daemon, segment: Segment, limit: u8) -> Expected {
     match class {
         Daemon::Normal => Expected::Passed(NORMAL_TTL, segment),
         Daemon::Limited => Expected::Passed(limit, segment),
-        Daemon::Drop => Expected::Dropped,
+        Daemon::Drop | Daemon::Late => Expected::Dropped,
     }
 }
 
@@ -307,7 +307,8 @@ fn bytes_from(seed: u64) -> Vec<u8> {
 }
 
 /// What the programs make of segments.
-const KINDS: [&str; 8] = ["Delivered", "Refused", "Repeated", "Acknowledged", "Swallowed", "Normal", "Limited", "Drop"];
+const KINDS: [&str; 9] =
+    ["Delivered", "Refused", "Repeated", "Acknowledged", "Swallowed", "Normal", "Limited", "Drop", "Late"];
 
 fn kind(event: &Event) -> &'static str {
     match event {
@@ -319,6 +320,7 @@ fn kind(event: &Event) -> &'static str {
         Event::Daemon(_, _, Daemon::Normal, _) => "Normal",
         Event::Daemon(_, _, Daemon::Limited, _) => "Limited",
         Event::Daemon(_, _, Daemon::Drop, _) => "Drop",
+        Event::Daemon(_, _, Daemon::Late, _) => "Late",
     }
 }
 

@@ -2,17 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use imds_tests::guest::Guest;
 use imds_tests::host::Host;
-use imds_tests::http::{Connection, TOKEN, request};
+use imds_tests::http::{Connection, TOKEN, TTL, request};
 use imds_tests::names;
 use imds_tests::packet::Segment;
 use imds_tests::script::Script;
 use imds_tests::tap::{PATIENCE, Tap};
 use imds_tests::tap_connection::TapConnection;
-use imds_tests::verdicts::INSTANCE_ID;
+use imds_tests::verdicts::{INSTANCE_ID, TOKEN_PATH};
 use imds_tests::volley::Volley;
 use imds_tests::wait;
 
@@ -124,7 +125,7 @@ fn some_drip() {
             let peeked = connection.stream().peek(&mut [0]).map_err(|error| error.kind());
             assert_eq!(peeked, Err(ErrorKind::WouldBlock), "still open at beat {beat}, and not answered");
         }
-        std::thread::sleep(BEAT);
+        sleep(BEAT);
     }
     // However long they go on, their time is that of one request.
     let deadline = Instant::now() + wait::LIMIT;
@@ -140,7 +141,30 @@ fn some_drip() {
             };
             !ended && connection.send(&[drop]).is_ok()
         });
-        std::thread::sleep(BEAT);
+        sleep(BEAT);
     }
     serve(&guest, &token, &id);
+}
+
+/// The daemon doesn't wait for those who have their last answer.
+#[test]
+fn what_follows_the_last_answer_does_not_take_it() {
+    let host = Host::start();
+    let guest = Guest::on_veth(ADDRESS);
+    let id = host.create(guest.interface(), &[]);
+    let last_requests =
+        [request("PUT", TOKEN_PATH, &[(TTL, "60")]), request("GET", INSTANCE_ID, &[("Connection", "close")])];
+    for last in last_requests {
+        for _ in 0..20 {
+            let mut connection = Connection::open(&guest).expect("connects");
+            connection.send(&last).expect("sent");
+            // Its answer is there, and the service has ended its side.
+            assert_ne!(connection.stream().peek(&mut [0; 1]).expect("an answer"), 0);
+            connection.send(&request("GET", INSTANCE_ID, &[])).expect("sent on");
+            sleep(Duration::from_millis(10));
+            assert_eq!(connection.receive(false).expect("an answer").status, 200);
+            assert!(connection.is_closed().expect("an end, not a reset"));
+        }
+    }
+    assert!(host.stats(&id).kernel("dropped-reply-late") >= 40);
 }
