@@ -11,6 +11,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::attachment::Attachment;
 use crate::process::{self, Output};
 use crate::stats::{InstanceStats, Stats};
 use crate::{environment, names, wait};
@@ -28,6 +29,7 @@ const SIGNING_KEYS: [(&str, &str); 2] = [
 #[derive(Debug)]
 pub struct Host {
     directory: PathBuf,
+    attachment: Option<Attachment>,
     daemon: Option<Child>,
 }
 
@@ -52,7 +54,7 @@ impl Host {
     /// The directories of a daemon that isn't started yet.
     #[must_use]
     pub fn prepare() -> Self {
-        let host = Self { directory: names::directory(), daemon: None };
+        let host = Self { directory: names::directory(), attachment: Attachment::current(), daemon: None };
         names::write(&host.config(), b"", 0o600);
         host
     }
@@ -118,10 +120,10 @@ impl Host {
     /// The daemon's arguments.
     #[must_use]
     pub fn arguments(&self) -> Vec<String> {
-        [("--config", self.config()), ("--run-dir", self.run_dir()), ("--state-dir", self.state_dir())]
-            .into_iter()
-            .flat_map(|(name, path)| [name.to_owned(), path.display().to_string()])
-            .collect()
+        let paths = [("--config", self.config()), ("--run-dir", self.run_dir()), ("--state-dir", self.state_dir())];
+        let paths = paths.into_iter().flat_map(|(name, path)| [name.to_owned(), path.display().to_string()]);
+        let attachment = self.attachment.map(|attachment| ["--attach".to_owned(), attachment.as_str().to_owned()]);
+        paths.chain(attachment.into_iter().flatten()).collect()
     }
 
     /// The config file.
