@@ -130,6 +130,8 @@ pub enum Daemon {
     Limited,
     /// The flow is the kernel's: it is dropped.
     Drop,
+    /// A reset behind the daemon's FIN: it is dropped, since it would take from the client the answer before that FIN.
+    Late,
 }
 
 impl Flow {
@@ -205,11 +207,18 @@ impl Flow {
         }
     }
 
+    /// Whether it is the kernel's since it refused.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_refused(&self) -> bool {
+        matches!(self.phase, REFUSED | REFUSED_DONE)
+    }
+
     /// Takes a segment of the client's other than a SYN.
     #[inline(always)]
     pub const fn client(&mut self, segment: Segment, now_ms: u32) -> Client {
         self.touched = now_ms;
-        if matches!(self.phase, REFUSED | REFUSED_DONE) {
+        if self.is_refused() {
             return self.client_after_refusal(segment);
         }
         if segment.has(RST) {
@@ -326,14 +335,20 @@ impl Flow {
     /// Takes a segment of the daemon's.
     #[inline(always)]
     pub const fn daemon(&mut self, segment: Segment, now_ms: u32) -> Daemon {
-        if matches!(self.phase, REFUSED | REFUSED_DONE) {
+        if self.is_refused() {
             return Daemon::Drop;
         }
         if segment.has(RST) {
-            self.phase = CLOSED;
-            return Daemon::Normal;
+            // The daemon closes without waiting for the client, so that whatever that one still sends is answered so.
+            let is_late = self.daemon_marks & DAEMON_CLOSED != 0;
+            if !is_late || self.client_marks & CLIENT_FIN != 0 {
+                self.phase = CLOSED;
+            }
+            return if is_late { Daemon::Late } else { Daemon::Normal };
         }
         if segment.has(SYN) {
+            // Of a connection that begins, whatever this one was before.
+            self.daemon_marks = 0;
             if self.phase == HALF_OPEN && segment.ack == self.boundary {
                 // Only now is it sure that no earlier connection of this key lives in the daemon's kernel.
                 self.acked = segment.ack;

@@ -105,6 +105,7 @@ fn answer(ctx: &TcContext, reply: &Reply) -> i32 {
             word.hop_limit()
         }
         Daemon::Drop => return exit::drop_reply(ctx, number, Counter::DroppedReplyRefused),
+        Daemon::Late => return exit::drop_reply(ctx, number, Counter::DroppedReplyLate),
     };
     match rewrite(ctx, reply, &client, ttl) {
         Ok(()) => {

@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::{io, ptr};
+use std::{fs, io, ptr};
 
 /// `bpf` commands (include/uapi/linux/bpf.h).
 const BPF_MAP_LOOKUP_ELEM: libc::c_int = 1;
@@ -203,6 +203,30 @@ impl Program {
             repeat,
             ..Run::default()
         }
+    }
+}
+
+/// What a pinned map takes.
+#[derive(Clone, Copy, Debug)]
+pub struct MapMemory {
+    /// How many entries it may have.
+    pub entries: u64,
+    /// Bytes of it in the kernel.
+    pub bytes: u64,
+}
+
+impl MapMemory {
+    /// Of a pinned map, as the kernel tells it.
+    #[must_use]
+    #[track_caller]
+    pub fn pinned(pin: &Path) -> Self {
+        let map = open(pin);
+        let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", map.as_raw_fd())).expect("it is open");
+        let number = |name: &str| {
+            let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+            value.unwrap_or_else(|| panic!("{} has no {name} in {text}", pin.display()))
+        };
+        Self { entries: number("max_entries:"), bytes: number("memlock:") }
     }
 }
 

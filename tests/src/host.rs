@@ -11,6 +11,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::family::Family;
 use crate::namespace::Namespace;
 use crate::process::{self, Output};
 use crate::stats::{InstanceStats, Stats};
@@ -29,6 +30,7 @@ const SIGNING_KEYS: [(&str, &str); 2] = [
 #[derive(Debug)]
 pub struct Host {
     directory: PathBuf,
+    family: Family,
     /// The network namespace that is the host's to the daemon, if it isn't this process's.
     network: Option<String>,
     daemon: Option<Child>,
@@ -52,10 +54,17 @@ impl Host {
         host
     }
 
+    /// The same, which lets the clients of each new instance reach the service over that family.
+    #[must_use]
+    pub fn over(mut self, family: Family) -> Self {
+        self.family = family;
+        self
+    }
+
     /// The directories of a daemon that isn't started yet.
     #[must_use]
     pub fn prepare() -> Self {
-        let host = Self { directory: names::directory(), network: None, daemon: None };
+        let host = Self { directory: names::directory(), family: Family::default(), network: None, daemon: None };
         names::write(&host.config(), b"", 0o600);
         host
     }
@@ -254,7 +263,9 @@ impl Host {
     /// Creates an instance; its id.
     #[track_caller]
     pub fn create(&self, interface: &str, arguments: &[&str]) -> String {
-        let view = self.ask(&[&["instance", "create", "--interface", interface], arguments].concat());
+        let arguments = self.family.enabled(arguments);
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        let view = self.ask(&[&["instance", "create", "--interface", interface], &arguments[..]].concat());
         view["instance_id"].as_str().unwrap_or_else(|| panic!("no id in {view}")).to_owned()
     }
 

@@ -11,6 +11,7 @@ use std::{io, thread};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
 
+use crate::family::Family;
 use crate::process::{self, Output};
 use crate::{environment, names};
 
@@ -27,6 +28,8 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Namespace {
     name: String,
     ours: bool,
+    /// By which address clients in it reach the service.
+    pub family: Family,
 }
 
 impl Namespace {
@@ -36,7 +39,7 @@ impl Namespace {
         environment::require();
         let name = names::link();
         process::ip(["netns", "add", &name]);
-        let namespace = Self { name, ours: true };
+        let namespace = Self { name, ours: true, family: Family::default() };
         namespace.ip(["link", "set", "lo", "up"]);
         namespace
     }
@@ -44,7 +47,7 @@ impl Namespace {
     /// One that somebody else made and removes.
     #[must_use]
     pub fn of_another(name: String) -> Self {
-        Self { name, ours: false }
+        Self { name, ours: false, family: Family::default() }
     }
 
     /// Its name, as `ip netns` knows it.
@@ -102,13 +105,13 @@ impl Namespace {
         }
     }
 
-    /// Connects to the service from inside.
+    /// Connects to the service from inside, over its family.
     ///
     /// # Errors
     ///
     /// The client's.
     pub fn connect(&self) -> io::Result<TcpStream> {
-        self.connect_to(SERVICE, PATIENCE)
+        self.connect_to(self.family.service(), PATIENCE)
     }
 
     /// Connects to an address from inside, within a time.

@@ -112,6 +112,16 @@ fn options() {
 }
 
 #[test]
+fn flood() {
+    play("flood", &["no flood: ", "GETs without a token: ", "SYNs: ", "garbage: "]);
+}
+
+#[test]
+fn maps() {
+    play("maps", &["a slot: "]);
+}
+
+#[test]
 fn memory() {
     play("memory", &["created: ", "restarted: "]);
 }

@@ -38,6 +38,10 @@ pub(crate) enum Row {
     Options,
     /// The programs' time on each golden packet
     Golden,
+    /// Reads with a token while another instance floods the service, or another address
+    Flood,
+    /// The kernel's memory of the maps
+    Maps,
     /// The daemon's memory with 10,000 instances and with one
     Memory,
     /// Reads with a token, of 10,000 instances and of one

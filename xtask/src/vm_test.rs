@@ -24,8 +24,9 @@ use crate::vm::suite::{self, Binary, Choice};
 use crate::workspace::{Profile, Workspace};
 
 /// What the tests run beside the binaries under test: clients, and the shell that cleans up after them with its tools.
-const PROGRAMS: [&str; 12] =
-    ["cat", "curl", "grep", "ip", "readlink", "rm", "setpriv", "sh", "sleep", "sysctl", "tc", "wget"];
+const PROGRAMS: [&str; 14] = [
+    "cat", "curl", "grep", "ip", "mount", "readlink", "rm", "setpriv", "sh", "sleep", "sysctl", "tc", "unshare", "wget",
+];
 /// Each object, by the daemon that embeds it: the test's name, the program, and the profile.
 const CHECKS: [(&str, &str, Profile); 2] =
     [("debug", "/bin/imdsd-debug", Profile::Debug), ("release", "/bin/imdsd-release", Profile::Release)];

@@ -76,7 +76,7 @@ fn anything_but_reads_limits_all_that_follows() {
     assert_eq!(flow.daemon(daemon_at(202, 102, ACK, 0), NOW), Daemon::Normal);
     assert_eq!(flow.phase, CLOSED);
     assert_eq!(flow.daemon(daemon_at(201, 101, ACK | FIN, 0), NOW), Daemon::Limited, "after the close too");
-    assert_eq!(flow.daemon(daemon_at(202, 102, RST, 0), NOW), Daemon::Normal);
+    assert_eq!(flow.daemon(daemon_at(202, 102, RST, 0), NOW), Daemon::Late);
     assert_eq!(flow.client(client_at(102, 202, ACK, 10), NOW), Client::Deliver, "a closed flow is never judged");
 }
 
@@ -219,6 +219,34 @@ fn a_connection_is_closed_when_both_sides_are_or_one_resets() {
     assert_eq!(flow.phase, CLOSED);
     assert_eq!(flow.client(client_at(1, 1, ACK, 10), NOW), Client::Deliver);
     assert_eq!((flow.phase, flow.limited), (CLOSED, 1), "nothing after the end is trusted");
+}
+
+/// The daemon doesn't wait for its client to close: what that one still sends must not cost it the answer.
+#[test]
+fn no_reset_follows_the_daemon_s_fin() {
+    let mut flow = open();
+    flow.client(client_at(1, 1, ACK | PSH, 100), NOW);
+    flow.mix();
+    flow.daemon(daemon_at(1, 101, ACK | PSH | FIN, 200), NOW);
+    assert_eq!(flow.client(client_at(101, 1, ACK | PSH, 50), NOW), Client::Deliver);
+    assert_eq!(flow.daemon(daemon_at(1, 0, RST, 0), NOW), Daemon::Late);
+    assert!(!flow.is_free(NOW), "who has its place would be told of a reset again");
+    assert_eq!(flow.client(client_at(151, 202, ACK | FIN, 0), NOW), Client::Deliver);
+    assert_eq!(flow.daemon(daemon_at(202, 0, RST, 0), NOW), Daemon::Late);
+    assert!(flow.is_free(NOW), "the client is done, and the daemon knows of nothing");
+    assert_eq!(flow.daemon(daemon_at(202, 0, RST, 0), NOW), Daemon::Late);
+    // Of the next connection with its port, the daemon may reset whatever it likes.
+    for flow in [&mut flow, &mut fin_of_daemon_alone()] {
+        flow.client_syn(KEY, segment(7_000, 0, SYN, 0), NOW);
+        flow.daemon(segment(9_000, 7_001, SYN | ACK, 0), NOW);
+        assert_eq!(flow.daemon(segment(9_001, 7_001, RST, 0), NOW), Daemon::Normal);
+    }
+}
+
+fn fin_of_daemon_alone() -> Flow {
+    let mut flow = open();
+    flow.daemon(daemon_at(1, 1, ACK | FIN, 0), NOW);
+    flow
 }
 
 /// A connection whose token answer the client doesn't acknowledge, and then a SYN of the same port.

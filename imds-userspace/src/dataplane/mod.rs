@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`names`] | the names that follow from the run directory |
 //! | [`interface`] | which interfaces can carry an instance |
+//! | [`features`] | what all of it needs of the host, tried |
 //! | `namespace` | the namespace of the listening sockets, and the link into it |
 //! | `object` | loading the programs |
 //! | `tables` | the shared maps, typed |
@@ -25,6 +26,7 @@ mod debug_lines;
 mod departures;
 mod dump;
 mod events;
+pub mod features;
 mod hooks;
 pub mod interface;
 mod keys;

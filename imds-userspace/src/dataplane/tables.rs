@@ -18,7 +18,7 @@ use super::dump::dump;
 use super::mapping::Mapping;
 
 /// `BPF_F_MMAPABLE` (include/uapi/linux/bpf.h).
-const MMAPABLE: u32 = 1 << 10;
+pub(super) const MMAPABLE: u32 = 1 << 10;
 /// `BPF_MAP_TYPE_*` (include/uapi/linux/bpf.h).
 const TYPE_HASH: u32 = 1;
 const TYPE_ARRAY: u32 = 2;

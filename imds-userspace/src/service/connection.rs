@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::exchange::{self, Outcome};
+use super::exchange::{self, Outcome, Then};
 use super::inbox::{Inbox, Progress};
 use super::settings::ServiceSettings;
 use super::stream::Stream;
@@ -17,6 +17,11 @@ use crate::registry::directory::Directory;
 /// How much of what a client still sends is read after the last answer: unread bytes would turn the close into a reset
 /// that kills the answer on its way. In bytes.
 const LINGER_MAX: usize = 1024 * 1024;
+
+/// An answer of no more bytes leaves in one segment, together with the FIN: from then on nothing that the client sends can
+/// take it from it, as the kernel programs let no reset through behind a FIN ([`imds_common::flow::Daemon::Late`]). What a
+/// link of 1,280 bytes, the least that IPv6 takes, carries besides headers with timestamps.
+const SEGMENT: usize = 1_280 - 40 - 32;
 
 /// How much room an answer's head takes, in bytes; a redirect may need more.
 const HEAD_SIZE: usize = 512;
@@ -56,22 +61,27 @@ impl<S: Stream, T: Tenant> Connection<'_, S, T> {
             let keys = self.directory.keys();
             let tree = self.tenant.tree();
             let outcome = exchange::answer(self.tenant, &keys, &tree, (&inbox, progress), ending, &mut head).await;
-            let Outcome::Answer { body, close } = outcome else {
+            let Outcome::Answer { body, then } = outcome else {
                 return Ending::Reset;
             };
-            if close {
+            if then != Then::Keep {
                 self.stream.last();
             }
             let written = timeout(self.settings.write_timeout, write_all(&mut self.stream, &head, &body)).await;
             if !matches!(written, Ok(Ok(()))) {
                 return Ending::Reset;
             }
-            if close {
-                linger(&mut self.stream, inbox.scratch(), self.settings.linger_timeout).await;
-                return Ending::Close;
-            }
             inbox.advance();
-            idle_timeout = Some(self.settings.idle_timeout);
+            if then == Then::Keep {
+                idle_timeout = Some(self.settings.idle_timeout);
+                continue;
+            }
+            end(&mut self.stream).await;
+            let left_with_its_end = head.len() + body.len() <= SEGMENT;
+            if then == Then::Linger || !left_with_its_end || !inbox.is_empty() {
+                linger(&mut self.stream, inbox.scratch(), self.settings.linger_timeout).await;
+            }
+            return Ending::Close;
         }
         Ending::Close
     }
@@ -117,10 +127,20 @@ async fn write_all(stream: &mut (impl AsyncWrite + Unpin), head: &[u8], body: &[
     Ok(())
 }
 
-/// Ends our side, and reads on until the client has ended its own, within limits. It has its answer either way.
+/// Ends our side.
+async fn end(stream: &mut impl Stream) {
+    if let Err(error) = stream.shutdown().await {
+        left(&error);
+    }
+}
+
+fn left(error: &io::Error) {
+    tracing::trace!(%error, "the client left before its connection was closed");
+}
+
+/// Reads on until the client has ended its side, within limits. It has its answer either way.
 async fn linger(stream: &mut impl Stream, scratch: &mut [u8], limit: Duration) {
     let end = async {
-        stream.shutdown().await?;
         // Most clients close at once: by then they have, and the runtime need not be told to wait for it.
         tokio::task::yield_now().await;
         let mut total = 0;
@@ -133,7 +153,7 @@ async fn linger(stream: &mut impl Stream, scratch: &mut [u8], limit: Duration) {
         io::Result::Ok(())
     };
     if let Ok(Err(error)) = timeout(limit, end).await {
-        tracing::trace!(%error, "the client left before its connection was closed");
+        left(&error);
     }
 }
 

@@ -26,11 +26,22 @@ pub(super) enum Outcome<'t> {
     Answer {
         /// The body, none where the head's buffer holds it.
         body: Body<'t>,
-        /// Whether the connection ends after it.
-        close: bool,
+        /// What becomes of the connection after it.
+        then: Then,
     },
     /// No answer; the connection is reset.
     Reset,
+}
+
+/// What becomes of a connection after an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Then {
+    /// It waits for the next request.
+    Keep,
+    /// It ends: the request was understood and is all that was to come.
+    Close,
+    /// It ends once the client has ended its side: more may be on its way, which nobody wants.
+    Linger,
 }
 
 /// What is sent behind a head.
@@ -127,7 +138,7 @@ pub(super) async fn answer<'t>(
                     Err(error) => {
                         tracing::error!(%error, "user data not read");
                         writer.bodyless(UNAVAILABLE);
-                        return finish(tenant, body, true, true);
+                        return finish(tenant, body, true, Then::Linger);
                     }
                 },
                 Lookup::Redirect(directory) => {
@@ -144,12 +155,18 @@ pub(super) async fn answer<'t>(
             }
         }
     }
-    finish(tenant, body, head_only, close)
+    let then = match judged.verdict {
+        _ if !close => Then::Keep,
+        Verdict::Refuse(_) => Then::Linger,
+        _ if scan.has_body() => Then::Linger,
+        _ => Then::Close,
+    };
+    finish(tenant, body, head_only, then)
 }
 
-fn finish<'t>(tenant: &impl Tenant, body: Body<'t>, head_only: bool, close: bool) -> Outcome<'t> {
+fn finish<'t>(tenant: &impl Tenant, body: Body<'t>, head_only: bool, then: Then) -> Outcome<'t> {
     tenant.count(Counter::Requests);
-    Outcome::Answer { body: if head_only { Body::Empty } else { body }, close }
+    Outcome::Answer { body: if head_only { Body::Empty } else { body }, then }
 }
 
 fn refuse(writer: Writer<'_>, answer: Bodyless, options: OptionsWord, head_only: bool) {

@@ -2,9 +2,12 @@
 
 mod bulk;
 mod bystander;
+mod cores;
 mod crawl;
 mod fleet;
+mod flood;
 mod golden;
+mod maps;
 mod memory;
 mod options;
 mod reads;
@@ -34,7 +37,7 @@ enum Measure {
 }
 
 /// Every row by its name.
-const ROWS: [(&str, Measure); 13] = [
+const ROWS: [(&str, Measure); 15] = [
     ("refusals", Measure::Alone(refusals::measure)),
     ("reads", Measure::Alone(reads::measure_kept)),
     ("reads-closing", Measure::Alone(reads::measure_closing)),
@@ -44,6 +47,8 @@ const ROWS: [(&str, Measure); 13] = [
     ("bystander", Measure::Alone(bystander::measure)),
     ("options", Measure::Alone(options::measure)),
     ("golden", Measure::Alone(golden::measure)),
+    ("flood", Measure::Alone(flood::measure)),
+    ("maps", Measure::Alone(maps::measure)),
     ("memory", Measure::OfFleets(memory::measure)),
     ("scale", Measure::OfFleets(scale::measure)),
     ("bystander-scale", Measure::OfFleets(bystander::measure_scale)),

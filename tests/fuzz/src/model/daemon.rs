@@ -128,8 +128,20 @@ impl Socket {
             && !self.fin_sent
     }
 
+    /// Whether nobody has it any more: the application doesn't wait for the client after a token or a page.
+    fn is_orphan(&self) -> bool {
+        self.fin_sent && !matches!(self.answers.last(), Some(Answer { kind: Kind::Refusal(_), .. }) | None)
+    }
+
     /// Takes a segment of the client's.
     pub(crate) fn receive(&mut self, packet: &Packet) -> Reaction {
+        let segment = packet.segment;
+        let has = self.next;
+        let reaction = self.receive_in_order(packet);
+        if self.is_orphan() && self.next > has { Reaction::Gone(Some(reset(segment))) } else { reaction }
+    }
+
+    fn receive_in_order(&mut self, packet: &Packet) -> Reaction {
         let segment = packet.segment;
         let ahead = signed(segment.seq.wrapping_sub(self.expected()));
         let in_window = (0..WINDOW).contains(&ahead);
