@@ -1,15 +1,14 @@
 //! Telling the daemon of a packet: a sample of what was refused and dropped, and all of a traced slot's.
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
-use imds_common::budget;
 use imds_common::counters::Counter;
 use imds_common::event::{CAPTURE_ANSWER, CAPTURE_MAX, Event, INTERVAL_NS, TRACED_INTERVAL_NS};
 use imds_common::options::OptionsWord;
 use imds_common::slot::NOBODY;
 
-use crate::exit;
 use crate::frame::Frame;
 use crate::maps::{IMDS_EVENT_BUDGETS, IMDS_EVENTS, IMDS_OPTIONS, IMDS_SLOTS};
+use crate::{exit, limit};
 
 /// Which way a packet goes: how much of it an event holds follows from that.
 #[derive(Clone, Copy)]
@@ -37,10 +36,10 @@ fn try_emit(ctx: &impl Frame, slot: u32, counter: Counter, way: Way) -> Option<(
     let traced = OptionsWord::from_bits(*IMDS_OPTIONS.get(slot)?).is_traced();
     let due = IMDS_EVENT_BUDGETS.get_ptr_mut(slot)?;
     let interval = if traced { TRACED_INTERVAL_NS } else { INTERVAL_NS };
-    // SAFETY: a live map value; two processors that race over it tell of a packet too many.
-    let next = budget::charge(unsafe { due.read_volatile() }, interval, now)?;
-    // SAFETY: as above.
-    unsafe { due.write_volatile(next) };
+    // SAFETY: a live map value.
+    if !unsafe { limit::charge(due, interval, now, true) } {
+        return None;
+    }
     let generation = IMDS_SLOTS.get(slot)?.generation;
     let mut entry = IMDS_EVENTS.reserve::<Event>(0)?;
     let event = entry.as_mut_ptr();

@@ -6,6 +6,7 @@ use imds_common::address::Identity;
 use imds_common::counters::Counter;
 use imds_common::flow::{self, Flow};
 use imds_common::options::OptionsWord;
+use imds_common::sender::Sender;
 use imds_common::slot::NOBODY;
 
 use crate::deliver::deliver;
@@ -80,7 +81,8 @@ fn ipv4<F: Frame>(ctx: &F, offset: u32, tagged: bool) -> Read {
     if header.word::<V4_DESTINATION>() != SERVICE_V4_WORD {
         return Read::Done(F::PASS);
     }
-    let admitted = match limit::admit(ctx, tagged) {
+    let [.., s0, s1, s2, s3, _, _, _, _] = header.0;
+    let admitted = match limit::admit(ctx, &Sender::v4([s0, s1, s2, s3]), tagged) {
         Ok(admitted) => admitted,
         Err(verdict) => return Read::Done(verdict),
     };
@@ -106,7 +108,7 @@ fn ipv6<F: Frame>(ctx: &F, offset: u32, tagged: bool) -> Read {
     if !packet::is(header.address::<V6_DESTINATION>(), SERVICE_V6_WORDS) {
         return Read::Done(F::PASS);
     }
-    let admitted = match limit::admit(ctx, tagged) {
+    let admitted = match limit::admit(ctx, &Sender::v6(header.address::<V6_SOURCE>()), tagged) {
         Ok(admitted) => admitted,
         Err(verdict) => return Read::Done(verdict),
     };

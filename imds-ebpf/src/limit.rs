@@ -4,11 +4,12 @@ use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use imds_common::budget;
 use imds_common::counters::Counter;
 use imds_common::options::OptionsWord;
-use imds_common::slot::{NOBODY, SLOT_MASK};
+use imds_common::sender::{Sender, Senders};
+use imds_common::slot::{NOBODY, SENDERS_BANKS, SLOT_MASK};
 
-use crate::exit;
 use crate::frame::Frame;
-use crate::maps::{IMDS_BUDGETS, IMDS_INTERFACES, IMDS_OPTIONS};
+use crate::maps::{IMDS_BUDGETS, IMDS_INTERFACES, IMDS_OPTIONS, IMDS_SENDERS};
+use crate::{exit, packet};
 
 /// The slot that this interface leads to, and its options: 0 and a closed word if nobody owns it.
 #[inline(always)]
@@ -43,30 +44,60 @@ impl Admitted {
     #[inline(always)]
     pub fn drop<F: Frame>(&self, ctx: &F, reason: Counter) -> i32 {
         if !F::IS_LAST {
-            charge(self.slot, self.word, true);
+            is_within_budget(self.slot, self.word, true);
         }
         exit::drop(ctx, self.slot, reason)
     }
 }
 
-/// Lets a packet to one of the service's addresses go on, or gives its verdict: an interface that nobody owns, a slot
-/// over its budget, a tagged frame. A function with a stack of its own.
+/// Lets a packet to one of the service's addresses go on, or gives its verdict: an interface that nobody owns, a sender
+/// that the instance doesn't list, a slot over its budget, a tagged frame. A function with a stack of its own.
 #[inline(never)]
-pub fn admit<F: Frame>(ctx: &F, tagged: bool) -> Result<Admitted, i32> {
+pub fn admit<F: Frame>(ctx: &F, sender: &Sender, tagged: bool) -> Result<Admitted, i32> {
     let (slot, word) = owner(ctx);
-    if !word.is_owned() {
-        return Err(exit::drop(ctx, slot, Counter::DroppedUnowned));
-    }
-    if !charge(slot, word, F::IS_LAST) {
-        return Err(exit::drop(ctx, slot, Counter::DroppedBudget));
-    }
-    let admitted = Admitted { slot, word };
-    if tagged { Err(admitted.drop(ctx, Counter::DroppedVlan)) } else { Ok(admitted) }
+    let reason = if !word.is_owned() {
+        Counter::DroppedUnowned
+    } else if word.lists_senders() && !is_listed(slot, word, sender, frame_mac(ctx)) {
+        Counter::DroppedForged
+    } else if !is_within_budget(slot, word, F::IS_LAST) {
+        Counter::DroppedBudget
+    } else {
+        let admitted = Admitted { slot, word };
+        return if tagged { Err(admitted.drop(ctx, Counter::DroppedVlan)) } else { Ok(admitted) };
+    };
+    Err(exit::drop(ctx, slot, reason))
+}
+
+/// The MAC that a frame comes from, if it has one.
+#[inline(always)]
+fn frame_mac(ctx: &impl Frame) -> Option<[u8; 6]> {
+    /// Where it stands in the Ethernet header.
+    const SOURCE: u32 = 6;
+    packet::load(ctx, SOURCE)
+}
+
+/// Those who may send behind a slot that lists them.
+#[inline(always)]
+fn senders(slot: u32, word: OptionsWord) -> Option<&'static Senders> {
+    IMDS_SENDERS.get(slot * SENDERS_BANKS + word.senders_bank())
+}
+
+/// Whether the slot, which lists its senders, lists this one.
+#[inline(always)]
+fn is_listed(slot: u32, word: OptionsWord, sender: &Sender, mac: Option<[u8; 6]>) -> bool {
+    let (Some(senders), Some(mac)) = (senders(slot, word), mac) else { return false };
+    senders.allows_mac(mac) && senders.allows_address(sender)
+}
+
+/// Whether the slot, if it lists its senders, lists this MAC.
+#[inline(always)]
+pub fn allows_mac(slot: u32, word: OptionsWord, mac: [u8; 6]) -> bool {
+    !word.lists_senders() || senders(slot, word).is_some_and(|senders| senders.allows_mac(mac))
 }
 
 /// Whether a slot may send one more packet, which is charged to it if it `counts`.
 #[inline(always)]
-fn charge(slot: u32, word: OptionsWord, counts: bool) -> bool {
+fn is_within_budget(slot: u32, word: OptionsWord, counts: bool) -> bool {
     let interval = word.packet_interval_ns();
     if interval == 0 {
         return true;
@@ -74,15 +105,22 @@ fn charge(slot: u32, word: OptionsWord, counts: bool) -> bool {
     let Some(due) = IMDS_BUDGETS.get_ptr_mut(slot) else { return false };
     // SAFETY: the helper only returns the clock.
     let now = unsafe { bpf_ktime_get_ns() };
-    // SAFETY: a live map value; two processors that race over it let a packet too many pass.
-    match budget::charge(unsafe { due.read_volatile() }, interval, now) {
-        Some(next) => {
-            if counts {
-                // SAFETY: as above.
-                unsafe { due.write_volatile(next) };
-            }
-            true
-        }
-        None => false,
+    // SAFETY: a live map value.
+    unsafe { charge(due, interval, now, counts) }
+}
+
+/// Whether one more packet or event is within the budget that is whole again at `due`; it is charged if it `counts`.
+///
+/// # Safety
+///
+/// `due` is a live map value. Two processors that race over it take one too many.
+#[inline(always)]
+pub unsafe fn charge(due: *mut u64, interval_ns: u32, now_ns: u64, counts: bool) -> bool {
+    // SAFETY: the caller's.
+    let charged = budget::charge(unsafe { due.read_volatile() }, interval_ns, now_ns);
+    if let Some(next) = charged.filter(|_| counts) {
+        // SAFETY: the caller's.
+        unsafe { due.write_volatile(next) };
     }
+    charged.is_some()
 }

@@ -7,6 +7,7 @@ use aya_ebpf::helpers::generated::{bpf_loop, bpf_redirect};
 use aya_ebpf::programs::TcContext;
 use imds_common::address::{NEIGHBOUR_MAC, SERVICE_V4, SERVICE_V6, covers_service};
 use imds_common::counters::Counter;
+use imds_common::sender::Sender;
 
 use crate::exchange::{AUTHENTICATION, ENCRYPTION, PROTOCOL_ICMPV6, is_extension};
 use crate::exit;
@@ -65,10 +66,14 @@ pub fn arp<F: Frame>(ctx: &F, offset: u32, tagged: bool) -> i32 {
     if u32::from_ne_bytes([t0, t1, t2, t3]) != SERVICE_V4_WORD {
         return F::PASS;
     }
-    let admitted = match limit::admit(ctx, tagged) {
+    let admitted = match limit::admit(ctx, &Sender::v4([s0, s1, s2, s3]), tagged) {
         Ok(admitted) => admitted,
         Err(verdict) => return verdict,
     };
+    // The answer goes to the MAC in the question.
+    if !limit::allows_mac(admitted.slot, admitted.word, [m0, m1, m2, m3, m4, m5]) {
+        return admitted.drop(ctx, Counter::DroppedForged);
+    }
     if [b0, b1, b2, b3, b4, b5] != ARP_BEGINNING || u16::from_be_bytes([o0, o1]) != ARP_REQUEST {
         return admitted.drop(ctx, Counter::DroppedProtocol);
     }
@@ -147,7 +152,8 @@ fn message<F: Frame>(ctx: &F, at: u32, tagged: bool, header: &Header<{ IPV6 as u
     if kind == NEIGHBOUR_ADVERTISEMENT || packet::is(source, [0; 2]) {
         return Some(exit::drop(ctx, owner(ctx).0, Counter::DroppedImpersonation));
     }
-    let admitted = match limit::admit(ctx, tagged) {
+    // A MAC among its options is nobody's: the answer goes to the frame's.
+    let admitted = match limit::admit(ctx, &Sender::v6(source), tagged) {
         Ok(admitted) => admitted,
         Err(verdict) => return Some(verdict),
     };

@@ -40,13 +40,16 @@ fn first_place(client: &Client) -> usize {
 
 #[inline(always)]
 fn same_client(place: *const Place, client: &Client) -> bool {
+    // SAFETY: only an address, inside a live map value.
+    is_same(unsafe { &raw const (*place).client }, client)
+}
+
+#[inline(always)]
+fn is_same(one: *const Client, client: &Client) -> bool {
     const WORDS: usize = size_of::<Client>() / 8;
-    // SAFETY: a Client is 32 bytes without padding in a map value at an offset of 8; the other is a local.
+    // SAFETY: a Client is 32 bytes without padding, in a map value or a local; the other is a local.
     let (a, b) = unsafe {
-        (
-            (&raw const (*place).client).cast::<[u64; WORDS]>().read_unaligned(),
-            (client as *const Client).cast::<[u64; WORDS]>().read_unaligned(),
-        )
+        (one.cast::<[u64; WORDS]>().read_unaligned(), (client as *const Client).cast::<[u64; WORDS]>().read_unaligned())
     };
     (a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3]) == 0
 }
@@ -183,8 +186,10 @@ fn find_or_take_place(tables: *mut Tables, client: &Client, now_ms: u32) -> u32 
         (*place).touched = now_ms;
         core::ptr::write_volatile(&raw mut (*place).state, READY);
     }
-    // Another CPU's client took it too: this packet is dropped and will be sent again.
-    if same_client(place, client) { free } else { NONE }
+    // Another CPU's client took it too: this packet is dropped and will be sent again. Volatile, so that it is read.
+    // SAFETY: a live map value, copied out.
+    let kept = unsafe { core::ptr::read_volatile(&raw const (*place).client) };
+    if is_same(&raw const kept, client) { free } else { NONE }
 }
 
 /// The client at a place, if it is whole.

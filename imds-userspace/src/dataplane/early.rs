@@ -209,8 +209,7 @@ impl Dataplane {
 
     fn record_early(&self, ifindex: u32, mode: Option<XdpMode>) -> Result<(), DataplaneError> {
         let mut kernel = self.kernel();
-        let known = kernel.tables.interfaces()?.into_iter().find(|(index, _)| *index == ifindex);
-        if let Some((_, value)) = known {
+        if let Some(value) = kernel.tables.interface(ifindex)? {
             kernel.tables.set_interface(ifindex, value & !(XDP_DRIVER | XDP_GENERIC) | flag(mode))?;
         }
         Ok(())

@@ -111,8 +111,7 @@ impl Dataplane {
 
     /// What the map holds for an interface.
     pub(super) fn recorded(&self, ifindex: u32) -> Result<Option<u32>, DataplaneError> {
-        let interfaces = self.kernel().tables.interfaces()?;
-        Ok(interfaces.into_iter().find(|(index, _)| *index == ifindex).map(|(_, value)| value))
+        Ok(self.kernel().tables.interface(ifindex)?)
     }
 
     /// Sees to it that the programs of this build are attached to the interface of a slot that has an owner already. XDP
@@ -238,8 +237,7 @@ impl Dataplane {
     /// forgotten. Another interface may get its index, and is never taken for it.
     pub(super) fn close_vanished(&self, ifindex: u32) -> Result<(), DataplaneError> {
         let mut kernel = self.kernel();
-        let known = kernel.tables.interfaces()?.into_iter().find(|(index, _)| *index == ifindex);
-        match known.map(|(_, value)| slot_of(value)) {
+        match kernel.tables.interface(ifindex)?.map(slot_of) {
             None => Ok(()),
             Some(NOBODY) => self.forget(&mut kernel, ifindex),
             Some(slot) => {
