@@ -49,10 +49,7 @@ fn is_same(one: *const Client, client: &Client) -> bool {
     const WORDS: usize = size_of::<Client>() / 8;
     // SAFETY: a Client is 32 bytes without padding, in a map value or a local; the other is a local.
     let (a, b) = unsafe {
-        (
-            one.cast::<[u64; WORDS]>().read_unaligned(),
-            (client as *const Client).cast::<[u64; WORDS]>().read_unaligned(),
-        )
+        (one.cast::<[u64; WORDS]>().read_unaligned(), (client as *const Client).cast::<[u64; WORDS]>().read_unaligned())
     };
     (a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3]) == 0
 }

@@ -12,6 +12,7 @@
 //! | `hooks` | whether programs still hang where they were attached |
 //! | `layout` | the pins' directory, and whether it is this build's |
 //! | `owners` | giving slots to owners, and taking them back |
+//! | `rules` | what a slot's packets are judged by |
 //! | `residue` | what a daemon made on the host, and its removal |
 //! | `keys` | the tokens' keys |
 //! | [`counters`] | the daemon's own counters |
@@ -35,6 +36,7 @@ mod netlink;
 mod object;
 mod owners;
 mod residue;
+mod rules;
 mod tables;
 
 use std::io;
@@ -47,7 +49,6 @@ use aya::Ebpf;
 use imds_common::answer::{DATE_LENGTH, DATES, Date};
 use imds_common::counters::SlotCounters;
 use imds_common::event::Event;
-use imds_common::options::OptionsWord;
 use rustix::time::{ClockId, clock_gettime};
 
 use self::counters::SlotCounter;
@@ -56,6 +57,7 @@ use self::names::{BPF_FS, Names};
 use self::namespace::Namespace;
 pub use self::object::LoadReport;
 pub use self::residue::Leftover;
+pub use self::rules::Rules;
 use self::tables::SharedTables;
 
 /// How programs are attached.
@@ -68,7 +70,7 @@ pub enum Attach {
 }
 
 /// What the kernel has of one slot that somebody owns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SlotStatus {
     /// Its number, from 1.
     pub slot: u16,
@@ -78,8 +80,8 @@ pub struct SlotStatus {
     pub generation: u16,
     /// Its token generation.
     pub token_generation: u64,
-    /// Its options.
-    pub options: OptionsWord,
+    /// What its packets are judged by.
+    pub rules: Rules,
 }
 
 /// Why the kernel's side can't do what was asked.

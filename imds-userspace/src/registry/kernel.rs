@@ -4,12 +4,11 @@ use std::future::Future;
 use std::io;
 
 use imds_common::counters::SlotCounters;
-use imds_common::options::OptionsWord;
 use imds_common::token::{KEYS, Key};
 
 use crate::dataplane::counters::SlotCounter;
 use crate::dataplane::interface::{self, Interface, InterfaceError};
-use crate::dataplane::{Dataplane, DataplaneError, SlotStatus};
+use crate::dataplane::{Dataplane, DataplaneError, Rules, SlotStatus};
 
 /// The kernel's side, as [`Dataplane`] is it.
 pub trait Kernel: Send + Sync + 'static {
@@ -38,12 +37,12 @@ pub trait Kernel: Send + Sync + 'static {
     /// The kernel's.
     fn prepare(&self, slot: u16) -> Result<(u16, u64), DataplaneError>;
 
-    /// Leads `interface` to a prepared slot: its first packet is judged by `options`.
+    /// Leads `interface` to a prepared slot: its first packet is judged by `rules`.
     fn assign(
         &self,
         slot: u16,
         interface: &Interface,
-        options: OptionsWord,
+        rules: &Rules,
     ) -> impl Future<Output = Result<SlotStatus, DataplaneError>> + Send;
 
     /// Sees to it that the program of this build is attached to the interface of a slot that has an owner already.
@@ -62,8 +61,8 @@ pub trait Kernel: Send + Sync + 'static {
     /// Looks whether the program still hangs on the next few interfaces, owned or closed, and attaches it again.
     fn mend_hooks(&self) -> impl Future<Output = Result<(), DataplaneError>> + Send;
 
-    /// Replaces a slot's options: the next packet sees them.
-    fn set_options(&self, slot: u16, options: OptionsWord);
+    /// Replaces a slot's rules: the next packet sees them.
+    fn set_rules(&self, slot: u16, rules: &Rules);
 
     /// Begins or ends a trace of a slot.
     fn set_traced(&self, slot: u16, traced: bool);
@@ -110,13 +109,8 @@ impl Kernel for Dataplane {
         Self::prepare(self, slot)
     }
 
-    async fn assign(
-        &self,
-        slot: u16,
-        interface: &Interface,
-        options: OptionsWord,
-    ) -> Result<SlotStatus, DataplaneError> {
-        Self::assign(self, slot, interface, options).await
+    async fn assign(&self, slot: u16, interface: &Interface, rules: &Rules) -> Result<SlotStatus, DataplaneError> {
+        Self::assign(self, slot, interface, rules).await
     }
 
     async fn keep(&self, status: &SlotStatus) -> Result<(), DataplaneError> {
@@ -135,8 +129,8 @@ impl Kernel for Dataplane {
         Self::mend_hooks(self).await
     }
 
-    fn set_options(&self, slot: u16, options: OptionsWord) {
-        Self::set_options(self, slot, options);
+    fn set_rules(&self, slot: u16, rules: &Rules) {
+        Self::set_rules(self, slot, rules);
     }
 
     fn set_traced(&self, slot: u16, traced: bool) {
