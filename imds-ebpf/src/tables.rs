@@ -136,22 +136,35 @@ extern "C" fn look_at_flow(step: u64, search: *mut c_void) -> i64 {
     GO_ON
 }
 
-/// The place of a client, a new one if it has none: `None` if all are taken by others that live. A function with a
-/// stack of its own.
-#[inline(never)]
-pub fn place(tables: *mut Tables, client: &Client, now_ms: u32) -> Option<u32> {
+/// Looks for a client's place: which one it has, or else which is free.
+#[inline(always)]
+fn find_place(tables: *mut Tables, client: &Client, now_ms: u32) -> Option<Result<u32, u32>> {
     let first = first_place(client) as u32;
     let hits = Search { tables, client, key: 0, now_ms, first, hits: hits()? }.run(PLACES, look_at_place);
     if hits.found != NONE {
         let place = place_at(tables, hits.found as usize);
         // SAFETY: a live map value.
         unsafe { (*place).touched = now_ms };
-        return Some(hits.found & (PLACES as u32 - 1));
+        return Some(Ok(hits.found & (PLACES as u32 - 1)));
     }
-    if hits.free == NONE {
-        return None;
-    }
-    let place = place_at(tables, hits.free as usize);
+    if hits.free == NONE { None } else { Some(Err(hits.free)) }
+}
+
+/// The place of a client, if it has one. A function with a stack of its own.
+#[inline(never)]
+pub fn known_place(tables: *mut Tables, client: &Client, now_ms: u32) -> Option<u32> {
+    find_place(tables, client, now_ms)?.ok()
+}
+
+/// The place of a client, a new one if it has none: `None` if all are taken by others that live. A function with a
+/// stack of its own.
+#[inline(never)]
+pub fn place(tables: *mut Tables, client: &Client, now_ms: u32) -> Option<u32> {
+    let free = match find_place(tables, client, now_ms)? {
+        Ok(known) => return Some(known),
+        Err(free) => free,
+    };
+    let place = place_at(tables, free as usize);
     // SAFETY: a live map value; the state keeps readers away until the client is whole.
     unsafe {
         core::ptr::write_volatile(&raw mut (*place).state, CLAIMED);
@@ -162,7 +175,7 @@ pub fn place(tables: *mut Tables, client: &Client, now_ms: u32) -> Option<u32> {
     // Another CPU's client took it too: this packet is dropped and will be sent again. Volatile, so that it is read.
     // SAFETY: a live map value, copied out.
     let kept = unsafe { core::ptr::read_volatile(&raw const (*place).client) };
-    if is_same(&raw const kept, client) { Some(hits.free & (PLACES as u32 - 1)) } else { None }
+    if is_same(&raw const kept, client) { Some(free & (PLACES as u32 - 1)) } else { None }
 }
 
 /// The client at a place, if it is whole.

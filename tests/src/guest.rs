@@ -1,13 +1,17 @@
 //! Guests: how a namespace hangs on the host.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::ops::Deref;
 
+use crate::family::Family;
 use crate::namespace::Namespace;
 use crate::{names, process};
 
 /// The guest's own end of its link.
 const GUEST_LINK: &str = "eth0";
+/// Its link to a client behind it.
+pub const BEHIND_LINK: &str = "eth1";
 
 /// The router that a guest sends to: an address that stands nowhere, as the host's side needs none.
 const GATEWAY: &str = "169.254.1.1";
@@ -18,6 +22,7 @@ pub struct Guest {
     // First, so that it goes first: the link's end in it goes with it.
     link: Link,
     namespace: Namespace,
+    address: [u8; 4],
 }
 
 impl Guest {
@@ -49,11 +54,28 @@ impl Guest {
         }
         process::ip(["link", "set", host, "up"]);
         let gateway = bridge.map_or_else(|| mac_of(host), |bridge| mac_of(bridge.name()));
-        namespace.ip(["address", "add", &format!("{address}/24"), "dev", GUEST_LINK]);
+        add_address(&namespace, address, GUEST_LINK);
         namespace.ip(["link", "set", GUEST_LINK, "up"]);
         namespace.ip(["neighbour", "add", GATEWAY, "lladdr", &gateway, "dev", GUEST_LINK, "nud", "permanent"]);
         namespace.ip(["route", "add", "default", "via", GATEWAY, "dev", GUEST_LINK, "onlink"]);
-        Self { link, namespace }
+        let address: Ipv4Addr = address.parse().expect("an IPv4 address");
+        Self { link, namespace, address: address.octets() }
+    }
+
+    /// The same, whose clients reach the service over that family.
+    #[must_use]
+    pub fn over(mut self, family: Family) -> Self {
+        self.namespace.family = family;
+        if family == Family::Ipv6 {
+            self.add_ipv6(&family.address(self.address).to_string());
+        }
+        self
+    }
+
+    /// Moves its interface on the host into a namespace that is another host's network.
+    pub fn move_to(&self, network: &Namespace) {
+        process::ip(["link", "set", self.interface(), "netns", network.name()]);
+        network.ip(["link", "set", self.interface(), "up"]);
     }
 
     /// The name of its interface on the host.
@@ -64,29 +86,35 @@ impl Guest {
 
     /// Leaves the guest no way but to the service: what looks up a name fails at once, instead of waiting for an answer.
     pub fn reach_nothing_else(&self) {
-        self.ip(["route", "add", "169.254.169.254/32", "via", GATEWAY, "dev", GUEST_LINK, "onlink"]);
+        // That of IPv6 is on its own link already.
+        if self.family == Family::Ipv4 {
+            self.ip(["route", "add", "169.254.169.254/32", "via", GATEWAY, "dev", GUEST_LINK, "onlink"]);
+        }
         self.ip(["route", "replace", "unreachable", "default"]);
     }
 
     /// A further client behind this guest, which forwards for it to the service: one hop more.
     #[must_use]
     pub fn client_behind(&self) -> Namespace {
-        let client = Namespace::new();
-        let link = "eth1";
-        self.ip(["link", "add", link, "type", "veth", "peer", "name", GUEST_LINK, "netns", client.name()]);
-        self.ip(["address", "add", "10.99.0.1/24", "dev", link]);
-        self.ip(["link", "set", link, "up"]);
-        self.inside(|| fs::write("/proc/sys/net/ipv4/ip_forward", "1"))
-            .unwrap_or_else(|error| panic!("the guest doesn't forward: {error}"));
-        client.ip(["address", "add", "10.99.0.2/24", "dev", GUEST_LINK]);
-        client.ip(["link", "set", GUEST_LINK, "up"]);
-        client.ip(["route", "add", "169.254.169.254/32", "via", "10.99.0.1"]);
+        let mut client = Namespace::new();
+        client.family = self.family;
+        self.ip(["link", "add", BEHIND_LINK, "type", "veth", "peer", "name", GUEST_LINK, "netns", client.name()]);
+        let (forwarding, [inner, outer], service) = match self.family {
+            Family::Ipv4 => ("/proc/sys/net/ipv4/ip_forward", ["10.99.0.1", "10.99.0.2"], "169.254.169.254"),
+            Family::Ipv6 => ("/proc/sys/net/ipv6/conf/all/forwarding", ["fd00:99::1", "fd00:99::2"], "fd00:ec2::254"),
+        };
+        self.inside(|| fs::write(forwarding, "1")).unwrap_or_else(|error| panic!("the guest doesn't forward: {error}"));
+        for (namespace, link, address) in [(&self.namespace, BEHIND_LINK, inner), (&client, GUEST_LINK, outer)] {
+            namespace.ip(["link", "set", link, "up"]);
+            add_address(namespace, address, link);
+        }
+        client.ip(["route", "add", service, "via", inner]);
         client
     }
 
     /// Gives the guest an IPv6 address besides, and the service on its own link: it asks for its MAC.
     pub fn add_ipv6(&self, address: &str) {
-        self.ip(["address", "add", &format!("{address}/64"), "dev", GUEST_LINK, "nodad"]);
+        add_address(self, address, GUEST_LINK);
         self.ip(["route", "replace", "fd00:ec2::254/128", "dev", GUEST_LINK]);
     }
 
@@ -187,6 +215,15 @@ impl Link {
 impl Drop for Link {
     fn drop(&mut self) {
         process::ip_remove(&["link", "delete", &self.name]);
+    }
+}
+
+/// Adds an address that can be used at once.
+fn add_address(namespace: &Namespace, address: &str, link: &str) {
+    if address.contains(':') {
+        namespace.ip(["address", "add", &format!("{address}/64"), "dev", link, "nodad"]);
+    } else {
+        namespace.ip(["address", "add", &format!("{address}/24"), "dev", link]);
     }
 }
 

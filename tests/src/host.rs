@@ -11,6 +11,8 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::family::Family;
+use crate::namespace::Namespace;
 use crate::process::{self, Output};
 use crate::stats::{InstanceStats, Stats};
 use crate::{environment, names, wait};
@@ -31,6 +33,9 @@ const SIGNING_KEYS: [(&str, &str); 2] = [
 #[derive(Debug)]
 pub struct Host {
     directory: PathBuf,
+    family: Family,
+    /// The network namespace that is the host's to the daemon, if it isn't this process's.
+    network: Option<String>,
     daemon: Option<Child>,
 }
 
@@ -59,12 +64,25 @@ impl Host {
         host
     }
 
+    /// The same, which lets the clients of each new instance reach the service over that family.
+    #[must_use]
+    pub fn over(mut self, family: Family) -> Self {
+        self.family = family;
+        self
+    }
+
     /// The directories of a daemon that isn't started yet.
     #[must_use]
     pub fn prepare() -> Self {
-        let host = Self { directory: names::directory(), daemon: None };
+        let host = Self { directory: names::directory(), family: Family::default(), network: None, daemon: None };
         names::write(&host.config(), UNBOUNDED.as_bytes(), 0o600);
         host
+    }
+
+    /// Lets a namespace be the host's network from the next start on. It is to go before this value, so that nothing
+    /// is left of the daemon's in it.
+    pub fn move_to(&mut self, network: &Namespace) {
+        self.network = Some(network.name().to_owned());
     }
 
     /// Starts the daemon on what is there, and waits until it answers.
@@ -120,7 +138,15 @@ impl Host {
     /// The command that starts this daemon.
     #[must_use]
     pub fn imdsd(&self) -> Command {
-        let mut command = Command::new(environment::imdsd());
+        let mut command = match &self.network {
+            None => Command::new(environment::imdsd()),
+            Some(name) => {
+                // As `ip netns exec`, but that /sys stays as it is, where the daemon's pins are.
+                let mut command = Command::new("nsenter");
+                command.arg(format!("--net=/run/netns/{name}")).arg(environment::imdsd());
+                command
+            }
+        };
         command.args(self.arguments());
         command
     }
@@ -247,7 +273,9 @@ impl Host {
     /// Creates an instance; its id.
     #[track_caller]
     pub fn create(&self, interface: &str, arguments: &[&str]) -> String {
-        let view = self.ask(&[&["instance", "create", "--interface", interface], arguments].concat());
+        let arguments = self.family.enabled(arguments);
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        let view = self.ask(&[&["instance", "create", "--interface", interface], &arguments[..]].concat());
         view["instance_id"].as_str().unwrap_or_else(|| panic!("no id in {view}")).to_owned()
     }
 

@@ -76,7 +76,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects from a namespace.
+    /// Connects from a namespace, over its family.
     ///
     /// # Errors
     ///

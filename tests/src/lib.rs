@@ -10,6 +10,7 @@
 //! | [`names`], [`reaper`], [`process`], [`wait`] | names of our own, their removal, commands and waits with a bound |
 //! | [`host`], [`stats`] | a daemon on directories of its own, its command line, its counters |
 //! | [`namespace`], [`guest`] | network namespaces, and how they hang on the host |
+//! | [`family`] | by which address of the service's: IPv4 and IPv6 |
 //! | [`machine`] | a virtual machine at a tap of the host's |
 //! | [`http`], [`client`], [`credentials`] | requests byte by byte; real clients; what boto3 finds |
 //! | [`situation`], [`crawl`] | what clients meet, and find there; all that is listed |
@@ -30,6 +31,7 @@ pub mod crawl;
 pub mod credentials;
 pub mod demo;
 pub mod environment;
+pub mod family;
 pub mod front;
 pub mod golden;
 pub mod guest;

@@ -9,7 +9,9 @@ use std::time::Duration;
 use std::{io, thread};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use serde_json::Value;
 
+use crate::family::Family;
 use crate::process::{self, Output};
 use crate::{environment, names};
 
@@ -26,6 +28,8 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Namespace {
     name: String,
     ours: bool,
+    /// By which address clients in it reach the service.
+    pub family: Family,
 }
 
 impl Namespace {
@@ -35,7 +39,7 @@ impl Namespace {
         environment::require();
         let name = names::link();
         process::ip(["netns", "add", &name]);
-        let namespace = Self { name, ours: true };
+        let namespace = Self { name, ours: true, family: Family::default() };
         namespace.ip(["link", "set", "lo", "up"]);
         namespace
     }
@@ -43,7 +47,7 @@ impl Namespace {
     /// One that somebody else made and removes.
     #[must_use]
     pub fn of_another(name: String) -> Self {
-        Self { name, ours: false }
+        Self { name, ours: false, family: Family::default() }
     }
 
     /// Its name, as `ip netns` knows it.
@@ -56,6 +60,17 @@ impl Namespace {
     #[track_caller]
     pub fn ip<const N: usize>(&self, arguments: [&str; N]) {
         process::ip(["-n", &self.name].into_iter().chain(arguments));
+    }
+
+    /// The index of a link that is in it.
+    #[must_use]
+    #[track_caller]
+    pub fn ifindex_of(&self, link: &str) -> u32 {
+        let mut command = Command::new("ip");
+        let output = process::run(command.args(["-n", &self.name, "-json", "link", "show", link]));
+        let links: Value = serde_json::from_str(&output.stdout).unwrap_or_default();
+        let index = links[0]["ifindex"].as_u64().and_then(|index| index.try_into().ok());
+        index.unwrap_or_else(|| panic!("{link} is not in {}: {}{}", self.name, output.stdout, output.stderr))
     }
 
     /// A command that runs in it.
@@ -90,13 +105,13 @@ impl Namespace {
         }
     }
 
-    /// Connects to the service from inside.
+    /// Connects to the service from inside, over its family.
     ///
     /// # Errors
     ///
     /// The client's.
     pub fn connect(&self) -> io::Result<TcpStream> {
-        self.connect_to(SERVICE, PATIENCE)
+        self.connect_to(self.family.service(), PATIENCE)
     }
 
     /// Connects to an address from inside, within a time.

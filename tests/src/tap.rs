@@ -4,10 +4,11 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-use etherparse::{Ethernet2Header, PacketBuilder, PacketBuilderStep};
+use etherparse::{Ethernet2Header, IpHeaders, PacketBuilder, PacketBuilderStep};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::ioctl::{Setter, ioctl, opcode};
 
+use crate::family::Family;
 use crate::guest::{Link, mac_of};
 use crate::packet::Segment;
 use crate::{environment, names, process};
@@ -36,6 +37,7 @@ const TAP: i16 = 0x0002 | 0x1000;
 pub struct Tap {
     file: File,
     link: Link,
+    family: Family,
     host_mac: [u8; 6],
 }
 
@@ -56,7 +58,14 @@ impl Tap {
         let link = Link::adopt(name);
         process::ip(["link", "set", link.name(), "up"]);
         let host_mac = bytes_of(&mac_of(link.name()));
-        Self { file, link, host_mac }
+        Self { file, link, family: Family::default(), host_mac }
+    }
+
+    /// The same, whose clients reach the service over that family.
+    #[must_use]
+    pub fn over(mut self, family: Family) -> Self {
+        self.family = family;
+        self
     }
 
     /// Its name on the host.
@@ -69,6 +78,12 @@ impl Tap {
     #[must_use]
     pub fn frame(&self) -> PacketBuilderStep<Ethernet2Header> {
         PacketBuilder::ethernet2(GUEST_MAC, self.host_mac)
+    }
+
+    /// The beginning of a frame from a client to the service, over its family.
+    #[must_use]
+    pub fn packet(&self, client: [u8; 4], ttl: u8) -> PacketBuilderStep<IpHeaders> {
+        self.family.packet(self.frame(), client, ttl)
     }
 
     /// Sends a frame.

@@ -1,6 +1,6 @@
 //! A TCP connection to the service over a tap, as simple as can be: nothing is ever repeated.
 
-use crate::packet::{SERVICE, Segment};
+use crate::packet::Segment;
 use crate::tap::{PATIENCE, Tap};
 
 /// The service's port.
@@ -98,7 +98,7 @@ impl<'a> TapConnection<'a> {
     }
 
     fn write(&mut self, mark: Mark, payload: &[u8]) {
-        let segment = self.tap.frame().ipv4(self.source, SERVICE, TTL).tcp(self.port, PORT, self.seq, WINDOW);
+        let segment = self.tap.packet(self.source, TTL).tcp(self.port, PORT, self.seq, WINDOW);
         let segment = match mark {
             Mark::Syn => segment.syn(),
             Mark::Fin => segment.ack(self.ack).fin(),

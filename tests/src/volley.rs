@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use etherparse::{PacketBuilderStep, TcpHeader};
 
 use crate::http::Answer;
-use crate::packet::{SERVICE, Segment};
+use crate::packet::Segment;
 use crate::script::{Flaw, Piece, Script};
 use crate::tap::Tap;
 
@@ -244,7 +244,7 @@ impl<'a> Client<'a> {
     }
 
     fn segment(&self, out: &Out<'_>, seq: u32) -> PacketBuilderStep<TcpHeader> {
-        out.tap.frame().ipv4(out.source, SERVICE, TTL).tcp(self.port, PORT, seq, WINDOW)
+        out.tap.packet(out.source, TTL).tcp(self.port, PORT, seq, WINDOW)
     }
 
     fn seq(&self, at: usize) -> u32 {
@@ -258,12 +258,13 @@ impl<'a> Client<'a> {
 }
 
 fn write(out: &mut Out<'_>, segment: PacketBuilderStep<TcpHeader>, payload: &[u8], flaw: Flaw) {
-    /// The TCP checksum's place behind Ethernet and IPv4 headers.
-    const CHECKSUM: usize = 14 + 20 + 16;
+    /// The checksum ends so far before a TCP header without options does.
+    const AFTER_CHECKSUM: usize = 2;
     let mut frame = Vec::new();
     segment.write(&mut frame, payload).expect("a Vec takes every frame");
     if flaw == Flaw::Checksum {
-        frame[CHECKSUM] ^= 0xff;
+        let end = frame.len() - payload.len() - AFTER_CHECKSUM;
+        frame[end - 1] ^= 0xff;
     }
     out.tap.send(&frame);
 }

@@ -11,15 +11,17 @@ use imds_fuzz::model::events::{Event, Taken};
 use imds_fuzz::model::requests::{GENERATION, KEYS};
 use imds_fuzz::model::{Choice, Packet, Step, World};
 use imds_tests::bpf::{DROPPED, REDIRECTED};
+use imds_tests::family::Family;
 use imds_tests::golden::{Place, Side, Stage};
-use imds_tests::packet::{SERVICE, SERVICE_V6, Segment as Seen};
+use imds_tests::over_both_families;
+use imds_tests::packet::{SERVICE_V6, Segment as Seen};
 use rustix::time::{ClockId, clock_gettime};
+
+over_both_families!(heads, flows, tokens);
 
 const CLIENT_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0x10];
 const GATEWAY_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0x11];
 const CLIENT: [u8; 4] = [10, 0, 0, 1];
-/// Where the search for this client's place begins, and ends where the tables are empty.
-const PLACE: u16 = 0x11;
 const FIRST_PORT: u16 = 40_000;
 const NORMAL_TTL: u8 = 64;
 
@@ -36,10 +38,13 @@ struct Player<'a> {
     stage: &'a Stage,
     place: &'a Place,
     limit: u8,
+    family: Family,
+    /// The client's place while the tables are empty but for it.
+    client: u16,
 }
 
 impl<'a> Player<'a> {
-    fn new(stage: &'a Stage, word: Word) -> Self {
+    fn new(stage: &'a Stage, family: Family, word: Word) -> Self {
         let (name, limit) = match word {
             Word::Required => ("required", 2),
             Word::Optional => ("optional", 3),
@@ -47,23 +52,33 @@ impl<'a> Player<'a> {
         };
         let place = stage.place(name);
         stage.clear(place);
-        Self { stage, place, limit }
+        let mut player = Self { stage, place, limit, family, client: 0 };
+        let syn = player.packet(TcpHeader { syn: true, ..TcpHeader::new(port_of(0), 80, 1_000, 64_000) }, &[]);
+        let delivered = stage.run(Side::Ingress, place, &syn).frame;
+        player.client = u16::from_be_bytes(*delivered.get(32..).and_then(<[u8]>::first_chunk).expect("an identity"));
+        stage.clear(place);
+        player
+    }
+
+    /// A frame of the client's.
+    fn packet(&self, header: TcpHeader, payload: &[u8]) -> Vec<u8> {
+        let builder = self.family.packet(PacketBuilder::ethernet2(CLIENT_MAC, GATEWAY_MAC), CLIENT, 64);
+        let mut frame = Vec::new();
+        builder.tcp_header(header).write(&mut frame, payload).expect("a Vec takes every frame");
+        frame
     }
 
     fn client(&self, port: usize, packet: &Packet) -> Vec<u8> {
         let Packet { segment, bytes, urgent, .. } = packet;
         let mut header = header(port_of(port), 80, *segment);
         header.urgent_pointer = u16::try_from(*urgent).expect("small");
-        let builder = PacketBuilder::ethernet2(CLIENT_MAC, GATEWAY_MAC).ipv4(CLIENT, SERVICE, 64).tcp_header(header);
-        let mut frame = Vec::new();
-        builder.write(&mut frame, bytes).expect("a Vec takes every frame");
-        frame
+        self.packet(header, bytes)
     }
 
     fn daemon(&self, port: usize, segment: Segment) -> Vec<u8> {
         let values = self.place.values();
         let identity =
-            [&[0xfd, 0, 0x0e, 0xc2, 0, 1], &values.slot[..], &values.generation, &PLACE.to_be_bytes(), &CLIENT]
+            [&[0xfd, 0, 0x0e, 0xc2, 0, 1], &values.slot[..], &values.generation, &self.client.to_be_bytes(), &CLIENT]
                 .concat();
         let builder = PacketBuilder::ethernet2([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2])
             .ipv6(SERVICE_V6, identity.try_into().expect("an address"), 64)
@@ -87,9 +102,13 @@ impl<'a> Player<'a> {
                 Found::Answered(seen)
             }
             None => {
+                let headers = match self.family {
+                    Family::Ipv4 => 34,
+                    Family::Ipv6 => 54,
+                };
                 assert_eq!(
                     outcome.frame.get(54..),
-                    input.get(34..).map(|rest| with_checksum_of(rest, &outcome.frame)).as_deref()
+                    input.get(headers..).map(|rest| with_checksum_of(rest, &outcome.frame)).as_deref()
                 );
                 Found::Delivered
             }
@@ -113,7 +132,7 @@ impl<'a> Player<'a> {
             if !expected.is(&found) {
                 return Err(format!("{event:?}: {found:?} instead of {expected:?}"));
             }
-            let flow = flow.map(|flow| bytes_of(&flow, port));
+            let flow = flow.map(|flow| self.bytes_of(&flow, port));
             let loaded = self.flow(port);
             if flow != loaded {
                 return Err(format!("{event:?}: its flow is {loaded:?} instead of {flow:?}"));
@@ -122,10 +141,38 @@ impl<'a> Player<'a> {
         Ok(())
     }
 
+    /// What a connection's flow begins with.
+    fn key(&self, port: usize) -> [u8; 8] {
+        flow::key(self.client.into(), port_of(port)).to_le_bytes()
+    }
+
+    /// A flow as the map holds it, but for its time.
+    fn bytes_of(&self, flow: &Flow, port: usize) -> Vec<u8> {
+        let Flow {
+            phase,
+            boundary,
+            acked,
+            sent,
+            pushed,
+            answer,
+            fin,
+            limited,
+            refusal,
+            client_marks,
+            daemon_marks,
+            ..
+        } = *flow;
+        let key = self.key(port);
+        let words = [phase, 0, boundary, acked, sent, pushed, answer, fin];
+        let halves = [limited, refusal, client_marks, daemon_marks];
+        let words = words.iter().flat_map(|word| word.to_le_bytes());
+        key.into_iter().chain(words).chain(halves.iter().flat_map(|half| half.to_le_bytes())).collect()
+    }
+
     /// What the loaded programs have of a connection, but for its time.
     fn flow(&self, port: usize) -> Option<Vec<u8>> {
         let tables = self.stage.tables(self.place);
-        let key = flow::key(PLACE.into(), port_of(port)).to_le_bytes();
+        let key = self.key(port);
         let (flows, rest) = tables[PLACES_SIZE..].as_chunks::<FLOW_SIZE>();
         assert_eq!((flows.len(), rest.len()), (FLOWS, 0));
         flows.iter().find(|flow| flow.starts_with(&key)).map(|flow| [&flow[..12], &[0; 4], &flow[16..]].concat())
@@ -223,18 +270,6 @@ fn with_checksum_of(tcp: &[u8], delivered: &[u8]) -> Vec<u8> {
     tcp
 }
 
-/// A flow as the map holds it, but for its time.
-fn bytes_of(flow: &Flow, port: usize) -> Vec<u8> {
-    let Flow {
-        phase, boundary, acked, sent, pushed, answer, fin, limited, refusal, client_marks, daemon_marks, ..
-    } = *flow;
-    let key = flow::key(PLACE.into(), port_of(port));
-    let words = [phase, 0, boundary, acked, sent, pushed, answer, fin];
-    let halves = [limited, refusal, client_marks, daemon_marks];
-    let words = words.iter().flat_map(|word| word.to_le_bytes());
-    key.to_le_bytes().into_iter().chain(words).chain(halves.iter().flat_map(|half| half.to_le_bytes())).collect()
-}
-
 /// Programs whose daemon is gone, with instances that take the model's tokens. A daemon would mend what is changed by hand,
 /// and tell dates.
 fn stage() -> Stage {
@@ -259,11 +294,11 @@ fn stage() -> Stage {
 
 /// Plays steps in the model, and what came of them on the programs; that.
 #[track_caller]
-fn play(stage: &Stage, name: &str, word: Word, steps: &[Step]) -> Vec<Event> {
+fn play(stage: &Stage, family: Family, name: &str, word: Word, steps: &[Step]) -> Vec<Event> {
     let mut world = World::with_room(word.word());
     // Time that only passes in the model is no time for the kernel.
     steps.iter().filter(|step| !matches!(step, Step::Wait(_))).for_each(|step| world.step(step.clone()));
-    let played = Player::new(stage, word).play(&world.events);
+    let played = Player::new(stage, family, word).play(&world.events);
     played.unwrap_or_else(|error| panic!("{name} while {word:?}: {error}"));
     world.events
 }
@@ -285,12 +320,11 @@ fn send(text: &[u8]) -> Step {
     }
 }
 
-#[test]
-fn heads() {
+fn heads(family: Family) {
     let stage = stage();
     for (name, input) in corpus::of("head") {
         for word in WORDS {
-            play(&stage, &name, word, &[open(), send(&input)]);
+            play(&stage, family, &name, word, &[open(), send(&input)]);
         }
     }
 }
@@ -324,8 +358,7 @@ fn kind(event: &Event) -> &'static str {
     }
 }
 
-#[test]
-fn flows() {
+fn flows(family: Family) {
     let stage = stage();
     let mut seen = Vec::new();
     // The corpus is the least that reaches everything once.
@@ -333,7 +366,7 @@ fn flows() {
     for (name, input) in corpus::of("flow").into_iter().chain(more) {
         let (word, steps) = imds_fuzz::flow::decode(&input);
         let word = WORDS.into_iter().find(|known| known.word() == word).expect("one of them");
-        seen.extend(play(&stage, &name, word, &steps).iter().map(kind));
+        seen.extend(play(&stage, family, &name, word, &steps).iter().map(kind));
     }
     for kind in KINDS {
         let count = seen.iter().filter(|seen| **seen == kind).count();
@@ -342,8 +375,7 @@ fn flows() {
     }
 }
 
-#[test]
-fn tokens() {
+fn tokens(family: Family) {
     let stage = stage();
     let mut good = 0;
     for (name, input) in corpus::of("token") {
@@ -355,7 +387,7 @@ fn tokens() {
         let head = [b"GET / HTTP/1.1\r\nX-aws-ec2-metadata-token: ", &text[..], b"\r\n\r\n"].concat();
         let mut world = World::with_room(Word::Optional.word());
         [open(), send(&head)].into_iter().for_each(|step| world.step(step));
-        let player = Player::new(&stage, Word::Optional);
+        let player = Player::new(&stage, family, Word::Optional);
         let (last, before) = world.events.split_last().expect("some");
         player.play(before).unwrap_or_else(|error| panic!("{name}: {error}"));
         let Event::Client(port, packet, ..) = last else { panic!("{last:?}") };

@@ -3,11 +3,23 @@
 use std::io::ErrorKind;
 
 use imds_tests::capture::Capture;
+use imds_tests::family::Family;
 use imds_tests::guest::Guest;
 use imds_tests::host::Host;
 use imds_tests::http::{Connection, TOKEN, TTL, request};
+use imds_tests::over_both_families;
 use imds_tests::packet::Segment;
 use imds_tests::wait;
+
+over_both_families!(
+    a_token_has_the_limit_and_the_handshake_has_not,
+    a_token_asked_for_byte_by_byte_has_the_limit,
+    a_token_after_reads_on_one_connection_has_the_limit,
+    a_pipelined_put_does_not_travel_with_a_read,
+    reads_have_the_normal_ttl,
+    the_kernels_refusals_have_the_normal_ttl_but_those_of_a_put,
+    at_one_a_token_does_not_reach_a_client_behind
+);
 
 const ADDRESS: &str = "10.0.0.1";
 const INSTANCE_ID: &str = "/latest/meta-data/instance-id";
@@ -38,10 +50,9 @@ fn fin_has_come(segments: &[Segment]) -> bool {
     newest(segments).any(|segment| segment.fin)
 }
 
-#[test]
-fn a_token_has_the_limit_and_the_handshake_has_not() {
-    let host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
+fn a_token_has_the_limit_and_the_handshake_has_not(family: Family) {
+    let host = Host::start().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     let id = host.create(guest.interface(), &[]);
     for limit in [1_u8, 2, 64] {
         host.set(&id, &["--http-put-response-hop-limit", &limit.to_string()]);
@@ -53,10 +64,9 @@ fn a_token_has_the_limit_and_the_handshake_has_not() {
     assert!(host.stats(&id).kernel("limited") >= 3);
 }
 
-#[test]
-fn a_token_asked_for_byte_by_byte_has_the_limit() {
-    let host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
+fn a_token_asked_for_byte_by_byte_has_the_limit(family: Family) {
+    let host = Host::start().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     let id = host.create(guest.interface(), &["--metadata-options", "HttpPutResponseHopLimit=3"]);
     let capture = Capture::start(&guest);
     let mut connection = Connection::open(&guest).expect("connects");
@@ -69,10 +79,9 @@ fn a_token_asked_for_byte_by_byte_has_the_limit() {
     assert_eq!(host.stats(&id).tokens_issued(), 1);
 }
 
-#[test]
-fn a_token_after_reads_on_one_connection_has_the_limit() {
-    let host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
+fn a_token_after_reads_on_one_connection_has_the_limit(family: Family) {
+    let host = Host::start().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     let _ = host.create(guest.interface(), &[]);
     let capture = Capture::start(&guest);
     let mut connection = Connection::open(&guest).expect("connects");
@@ -86,10 +95,9 @@ fn a_token_after_reads_on_one_connection_has_the_limit() {
     assert!(data.iter().filter(|segment| segment.fin).all(|segment| segment.ttl == 1), "{segments:?}");
 }
 
-#[test]
-fn a_pipelined_put_does_not_travel_with_a_read() {
-    let host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
+fn a_pipelined_put_does_not_travel_with_a_read(family: Family) {
+    let host = Host::start().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     let _ = host.create(guest.interface(), &[]);
     for pipelined in [[put(), request("GET", INSTANCE_ID, &[])], [request("GET", INSTANCE_ID, &[]), put()]] {
         let capture = Capture::start(&guest);
@@ -101,10 +109,9 @@ fn a_pipelined_put_does_not_travel_with_a_read() {
     }
 }
 
-#[test]
-fn reads_have_the_normal_ttl() {
-    let host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
+fn reads_have_the_normal_ttl(family: Family) {
+    let host = Host::start().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     let _ = host.create(guest.interface(), &[]);
     let token = guest.token();
     let capture = Capture::start(&guest);
@@ -114,10 +121,9 @@ fn reads_have_the_normal_ttl() {
     assert_eq!(ttls(&segments), (vec![NORMAL], vec![NORMAL]), "{segments:?}");
 }
 
-#[test]
-fn the_kernels_refusals_have_the_normal_ttl_but_those_of_a_put() {
-    let host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
+fn the_kernels_refusals_have_the_normal_ttl_but_those_of_a_put(family: Family) {
+    let host = Host::start().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     let id = host.create(guest.interface(), &["--metadata-options", "HttpTokens=required"]);
     let forwarded = request("PUT", "/latest/api/token", &[(TTL, "60"), ("X-Forwarded-For", "10.0.0.9")]);
     for (request, status, ttl) in [
@@ -135,10 +141,9 @@ fn the_kernels_refusals_have_the_normal_ttl_but_those_of_a_put() {
     assert_eq!((stats.kernel("refused-forwarded"), stats.kernel("refused-token-invalid")), (1, 1));
 }
 
-#[test]
-fn at_one_a_token_does_not_reach_a_client_behind() {
-    let host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
+fn at_one_a_token_does_not_reach_a_client_behind(family: Family) {
+    let host = Host::start().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     let id = host.create(guest.interface(), &[]);
     let behind = guest.client_behind();
 

@@ -1,11 +1,21 @@
 //! The TTL of what is sent again, because a client's acknowledgements are lost or it sends its own segments again.
 
+use imds_tests::family::Family;
 use imds_tests::host::Host;
 use imds_tests::http::{TOKEN, TTL, request};
+use imds_tests::over_both_families;
 use imds_tests::packet::Segment;
 use imds_tests::tap::Tap;
 use imds_tests::tap_connection::TapConnection;
 use imds_tests::verdicts::{INSTANCE_ID, TOKEN_PATH};
+
+over_both_families!(
+    a_handshake_sent_again_has_the_normal_ttl,
+    answers_that_nobody_acknowledges_keep_their_ttl,
+    ends_that_nobody_acknowledges_keep_their_ttl,
+    refusals_that_are_asked_for_again_keep_their_ttl,
+    a_new_limit_counts_for_what_is_sent_again
+);
 
 const SOURCE: [u8; 4] = [10, 0, 0, 1];
 const NORMAL: u8 = 64;
@@ -15,8 +25,8 @@ const OTHER_LIMIT: u8 = 9;
 /// So often everything is to come.
 const TIMES: usize = 3;
 
-fn stage() -> (Host, Tap, String) {
-    let (host, tap) = (Host::start(), Tap::new());
+fn stage(family: Family) -> (Host, Tap, String) {
+    let (host, tap) = (Host::start().over(family), Tap::new().over(family));
     let id = host.create(tap.interface(), &["--metadata-options", "HttpTokens=required"]);
     host.set(&id, &["--http-put-response-hop-limit", &LIMIT.to_string()]);
     (host, tap, id)
@@ -43,18 +53,16 @@ fn assert_ttls(name: &str, segments: &[Segment], carrying: u8) {
     }
 }
 
-#[test]
-fn a_handshake_sent_again_has_the_normal_ttl() {
-    let (_host, mut tap, _) = stage();
+fn a_handshake_sent_again_has_the_normal_ttl(family: Family) {
+    let (_host, mut tap, _) = stage(family);
     // Before a connection's first bytes come, the service holds it for half-open.
     let mut connection = TapConnection::open(&mut tap, SOURCE, 41_000);
     connection.receive_until("second SYN-ACK", |segment| segment.syn);
     assert_ttls("SYN-ACK", &connection.segments, NORMAL);
 }
 
-#[test]
-fn answers_that_nobody_acknowledges_keep_their_ttl() {
-    let (_host, mut tap, _) = stage();
+fn answers_that_nobody_acknowledges_keep_their_ttl(family: Family) {
+    let (_host, mut tap, _) = stage(family);
     let good = token(&mut tap);
     let get = |headers: &[(&str, &str)]| request("GET", INSTANCE_ID, headers);
     let good = (TOKEN, good.as_str());
@@ -75,9 +83,8 @@ fn answers_that_nobody_acknowledges_keep_their_ttl() {
     }
 }
 
-#[test]
-fn ends_that_nobody_acknowledges_keep_their_ttl() {
-    let (_host, mut tap, _) = stage();
+fn ends_that_nobody_acknowledges_keep_their_ttl(family: Family) {
+    let (_host, mut tap, _) = stage(family);
     let good = token(&mut tap);
     let get = |headers: &[(&str, &str)]| request("GET", INSTANCE_ID, headers);
     let rows = [
@@ -99,9 +106,8 @@ fn ends_that_nobody_acknowledges_keep_their_ttl() {
     }
 }
 
-#[test]
-fn refusals_that_are_asked_for_again_keep_their_ttl() {
-    let (host, mut tap, id) = stage();
+fn refusals_that_are_asked_for_again_keep_their_ttl(family: Family) {
+    let (host, mut tap, id) = stage(family);
     let forwarded = ("X-Forwarded-For", "10.0.0.9");
     let rows = [
         ("a read without a token", request("GET", INSTANCE_ID, &[]), NORMAL),
@@ -123,9 +129,8 @@ fn refusals_that_are_asked_for_again_keep_their_ttl() {
     assert_eq!(host.stats(&id).requests(), 0, "the kernel programs refuse all of them");
 }
 
-#[test]
-fn a_new_limit_counts_for_what_is_sent_again() {
-    let (host, mut tap, id) = stage();
+fn a_new_limit_counts_for_what_is_sent_again(family: Family) {
+    let (host, mut tap, id) = stage(family);
     let mut connection = TapConnection::open(&mut tap, SOURCE, 45_000);
     connection.send(&put("60"));
     let first = connection.receive_until("token", |segment| !segment.payload.is_empty());

@@ -5,10 +5,12 @@ use std::io::ErrorKind;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use imds_tests::family::Family;
 use imds_tests::guest::Guest;
 use imds_tests::host::Host;
 use imds_tests::http::{Connection, TOKEN, TTL, request};
 use imds_tests::names;
+use imds_tests::over_both_families;
 use imds_tests::packet::Segment;
 use imds_tests::script::Script;
 use imds_tests::tap::{PATIENCE, Tap};
@@ -16,6 +18,8 @@ use imds_tests::tap_connection::TapConnection;
 use imds_tests::verdicts::{INSTANCE_ID, TOKEN_PATH};
 use imds_tests::volley::Volley;
 use imds_tests::wait;
+
+over_both_families!(some_never_read, some_never_acknowledge, some_drip, what_follows_the_last_answer_does_not_take_it);
 
 const ADDRESS: &str = "10.0.0.1";
 const USER_DATA: &str = "/latest/user-data";
@@ -43,17 +47,19 @@ fn serve(guest: &Guest, token: &str, id: &str) {
 
 /// Connections of a guest's that neither side has closed.
 fn established(guest: &Guest) -> usize {
-    // ESTABLISHED (include/net/tcp_states.h) to 169.254.169.254:80.
-    const PATTERN: &str = " FEA9FEA9:0050 01 ";
-    guest.run("cat", &["/proc/net/tcp"]).stdout.lines().filter(|line| line.contains(PATTERN)).count()
+    // ESTABLISHED (include/net/tcp_states.h) to port 80 of the service's address, in words of the machine's.
+    let (file, pattern) = match guest.family {
+        Family::Ipv4 => ("/proc/net/tcp", " FEA9FEA9:0050 01 "),
+        Family::Ipv6 => ("/proc/net/tcp6", " C20E00FD000000000000000054020000:0050 01 "),
+    };
+    guest.run("cat", &[file]).stdout.lines().filter(|line| line.contains(pattern)).count()
 }
 
-#[test]
-fn some_never_read() {
+fn some_never_read(family: Family) {
     /// What each asks for is more than buffers on both sides hold.
     const REQUESTS: usize = 400;
-    let host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
+    let host = Host::start().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     let id = host.create(guest.interface(), &["--user-data-file", &user_data()]);
     let token = guest.token();
     let requests = request("GET", USER_DATA, &[(TOKEN, &token)]).repeat(REQUESTS);
@@ -72,10 +78,9 @@ fn some_never_read() {
     serve(&guest, &token, &id);
 }
 
-#[test]
-fn some_never_acknowledge() {
+fn some_never_acknowledge(family: Family) {
     const FIRST_PORT: u16 = 40_000;
-    let (host, mut tap) = (Host::start(), Tap::new());
+    let (host, mut tap) = (Host::start().over(family), Tap::new().over(family));
     let id = host.create(tap.interface(), &["--user-data-file", &user_data()]);
     for port in FIRST_PORT..FIRST_PORT + CLIENTS {
         let mut connection = TapConnection::open(&mut tap, [10, 0, 0, 1], port);
@@ -102,11 +107,10 @@ fn some_never_acknowledge() {
     }
 }
 
-#[test]
-fn some_drip() {
+fn some_drip(family: Family) {
     const BEAT: Duration = Duration::from_secs(1);
-    let host = Host::with_config("[service]\nhead-timeout = 4\n");
-    let guest = Guest::on_veth(ADDRESS);
+    let host = Host::with_config("[service]\nhead-timeout = 4\n").over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     let id = host.create(guest.interface(), &["--metadata-options", "HttpTokens=required"]);
     let token = guest.token();
     let drops = request("GET", INSTANCE_ID, &[(TOKEN, &token)]);
@@ -147,10 +151,9 @@ fn some_drip() {
 }
 
 /// The daemon doesn't wait for those who have their last answer.
-#[test]
-fn what_follows_the_last_answer_does_not_take_it() {
-    let host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
+fn what_follows_the_last_answer_does_not_take_it(family: Family) {
+    let host = Host::start().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     let id = host.create(guest.interface(), &[]);
     let last_requests =
         [request("PUT", TOKEN_PATH, &[(TTL, "60")]), request("GET", INSTANCE_ID, &[("Connection", "close")])];

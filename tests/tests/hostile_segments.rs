@@ -1,13 +1,26 @@
 //! The verdict table through whatever TCP allows a client to do to its segments.
 
+use imds_tests::family::Family;
 use imds_tests::host::Host;
 use imds_tests::http::{TOKEN, TTL, request};
 use imds_tests::names;
+use imds_tests::over_both_families;
 use imds_tests::packet::Segment;
 use imds_tests::script::{Flaw, Script};
 use imds_tests::tap::Tap;
 use imds_tests::tap_connection::TapConnection;
 use imds_tests::verdicts::{Arena, Case, Hops, INSTANCE_ID, Mode, Row, TOKEN_PATH, play_rows};
+
+over_both_families!(
+    each_segment_twice,
+    the_last_segment_first,
+    each_segment_over_the_one_before,
+    the_clients_side_closed_with_the_request,
+    half_a_request_and_the_end,
+    a_segment_that_tcp_does_not_take,
+    other_bytes_at_the_same_place,
+    a_refusal_waits_for_the_rest_of_the_answer_before_it
+);
 
 /// Longer rows aren't sent byte by byte.
 const LONG: usize = 700;
@@ -21,9 +34,8 @@ fn some_cuts(row: &Row) -> Vec<usize> {
     if least.is_empty() { vec![length / 3, length * 2 / 3] } else { least }
 }
 
-#[test]
-fn each_segment_twice() {
-    play_rows(|row, mode| {
+fn each_segment_twice(family: Family) {
+    play_rows(family, |row, mode| {
         let whole = Case::cut(row, mode, &row.least_cuts());
         // A repetition that comes before the acknowledgement might be anything.
         let hops = if whole.hops == Hops::Normal && mode != Mode::Disabled { Hops::Either } else { whole.hops };
@@ -35,9 +47,8 @@ fn each_segment_twice() {
     });
 }
 
-#[test]
-fn the_last_segment_first() {
-    play_rows(|row, mode| {
+fn the_last_segment_first(family: Family) {
+    play_rows(family, |row, mode| {
         let thirds = Case::cut(row, mode, &some_cuts(row)).but("the last first", Script::reversed);
         let bytes: Vec<_> = (1..row.bytes().len().min(LONG)).collect();
         let bytes = Case::cut(row, mode, &bytes).but("the last first", Script::reversed);
@@ -46,26 +57,23 @@ fn the_last_segment_first() {
     });
 }
 
-#[test]
-fn each_segment_over_the_one_before() {
-    play_rows(|row, mode| {
+fn each_segment_over_the_one_before(family: Family) {
+    play_rows(family, |row, mode| {
         let case = Case::cut(row, mode, &some_cuts(row)).but("overlapping", |script| script.overlapping(OVERLAP));
         vec![case.clone().but("the last first", Script::reversed).travelling(Hops::Limited), case]
     });
 }
 
-#[test]
-fn the_clients_side_closed_with_the_request() {
-    play_rows(|row, mode| {
+fn the_clients_side_closed_with_the_request(family: Family) {
+    play_rows(family, |row, mode| {
         let closed = |cuts: &[usize]| Case::cut(row, mode, cuts).but("half-closed", Script::half_closed);
         let reversed = closed(&some_cuts(row)).but("the last first", Script::reversed).travelling(Hops::Limited);
         vec![closed(&row.least_cuts()), closed(&some_cuts(row)), reversed]
     });
 }
 
-#[test]
-fn half_a_request_and_the_end() {
-    let mut arena = Arena::new();
+fn half_a_request_and_the_end(family: Family) {
+    let mut arena = Arena::new(family);
     for mode in Mode::ALL {
         let cases = |request: Vec<u8>| {
             (1..request.len()).map(move |end| Case {
@@ -82,9 +90,8 @@ fn half_a_request_and_the_end() {
 
 /// A segment that the kernel programs see and the service's TCP doesn't take must not move where they believe that
 /// the next request begins.
-#[test]
-fn a_segment_that_tcp_does_not_take() {
-    let mut arena = Arena::new();
+fn a_segment_that_tcp_does_not_take(family: Family) {
+    let mut arena = Arena::new(family);
     let token = arena.token(21_600);
     let read = request("GET", INSTANCE_ID, &[(TOKEN, &token)]);
     let mint = request("PUT", TOKEN_PATH, &[(TTL, "60")]);
@@ -111,9 +118,8 @@ fn a_segment_that_tcp_does_not_take() {
 }
 
 /// What the service's TCP has taken is not replaced by what comes later at the same place.
-#[test]
-fn other_bytes_at_the_same_place() {
-    let mut arena = Arena::new();
+fn other_bytes_at_the_same_place(family: Family) {
+    let mut arena = Arena::new(family);
     let token = arena.token(21_600);
     let read = request("GET", INSTANCE_ID, &[(TOKEN, &token)]);
     let mint = request("PUT", TOKEN_PATH, &[(TTL, "60")]);
@@ -139,12 +145,11 @@ fn other_bytes_at_the_same_place() {
 
 /// A client that has acknowledged all that came, though not all that is to come, is not answered by the kernel: a
 /// refusal would stand inside the answer before it.
-#[test]
-fn a_refusal_waits_for_the_rest_of_the_answer_before_it() {
+fn a_refusal_waits_for_the_rest_of_the_answer_before_it(family: Family) {
     /// More than goes out before the first acknowledgement (RFC 6928: ten segments).
     const LENGTH: usize = 16 * 1024;
     const SOURCE: [u8; 4] = [10, 0, 0, 1];
-    let (host, mut tap) = (Host::start(), Tap::new());
+    let (host, mut tap) = (Host::start().over(family), Tap::new().over(family));
     let file = names::file("user-data", &[b'x'; LENGTH], 0o600);
     let user_data = ["--user-data-file", file.to_str().expect("a name in UTF-8")];
     host.create(tap.interface(), &[&["--metadata-options", "HttpTokens=required"][..], &user_data].concat());

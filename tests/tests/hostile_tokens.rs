@@ -2,9 +2,20 @@
 
 use std::time::Duration;
 
+use imds_tests::family::Family;
 use imds_tests::http::{TOKEN, request};
+use imds_tests::over_both_families;
 use imds_tests::verdicts::{Arena, Case, Hops, INSTANCE_ID, Mode, Row};
 use imds_tests::wait;
+
+over_both_families!(
+    a_good_one,
+    every_bit_changed,
+    every_bit_of_its_characters_changed,
+    every_other_spelling,
+    one_that_has_expired,
+    the_kernel_programs_and_the_daemon_both_judge
+);
 
 /// The digits of a token's spelling, by value (behaviour.md section 2: base64 with the URL alphabet).
 const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -46,16 +57,14 @@ fn is_control(byte: u8) -> bool {
     byte.is_ascii_control() && byte != b'\t'
 }
 
-#[test]
-fn a_good_one() {
-    let mut arena = Arena::new();
+fn a_good_one(family: Family) {
+    let mut arena = Arena::new(family);
     let token = arena.token(60);
     play(&mut arena, &[("a good one".to_owned(), token.into_bytes())], |_| 200);
 }
 
-#[test]
-fn every_bit_changed() {
-    let mut arena = Arena::new();
+fn every_bit_changed(family: Family) {
+    let mut arena = Arena::new(family);
     let token = arena.token(21_600).into_bytes();
     let changed = |at: usize, bit: u32| {
         let value = DIGITS.iter().position(|&digit| digit == token[at]).expect("a digit");
@@ -69,9 +78,8 @@ fn every_bit_changed() {
     play(&mut arena, &tokens, refused);
 }
 
-#[test]
-fn every_bit_of_its_characters_changed() {
-    let mut arena = Arena::new();
+fn every_bit_of_its_characters_changed(family: Family) {
+    let mut arena = Arena::new(family);
     let token = arena.token(21_600).into_bytes();
     let mut tokens = Vec::new();
     for at in 0..token.len() {
@@ -84,9 +92,8 @@ fn every_bit_of_its_characters_changed() {
     play(&mut arena, &tokens, |token| if token.iter().copied().any(is_control) { 400 } else { 401 });
 }
 
-#[test]
-fn every_other_spelling() {
-    let mut arena = Arena::new();
+fn every_other_spelling(family: Family) {
+    let mut arena = Arena::new(family);
     // One that has both digits which the other alphabet of base64 spells otherwise.
     let with_both = |token: &String| token.contains('-') && token.contains('_');
     let token = wait::until("a token with - and _", || arena.token(21_600), with_both);
@@ -136,9 +143,8 @@ fn every_other_spelling() {
     play(&mut arena, &tokens, refused);
 }
 
-#[test]
-fn one_that_has_expired() {
-    let mut arena = Arena::new();
+fn one_that_has_expired(family: Family) {
+    let mut arena = Arena::new(family);
     arena.enter(Mode::Required);
     let token = arena.token(1).into_bytes();
     let row = |statuses| Row::read("a token of one second", read(&token), statuses);
@@ -156,9 +162,8 @@ fn one_that_has_expired() {
     assert!(stats.kernel("refused-token-invalid") > 0 && stats.daemon("refused-token-invalid") > 0);
 }
 
-#[test]
-fn the_kernel_programs_and_the_daemon_both_judge() {
-    let mut arena = Arena::new();
+fn the_kernel_programs_and_the_daemon_both_judge(family: Family) {
+    let mut arena = Arena::new(family);
     let token = "A".repeat(56).into_bytes();
     play(&mut arena, &[("nobody's".to_owned(), token)], refused);
     let stats = arena.host.stats(&arena.id);

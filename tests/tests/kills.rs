@@ -5,11 +5,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use imds_tests::family::Family;
 use imds_tests::guest::Guest;
 use imds_tests::host::Host;
 use imds_tests::http::{Connection, TOKEN, request};
 use imds_tests::numbered::Numbered;
+use imds_tests::over_both_families;
 use serde_json::Value;
+
+over_both_families!(a_hundred_kills_under_load_open_nothing_and_lose_nothing);
 
 const ADDRESS: &str = "10.0.0.1";
 const INSTANCE_ID: &str = "/latest/meta-data/instance-id";
@@ -113,10 +117,9 @@ fn kill_again_and_again(host: &mut Host, clients: &[Client<'_>]) {
     }
 }
 
-#[test]
-fn a_hundred_kills_under_load_open_nothing_and_lose_nothing() {
-    let mut host = Host::start();
-    let guests = [Guest::on_veth(ADDRESS), Guest::on_veth(ADDRESS)];
+fn a_hundred_kills_under_load_open_nothing_and_lose_nothing(family: Family) {
+    let mut host = Host::start().over(family);
+    let guests = [Guest::on_veth(ADDRESS).over(family), Guest::on_veth(ADDRESS).over(family)];
     let ids = ["required", "optional"].map(|tokens| {
         let guest = &guests[usize::from(tokens == "optional")];
         host.create(guest.interface(), &["--metadata-options", &format!("HttpTokens={tokens}")])

@@ -4,11 +4,18 @@
 use std::fs::File;
 use std::io::Read;
 
-use imds_tests::guest::{Guest, mac_of};
+use imds_tests::family::Family;
+use imds_tests::guest::Guest;
 use imds_tests::host::Host;
 use imds_tests::http::{Answer, TTL, request};
+use imds_tests::over_both_families;
 use rustix::net::sockopt::{set_socket_recv_buffer_size_force, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, eth, socket_with, sockopt::Timeout};
+
+over_both_families!(
+    requests_in_large_frames_get_what_the_daemon_says,
+    the_kernel_refuses_a_large_frame_where_it_refuses_everything
+);
 
 const INSTANCE_ID: &str = "/latest/meta-data/instance-id";
 /// Longest frame that holds one segment, in bytes.
@@ -30,13 +37,13 @@ impl Reader {
         Self(File::from(socket))
     }
 
-    /// The longest of the frames to a MAC that arrived so far.
-    fn longest_to(&mut self, mac: &str) -> usize {
+    /// The longest of the frames from a MAC that arrived so far.
+    fn longest_from(&mut self, mac: &str) -> usize {
         let mac: Vec<_> = mac.split(':').filter_map(|part| u8::from_str_radix(part, 16).ok()).collect();
         let mut frame = vec![0; 65_536];
         let mut longest = 0;
         while let Ok(length) = self.0.read(&mut frame) {
-            longest = if frame.starts_with(&mac) { longest.max(length) } else { longest };
+            longest = if frame[6..].starts_with(&mac) { longest.max(length) } else { longest };
         }
         longest
     }
@@ -47,15 +54,15 @@ fn exchange(guest: &Guest, method: &str, path: &str, headers: &[(&str, &str)]) -
     let padding = "a".repeat(PADDING);
     let mut reader = Reader::start();
     let answer = guest.exchange(&request(method, path, &[headers, &[("X-Padding", &padding)]].concat()));
-    let longest = reader.longest_to(&mac_of(guest.interface()));
+    let mac = guest.run("cat", &["/sys/class/net/eth0/address"]).stdout;
+    let longest = reader.longest_from(mac.trim());
     assert!(longest > ONE_SEGMENT, "each of its frames is one segment, {longest} bytes at most");
     answer
 }
 
-#[test]
-fn requests_in_large_frames_get_what_the_daemon_says() {
-    let host = Host::start();
-    let guest = Guest::on_veth("10.0.0.1");
+fn requests_in_large_frames_get_what_the_daemon_says(family: Family) {
+    let host = Host::start().over(family);
+    let guest = Guest::on_veth("10.0.0.1").over(family);
     let id = host.create(guest.interface(), &["--metadata-options", "HttpTokens=required"]);
     assert_eq!(exchange(&guest, "GET", INSTANCE_ID, &[]).status, 401);
     let stats = host.stats(&id);
@@ -66,11 +73,11 @@ fn requests_in_large_frames_get_what_the_daemon_says() {
     assert_eq!((answer.status, answer.text()), (200, id));
 }
 
-#[test]
-fn the_kernel_refuses_a_large_frame_where_it_refuses_everything() {
-    let host = Host::start();
-    let guest = Guest::on_veth("10.0.0.1");
-    let id = host.create(guest.interface(), &["--metadata-options", "HttpEndpoint=disabled"]);
+fn the_kernel_refuses_a_large_frame_where_it_refuses_everything(family: Family) {
+    let host = Host::start().over(family);
+    let guest = Guest::on_veth("10.0.0.1").over(family);
+    let id = host.create(guest.interface(), &[]);
+    host.set(&id, &["--http-endpoint", "disabled"]);
     assert_eq!(exchange(&guest, "GET", INSTANCE_ID, &[]).status, 403);
     let stats = host.stats(&id);
     assert_eq!((stats.kernel("refused-endpoint-disabled"), stats.requests()), (1, 0));

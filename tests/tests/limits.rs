@@ -3,19 +3,28 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
+use imds_tests::family::Family;
 use imds_tests::guest::Guest;
 use imds_tests::host::Host;
 use imds_tests::http::{Connection, TOKEN, request};
+use imds_tests::over_both_families;
+
+over_both_families!(
+    one_connection_too_many_is_refused_and_counted,
+    refused_connections_take_no_room,
+    a_head_has_a_largest_size,
+    connections_that_say_nothing_end,
+    refusals_are_silent_where_the_config_says_so
+);
 
 const ADDRESS: &str = "10.0.0.1";
 const INSTANCE_ID: &str = "/latest/meta-data/instance-id";
 /// Connections that an instance may have (design.md).
 const CONNECTIONS: usize = 128;
 
-#[test]
-fn one_connection_too_many_is_refused_and_counted() {
-    let host = Host::start();
-    let (guest, other) = (Guest::on_veth(ADDRESS), Guest::on_veth(ADDRESS));
+fn one_connection_too_many_is_refused_and_counted(family: Family) {
+    let host = Host::start().over(family);
+    let (guest, other) = (Guest::on_veth(ADDRESS).over(family), Guest::on_veth(ADDRESS).over(family));
     let id = host.create(guest.interface(), &[]);
     let other_id = host.create(other.interface(), &[]);
     let mut open: Vec<_> = (0..CONNECTIONS).map(|_| Connection::open(&guest).expect("connects")).collect();
@@ -30,10 +39,9 @@ fn one_connection_too_many_is_refused_and_counted() {
     imds_tests::wait::until("room", || guest.curl(&["--max-time", "1"], INSTANCE_ID).status, |&status| status == 200);
 }
 
-#[test]
-fn refused_connections_take_no_room() {
-    let host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
+fn refused_connections_take_no_room(family: Family) {
+    let host = Host::start().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     let id = host.create(guest.interface(), &["--metadata-options", "HttpTokens=required"]);
     let token = guest.token();
     for _ in 0..3 * CONNECTIONS {
@@ -43,11 +51,10 @@ fn refused_connections_take_no_room() {
     assert_eq!(host.stats(&id).daemon("refused-too-many-connections"), 0);
 }
 
-#[test]
-fn a_head_has_a_largest_size() {
+fn a_head_has_a_largest_size(family: Family) {
     const HEAD_MAX: usize = 16 * 1024;
-    let host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
+    let host = Host::start().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     let id = host.create(guest.interface(), &[]);
     let bare = request("GET", INSTANCE_ID, &[("X", "")]).len();
     let of_size = |size: usize| request("GET", INSTANCE_ID, &[("X", &"x".repeat(size - bare))]);
@@ -63,10 +70,9 @@ fn a_head_has_a_largest_size() {
     assert_eq!(guest.exchange(&long).status, 401);
 }
 
-#[test]
-fn connections_that_say_nothing_end() {
-    let host = Host::with_config("[service]\nhead-timeout = 1\nidle-timeout = 1\n");
-    let guest = Guest::on_veth(ADDRESS);
+fn connections_that_say_nothing_end(family: Family) {
+    let host = Host::with_config("[service]\nhead-timeout = 1\nidle-timeout = 1\n").over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     let _ = host.create(guest.interface(), &[]);
     let mut silent = Connection::open(&guest).expect("connects");
     let mut begun = Connection::open(&guest).expect("connects");
@@ -79,10 +85,9 @@ fn connections_that_say_nothing_end() {
     }
 }
 
-#[test]
-fn refusals_are_silent_where_the_config_says_so() {
-    let host = Host::with_config("on-refuse = \"drop\"\n");
-    let guest = Guest::on_veth(ADDRESS);
+fn refusals_are_silent_where_the_config_says_so(family: Family) {
+    let host = Host::with_config("on-refuse = \"drop\"\n").over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     let id = host.create(guest.interface(), &["--metadata-options", "HttpTokens=required"]);
     let mut connection = Connection::open(&guest).expect("connects");
     connection.stream().set_read_timeout(Some(Duration::from_secs(1))).expect("a time-out");

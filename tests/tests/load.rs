@@ -5,10 +5,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use imds_tests::family::Family;
 use imds_tests::guest::{Bridge, Guest};
 use imds_tests::host::Host;
 use imds_tests::http::{Connection, TOKEN, request};
 use imds_tests::namespace::Namespace;
+use imds_tests::over_both_families;
+
+over_both_families!(sixteen_clients_while_options_flip, no_answer_crosses_between_instances_with_one_address);
 
 const ADDRESS: &str = "10.0.0.1";
 const INSTANCE_ID: &str = "/latest/meta-data/instance-id";
@@ -98,10 +102,9 @@ fn client(namespace: &Namespace, habit: Habit, mode: &Mode, ended: &AtomicBool, 
     Ok(tally)
 }
 
-#[test]
-fn sixteen_clients_while_options_flip() {
-    let host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
+fn sixteen_clients_while_options_flip(family: Family) {
+    let host = Host::start().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     let id = host.create(guest.interface(), &[]);
     let (mode, ended) = (Mode(AtomicU64::new(OPTIONAL)), AtomicBool::new(false));
     let tallies = thread::scope(|scope| {
@@ -131,12 +134,11 @@ fn sixteen_clients_while_options_flip() {
     assert!(stats.no_token() > 0 && stats.no_token_rejected() > 0);
 }
 
-#[test]
-fn no_answer_crosses_between_instances_with_one_address() {
+fn no_answer_crosses_between_instances_with_one_address(family: Family) {
     const DURATION: Duration = Duration::from_secs(4);
-    let host = Host::start();
+    let host = Host::start().over(family);
     let bridge = Bridge::new();
-    let guests = [Guest::on_veth(ADDRESS), Guest::on_bridge(&bridge, ADDRESS)];
+    let guests = [Guest::on_veth(ADDRESS).over(family), Guest::on_bridge(&bridge, ADDRESS).over(family)];
     let ids = guests.each_ref().map(|guest| host.create(guest.interface(), &[]));
     let end = Instant::now() + DURATION;
     let reads: Vec<u64> = thread::scope(|scope| {

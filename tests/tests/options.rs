@@ -1,9 +1,22 @@
 //! Options that change while an instance runs: the next packet sees them.
 
+use imds_tests::family::Family;
 use imds_tests::guest::Guest;
 use imds_tests::host::Host;
 use imds_tests::http::{Connection, TTL, request};
+use imds_tests::over_both_families;
 use serde_json::{Value, json};
+
+over_both_families!(
+    tokenless_reads_are_served_and_counted_while_optional,
+    the_next_tokenless_read_is_refused_by_the_kernel,
+    an_open_connection_is_refused_too,
+    a_disabled_endpoint_refuses_everything,
+    all_instances_change_at_once,
+    one_instance_changes_alone,
+    tags_appear_and_go_with_their_option,
+    options_are_applied_when_the_call_returns_and_after_a_restart
+);
 
 const ADDRESS: &str = "10.0.0.1";
 const INSTANCE_ID: &str = "/latest/meta-data/instance-id";
@@ -33,10 +46,9 @@ fn a_new_instance_has_ec2s_defaults() {
     assert_shown(&host.ask(&["options", "show", &id]), &defaults());
 }
 
-#[test]
-fn tokenless_reads_are_served_and_counted_while_optional() {
-    let host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
+fn tokenless_reads_are_served_and_counted_while_optional(family: Family) {
+    let host = Host::start().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     let id = host.create(guest.interface(), &[]);
     for count in 1..=3 {
         assert_eq!(guest.get(INSTANCE_ID, None).status, 200);
@@ -47,10 +59,9 @@ fn tokenless_reads_are_served_and_counted_while_optional() {
     assert_eq!((stats.no_token(), stats.no_token_rejected()), (3, 0), "what isn't there isn't an access");
 }
 
-#[test]
-fn the_next_tokenless_read_is_refused_by_the_kernel() {
-    let host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
+fn the_next_tokenless_read_is_refused_by_the_kernel(family: Family) {
+    let host = Host::start().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     let id = host.create(guest.interface(), &[]);
     assert_eq!(guest.get(INSTANCE_ID, None).status, 200);
     let before = host.stats(&id);
@@ -65,10 +76,9 @@ fn the_next_tokenless_read_is_refused_by_the_kernel() {
     assert_eq!(guest.get(INSTANCE_ID, Some(&guest.token())).status, 200);
 }
 
-#[test]
-fn an_open_connection_is_refused_too() {
-    let host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
+fn an_open_connection_is_refused_too(family: Family) {
+    let host = Host::start().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     let id = host.create(guest.interface(), &[]);
     let mut connection = Connection::open(&guest).expect("connects");
     let read = request("GET", INSTANCE_ID, &[]);
@@ -81,10 +91,9 @@ fn an_open_connection_is_refused_too() {
     assert_eq!((stats.requests(), stats.no_token_rejected()), (2, 1));
 }
 
-#[test]
-fn a_disabled_endpoint_refuses_everything() {
-    let host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
+fn a_disabled_endpoint_refuses_everything(family: Family) {
+    let host = Host::start().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     let id = host.create(guest.interface(), &[]);
     let token = guest.token();
     host.set(&id, &["--http-endpoint", "disabled"]);
@@ -117,10 +126,9 @@ fn an_option_left_out_keeps_its_value() {
     assert_shown(&host.ask(&["options", "show", &id]), &expected);
 }
 
-#[test]
-fn all_instances_change_at_once() {
-    let host = Host::start();
-    let guests = [Guest::on_veth(ADDRESS), Guest::on_veth(ADDRESS)];
+fn all_instances_change_at_once(family: Family) {
+    let host = Host::start().over(family);
+    let guests = [Guest::on_veth(ADDRESS).over(family), Guest::on_veth(ADDRESS).over(family)];
     for guest in &guests {
         let _ = host.create(guest.interface(), &[]);
     }
@@ -130,20 +138,18 @@ fn all_instances_change_at_once() {
     assert_eq!(guests.each_ref().map(|guest| guest.get(INSTANCE_ID, None).status), [200, 200]);
 }
 
-#[test]
-fn one_instance_changes_alone() {
-    let host = Host::start();
-    let (first, second) = (Guest::on_veth(ADDRESS), Guest::on_veth(ADDRESS));
+fn one_instance_changes_alone(family: Family) {
+    let host = Host::start().over(family);
+    let (first, second) = (Guest::on_veth(ADDRESS).over(family), Guest::on_veth(ADDRESS).over(family));
     let id = host.create(first.interface(), &[]);
     let _ = host.create(second.interface(), &[]);
     host.set(&id, &["--http-tokens", "required"]);
     assert_eq!((first.get(INSTANCE_ID, None).status, second.get(INSTANCE_ID, None).status), (401, 200));
 }
 
-#[test]
-fn tags_appear_and_go_with_their_option() {
-    let host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
+fn tags_appear_and_go_with_their_option(family: Family) {
+    let host = Host::start().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     let id = host.create(guest.interface(), &["--tag", "Name=web", "--tag", "Team=a=b"]);
     let path = "/latest/meta-data/tags/instance/";
     assert_eq!(guest.get(path, None).status, 404);
@@ -154,10 +160,9 @@ fn tags_appear_and_go_with_their_option() {
     assert_eq!(guest.get(path, None).status, 404);
 }
 
-#[test]
-fn options_are_applied_when_the_call_returns_and_after_a_restart() {
-    let mut host = Host::start();
-    let guests = [Guest::on_veth(ADDRESS), Guest::on_veth(ADDRESS)];
+fn options_are_applied_when_the_call_returns_and_after_a_restart(family: Family) {
+    let mut host = Host::start().over(family);
+    let guests = [Guest::on_veth(ADDRESS).over(family), Guest::on_veth(ADDRESS).over(family)];
     let [first, second] = guests.each_ref().map(Guest::interface);
     let id = host.create(first, &["--interface", second]);
     for (round, tokens) in ["required", "optional", "required"].into_iter().enumerate() {

@@ -1,18 +1,30 @@
 //! The path of a packet: from guests of every kind to their own instance's answers and back.
 
+use imds_tests::family::Family;
 use imds_tests::guest::{Bridge, Guest};
 use imds_tests::host::Host;
 use imds_tests::http::{TOKEN, TTL, request};
+use imds_tests::over_both_families;
 use imds_tests::tap::Tap;
 use imds_tests::tap_connection::TapConnection;
+
+over_both_families!(
+    a_token_and_a_read,
+    instances_with_one_address_are_told_apart,
+    a_token_is_good_on_its_own_instance_only,
+    several_guests_share_a_bridge,
+    a_client_behind_a_guest_is_that_guests_instance,
+    an_instance_has_several_interfaces,
+    a_routed_tap_is_served,
+    a_routed_tap_is_refused_by_the_kernel
+);
 
 const ADDRESS: &str = "10.0.0.1";
 const INSTANCE_ID: &str = "/latest/meta-data/instance-id";
 
-#[test]
-fn a_token_and_a_read() {
-    let host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
+fn a_token_and_a_read(family: Family) {
+    let host = Host::start().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     let id = host.create(guest.interface(), &[]);
     let token = guest.token();
     assert_eq!(token.len(), 56);
@@ -25,11 +37,10 @@ fn a_token_and_a_read() {
     assert!(stats.kernel("delivered") > 0 && stats.kernel("answered") > 0);
 }
 
-#[test]
-fn instances_with_one_address_are_told_apart() {
-    let host = Host::start();
+fn instances_with_one_address_are_told_apart(family: Family) {
+    let host = Host::start().over(family);
     let bridge = Bridge::new();
-    let (first, second) = (Guest::on_veth(ADDRESS), Guest::on_bridge(&bridge, ADDRESS));
+    let (first, second) = (Guest::on_veth(ADDRESS).over(family), Guest::on_bridge(&bridge, ADDRESS).over(family));
     let first_id = host.create(first.interface(), &["--private-ip", ADDRESS]);
     let second_id = host.create(second.interface(), &["--private-ip", ADDRESS]);
     assert_ne!(first_id, second_id);
@@ -39,10 +50,9 @@ fn instances_with_one_address_are_told_apart() {
     }
 }
 
-#[test]
-fn a_token_is_good_on_its_own_instance_only() {
-    let host = Host::start();
-    let (first, second) = (Guest::on_veth(ADDRESS), Guest::on_veth(ADDRESS));
+fn a_token_is_good_on_its_own_instance_only(family: Family) {
+    let host = Host::start().over(family);
+    let (first, second) = (Guest::on_veth(ADDRESS).over(family), Guest::on_veth(ADDRESS).over(family));
     let _ = host.create(first.interface(), &[]);
     let id = host.create(second.interface(), &[]);
     let token = first.token();
@@ -51,31 +61,28 @@ fn a_token_is_good_on_its_own_instance_only() {
     assert_eq!(host.stats(&id).kernel("refused-token-invalid"), 1);
 }
 
-#[test]
-fn several_guests_share_a_bridge() {
-    let host = Host::start();
+fn several_guests_share_a_bridge(family: Family) {
+    let host = Host::start().over(family);
     let bridge = Bridge::new();
-    let guests = [Guest::on_bridge(&bridge, ADDRESS), Guest::on_bridge(&bridge, "10.0.0.2")];
+    let guests = [Guest::on_bridge(&bridge, ADDRESS).over(family), Guest::on_bridge(&bridge, "10.0.0.2").over(family)];
     let ids = guests.each_ref().map(|guest| host.create(guest.interface(), &[]));
     for (guest, id) in guests.iter().zip(&ids) {
         assert_eq!(&guest.get(INSTANCE_ID, Some(&guest.token())).text(), id);
     }
 }
 
-#[test]
-fn a_client_behind_a_guest_is_that_guests_instance() {
-    let host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
+fn a_client_behind_a_guest_is_that_guests_instance(family: Family) {
+    let host = Host::start().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     let id = host.create(guest.interface(), &["--metadata-options", "HttpPutResponseHopLimit=2"]);
     let behind = guest.client_behind();
     assert_eq!(behind.get(INSTANCE_ID, Some(&behind.token())).text(), id);
     assert_eq!(guest.get(INSTANCE_ID, Some(&guest.token())).text(), id);
 }
 
-#[test]
-fn an_instance_has_several_interfaces() {
-    let host = Host::start();
-    let (first, second) = (Guest::on_veth(ADDRESS), Guest::on_veth(ADDRESS));
+fn an_instance_has_several_interfaces(family: Family) {
+    let host = Host::start().over(family);
+    let (first, second) = (Guest::on_veth(ADDRESS).over(family), Guest::on_veth(ADDRESS).over(family));
     let id = host.create(first.interface(), &["--interface", second.interface()]);
     let token = first.token();
     assert_eq!(first.get(INSTANCE_ID, Some(&token)).text(), id);
@@ -84,10 +91,9 @@ fn an_instance_has_several_interfaces() {
     assert_eq!([&first, &second].map(|guest| guest.get(INSTANCE_ID, None).status), [401, 401]);
 }
 
-#[test]
-fn a_routed_tap_is_served() {
-    let host = Host::start();
-    let mut tap = Tap::new();
+fn a_routed_tap_is_served(family: Family) {
+    let host = Host::start().over(family);
+    let mut tap = Tap::new().over(family);
     let id = host.create(tap.interface(), &[]);
     let source = [10, 0, 0, 1];
 
@@ -105,10 +111,9 @@ fn a_routed_tap_is_served() {
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with(&id), "{answer}");
 }
 
-#[test]
-fn a_routed_tap_is_refused_by_the_kernel() {
-    let host = Host::start();
-    let mut tap = Tap::new();
+fn a_routed_tap_is_refused_by_the_kernel(family: Family) {
+    let host = Host::start().over(family);
+    let mut tap = Tap::new().over(family);
     let id = host.create(tap.interface(), &["--metadata-options", "HttpTokens=required"]);
     let mut connection = TapConnection::open(&mut tap, [10, 0, 0, 1], 40_003);
     connection.send(&request("GET", INSTANCE_ID, &[]));

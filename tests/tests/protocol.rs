@@ -1,8 +1,12 @@
 //! The bytes of answers on real packets: which lines a head has, in which order, and what its body is.
 
+use imds_tests::family::Family;
 use imds_tests::guest::Guest;
 use imds_tests::host::Host;
 use imds_tests::http::{Answer, TOKEN, TTL, request};
+use imds_tests::over_both_families;
+
+over_both_families!(heads_have_ec2s_lines_in_ec2s_order, with_pages_the_kernel_leaves_refusing_to_the_daemon);
 
 const ADDRESS: &str = "10.0.0.1";
 const ID: &str = "/latest/meta-data/instance-id";
@@ -15,10 +19,9 @@ fn shape(answer: &Answer) -> String {
     lines.fold(status, |shape, line| shape + " | " + line.split(':').next().unwrap_or_default())
 }
 
-#[test]
-fn heads_have_ec2s_lines_in_ec2s_order() {
-    let host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
+fn heads_have_ec2s_lines_in_ec2s_order(family: Family) {
+    let host = Host::start().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     let id = host.create(guest.interface(), &[]);
     let token = guest.token();
     let good = (TOKEN, token.as_str());
@@ -63,10 +66,9 @@ fn heads_have_ec2s_lines_in_ec2s_order() {
     }
 }
 
-#[test]
-fn with_pages_the_kernel_leaves_refusing_to_the_daemon() {
-    let host = Host::with_config("error-bodies = \"xhtml\"\n");
-    let guest = Guest::on_veth(ADDRESS);
+fn with_pages_the_kernel_leaves_refusing_to_the_daemon(family: Family) {
+    let host = Host::with_config("error-bodies = \"xhtml\"\n").over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     let id = host.create(guest.interface(), &["--metadata-options", "HttpTokens=required"]);
     let token = guest.token();
     let rows = [

@@ -3,18 +3,27 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
+use imds_tests::family::Family;
 use imds_tests::guest::Guest;
 use imds_tests::host::Host;
 use imds_tests::http::{Connection, request};
+use imds_tests::over_both_families;
 use imds_tests::wait;
+
+over_both_families!(
+    a_token_outlives_the_daemon,
+    nothing_opens_while_no_daemon_runs,
+    instances_options_and_counters_survive,
+    an_open_connection_gets_no_answer_of_the_next_daemon,
+    an_interface_that_comes_back_is_closed_until_it_is_taken_again
+);
 
 const ADDRESS: &str = "10.0.0.1";
 const INSTANCE_ID: &str = "/latest/meta-data/instance-id";
 
-#[test]
-fn a_token_outlives_the_daemon() {
-    let mut host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
+fn a_token_outlives_the_daemon(family: Family) {
+    let mut host = Host::start().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     let id = host.create(guest.interface(), &["--metadata-options", "HttpTokens=required"]);
     let token = guest.token();
     for round in 0..2 {
@@ -30,10 +39,9 @@ fn a_token_outlives_the_daemon() {
     assert_eq!(guest.get(INSTANCE_ID, Some(&guest.token())).status, 200);
 }
 
-#[test]
-fn nothing_opens_while_no_daemon_runs() {
-    let mut host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
+fn nothing_opens_while_no_daemon_runs(family: Family) {
+    let mut host = Host::start().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     let _ = host.create(guest.interface(), &["--metadata-options", "HttpTokens=required"]);
     let mut connection = Connection::open(&guest).expect("connects");
     host.kill();
@@ -46,10 +54,9 @@ fn nothing_opens_while_no_daemon_runs() {
     assert!(matches!(refused.kind(), ErrorKind::ConnectionRefused | ErrorKind::TimedOut), "{refused}");
 }
 
-#[test]
-fn instances_options_and_counters_survive() {
-    let mut host = Host::start();
-    let (guest, second) = (Guest::on_veth(ADDRESS), Guest::on_veth(ADDRESS));
+fn instances_options_and_counters_survive(family: Family) {
+    let mut host = Host::start().over(family);
+    let (guest, second) = (Guest::on_veth(ADDRESS).over(family), Guest::on_veth(ADDRESS).over(family));
     let id = host.create(guest.interface(), &["--tag", "Name=web", "--instance-type", "m7i.large"]);
     let _ = host.create(second.interface(), &[]);
     assert_eq!(guest.get(INSTANCE_ID, None).status, 200);
@@ -71,10 +78,9 @@ fn instances_options_and_counters_survive() {
     assert_eq!(guest.get("/latest/meta-data/instance-type", Some(&guest.token())).text(), "m7i.large");
 }
 
-#[test]
-fn an_open_connection_gets_no_answer_of_the_next_daemon() {
-    let mut host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
+fn an_open_connection_gets_no_answer_of_the_next_daemon(family: Family) {
+    let mut host = Host::start().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     let _ = host.create(guest.interface(), &[]);
     let mut connection = Connection::open(&guest).expect("connects");
     let read = request("GET", INSTANCE_ID, &[]);
@@ -86,10 +92,9 @@ fn an_open_connection_gets_no_answer_of_the_next_daemon() {
     assert_ne!(broken.kind(), ErrorKind::TimedOut, "{broken}");
 }
 
-#[test]
-fn an_interface_that_comes_back_is_closed_until_it_is_taken_again() {
-    let host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
+fn an_interface_that_comes_back_is_closed_until_it_is_taken_again(family: Family) {
+    let host = Host::start().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     let id = host.create(guest.interface(), &["--metadata-options", "HttpTokens=required"]);
     let token = guest.token();
     let name = guest.interface().to_owned();
@@ -97,7 +102,7 @@ fn an_interface_that_comes_back_is_closed_until_it_is_taken_again() {
     let status = || host.ask(&["instance", "show", &id])["interfaces"][0]["status"].clone();
     wait::until("the interface to be missed", status, |status| status == "absent");
 
-    let again = Guest::on_veth_named(&name, ADDRESS);
+    let again = Guest::on_veth_named(&name, ADDRESS).over(family);
     wait::until("the interface to be taken again", status, |status| status == "enforced");
     assert_eq!(again.get(INSTANCE_ID, None).status, 401);
     assert_eq!(again.get(INSTANCE_ID, Some(&again.token())).text(), id);

@@ -1,18 +1,27 @@
 //! Answers byte by byte, over real connections, in both modes.
 
 use imds_tests::credentials::{self, ROLE};
+use imds_tests::family::Family;
 use imds_tests::guest::Guest;
 use imds_tests::host::Host;
 use imds_tests::http::{Connection, TTL, request};
 use imds_tests::names;
+use imds_tests::over_both_families;
 use imds_tests::verdicts::{INSTANCE_ID, Mode, TOKEN_PATH, assert_well_formed, rows};
+
+over_both_families!(
+    the_verdict_table_in_every_mode,
+    cut_in_two_every_request_is_judged_alike,
+    the_kernels_answers_are_the_daemons_but_for_the_date,
+    a_token_expires
+);
 
 const ADDRESS: &str = "10.0.0.1";
 
 /// Sends each row on a connection of its own, in two parts where `cut` tells where, and compares what comes.
-fn compare_rows(cut: impl Fn(usize) -> Option<usize>) {
-    let host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
+fn compare_rows(family: Family, cut: impl Fn(usize) -> Option<usize>) {
+    let host = Host::start().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     let id = host.create(guest.interface(), &[]);
     let rows = rows(&guest.token());
     for mode in Mode::ALL {
@@ -35,20 +44,17 @@ fn compare_rows(cut: impl Fn(usize) -> Option<usize>) {
     }
 }
 
-#[test]
-fn the_verdict_table_in_every_mode() {
-    compare_rows(|_| None);
+fn the_verdict_table_in_every_mode(family: Family) {
+    compare_rows(family, |_| None);
 }
 
-#[test]
-fn cut_in_two_every_request_is_judged_alike() {
-    compare_rows(|length| Some(length - 3));
+fn cut_in_two_every_request_is_judged_alike(family: Family) {
+    compare_rows(family, |length| Some(length - 3));
 }
 
-#[test]
-fn the_kernels_answers_are_the_daemons_but_for_the_date() {
-    let host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
+fn the_kernels_answers_are_the_daemons_but_for_the_date(family: Family) {
+    let host = Host::start().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     let id = host.create(guest.interface(), &["--metadata-options", "HttpTokens=required"]);
     let without_date = |head: &str| {
         head.split_inclusive("\r\n").filter(|line| !line.starts_with("Date: ")).collect::<Vec<_>>().concat()
@@ -69,10 +75,9 @@ fn the_kernels_answers_are_the_daemons_but_for_the_date() {
     assert_eq!(without_date(&by_kernel.head), expected);
 }
 
-#[test]
-fn a_token_expires() {
-    let host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
+fn a_token_expires(family: Family) {
+    let host = Host::start().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     let _ = host.create(guest.interface(), &[]);
     let token = guest.exchange(&request("PUT", TOKEN_PATH, &[(TTL, "2")]));
     assert_eq!(token.header(TTL), Some("2"));

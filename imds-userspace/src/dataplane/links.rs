@@ -127,7 +127,7 @@ pub(super) fn attach(
             link.pin(&pin).map_err(|source| failed(source.into()))?;
             Hook::Tcx
         }
-        Err(error) if lacks_tcx(&error) => attach_clsact(program, interface, ours)?,
+        Err(HookError::Program(error)) if lacks_tcx(&error) => attach_clsact(program, interface, ours)?,
         Err(error) => return Err(failed(error)),
     };
     // aya attaches by name: were it renamed meanwhile, the program would hang on another interface.
@@ -209,9 +209,8 @@ fn attach_tcx(program: &mut SchedClassifier, interface: &str) -> Result<FdLink, 
     Ok(FdLink::try_from(program.take_link(id)?)?)
 }
 
-/// The errors of a kernel that has no tcx: before 6.6 the attach type is unknown.
-fn lacks_tcx(error: &HookError) -> bool {
-    let HookError::Program(error) = error else { return false };
+/// The errors of a kernel that has no tcx: before 6.6, and where it was left out, the attach type is unknown.
+pub(super) fn lacks_tcx(error: &ProgramError) -> bool {
     matches!(errno(error), Some(Errno::INVAL | Errno::OPNOTSUPP))
 }
 

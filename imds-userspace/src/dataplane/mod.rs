@@ -4,10 +4,12 @@
 //! |---|---|
 //! | [`names`] | the names that follow from the run directory |
 //! | [`interface`] | which interfaces can carry an instance |
+//! | [`features`] | what all of it needs of the host, tried |
 //! | `namespace` | the namespace of the listening sockets, and the link into it |
 //! | `object` | loading the programs |
 //! | `tables` | the shared maps, typed |
 //! | `mapping` | maps as memory |
+//! | `dump` | maps read whole |
 //! | `links` | attaching, and staying attached |
 //! | `hooks` | whether programs still hang where they were attached |
 //! | `layout` | the pins' directory, and whether it is this build's |
@@ -23,7 +25,9 @@
 pub mod counters;
 mod debug_lines;
 mod departures;
+mod dump;
 mod events;
+pub mod features;
 mod hooks;
 pub mod interface;
 mod keys;

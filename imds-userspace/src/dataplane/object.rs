@@ -14,7 +14,7 @@ pub(super) const INGRESS: &str = "imds_ingress";
 pub(super) const REPLY: &str = "imds_reply";
 
 /// The object, which aya wants aligned; empty in a build without one.
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/imds.o"));
+pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/imds.o"));
 
 /// Lines of the verifier's log that an error shows: its last ones say why.
 const VERIFIER_LINES: usize = 12;
@@ -34,7 +34,9 @@ pub enum ObjectError {
     )]
     Maps(#[source] EbpfError),
     /// The kernel refuses a program.
-    #[error("the kernel refuses the program {program}: {reason}; Linux 6.1 or later is needed")]
+    #[error(
+        "the kernel refuses the program {program}: {reason}; `imdsd check` tells what this host has of what is needed"
+    )]
     Program {
         /// Its name.
         program: &'static str,

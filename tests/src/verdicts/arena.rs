@@ -1,6 +1,7 @@
 //! An instance on a tap, and connections to it whose answers are compared with what they should be.
 
 use super::{Hops, Mode, Row, assert_well_formed, rows};
+use crate::family::Family;
 use crate::host::Host;
 use crate::http::{TTL, request};
 use crate::packet::Segment;
@@ -51,10 +52,10 @@ impl Case {
     }
 }
 
-/// Plays, in each mode, what `cases` makes of each row.
+/// Plays over a family, in each mode, what `cases` makes of each row.
 #[track_caller]
-pub fn play_rows(cases: impl Fn(&Row, Mode) -> Vec<Case>) {
-    let mut arena = Arena::new();
+pub fn play_rows(family: Family, cases: impl Fn(&Row, Mode) -> Vec<Case>) {
+    let mut arena = Arena::new(family);
     let token = arena.token(21_600);
     let rows = rows(&token);
     for mode in Mode::ALL {
@@ -75,11 +76,11 @@ pub struct Arena {
 }
 
 impl Arena {
-    /// Makes one.
+    /// Makes one, reached over a family.
     #[must_use]
     #[track_caller]
-    pub fn new() -> Self {
-        let (host, tap) = (Host::start(), Tap::new());
+    pub fn new(family: Family) -> Self {
+        let (host, tap) = (Host::start().over(family), Tap::new().over(family));
         let id = host.create(tap.interface(), &[]);
         host.set(&id, &["--http-put-response-hop-limit", &LIMIT.to_string()]);
         Self { host, id, volley: Volley::new(tap, SOURCE) }
@@ -147,11 +148,5 @@ impl Arena {
             }
         }
         Ok(())
-    }
-}
-
-impl Default for Arena {
-    fn default() -> Self {
-        Self::new()
     }
 }

@@ -40,8 +40,8 @@ enum Reason {
     Slow(&'static str),
 }
 
-/// What guests leave out: a test, or with a slash at the end a whole binary. What names no test is an error, and so this
-/// list stays true.
+/// What guests leave out: a test, with a slash at the end a whole binary, or all tests whose names begin and end as is said
+/// around a star. What names no test is an error, and so this list stays true.
 const LEFT_OUT: &[(&str, Reason)] = &[
     ("bench/", Reason::Unable("what it measures with, and against, is the host's")),
     ("client_crawls/", Reason::Unable(NO_PYTHON)),
@@ -71,9 +71,12 @@ const LEFT_OUT: &[(&str, Reason)] = &[
     ("limits/", Reason::Slow(DAEMON)),
     ("keys/", Reason::Slow(DAEMON)),
     ("service/", Reason::Slow(DAEMON)),
+    ("options/*/ipv6", Reason::Slow(BOTH_FAMILIES)),
+    ("restart/*/ipv6", Reason::Slow(BOTH_FAMILIES)),
 ];
 
 const CLIENTS: &str = "it waits for clients to give up";
+const BOTH_FAMILIES: &str = "over IPv4 it is the same";
 const CONNECTIONS: &str = "thousands of connections";
 const DAEMON: &str = "the kernel's version makes no difference to what it tests";
 
@@ -109,8 +112,17 @@ impl Binary {
 
 /// Builds the black-box tests.
 pub(crate) fn build(workspace: &Workspace) -> Result<Vec<Binary>> {
+    cargo_test(workspace, &["--tests"])
+}
+
+/// Builds the tests of a host whose kernel has no IPv6.
+pub(crate) fn build_without_ipv6(workspace: &Workspace) -> Result<Vec<Binary>> {
+    cargo_test(workspace, &["--features", "machines", "--test", "no_ipv6"])
+}
+
+fn cargo_test(workspace: &Workspace, arguments: &[&str]) -> Result<Vec<Binary>> {
     let mut cargo = workspace.cargo();
-    cargo.args(["test", "--package", "imds-tests", "--tests", "--no-run", "--locked"]);
+    cargo.args(["test", "--package", "imds-tests", "--no-run", "--locked"]).args(arguments);
     cargo.args(["--message-format", "json-render-diagnostics"]).stderr(Stdio::inherit());
     let binaries = binaries(&process::output(&mut cargo)?)?;
     ensure!(!binaries.is_empty(), "cargo built no black-box tests");
@@ -119,19 +131,23 @@ pub(crate) fn build(workspace: &Workspace) -> Result<Vec<Binary>> {
 
 /// The tests of these binaries that guests run; says which ones they don't.
 pub(crate) fn tests(binaries: &[Binary], choice: &Choice) -> Result<Vec<Test>> {
-    let mut tests = Vec::new();
-    for binary in binaries {
-        tests.extend(binary.tests()?);
-    }
+    let mut tests = all(binaries)?;
     leave_out(&mut tests, LEFT_OUT, choice.extent)?;
     tests.retain(|test| test.name.contains(&choice.only));
-    ensure!(!tests.is_empty(), "no test's name holds {:?}", choice.only);
     Ok(tests)
+}
+
+/// Every test of these binaries.
+pub(crate) fn all(binaries: &[Binary]) -> Result<Vec<Test>> {
+    Ok(binaries.iter().map(Binary::tests).collect::<Result<Vec<_>>>()?.concat())
 }
 
 fn leave_out(tests: &mut Vec<Test>, left_out: &[(&str, Reason)], extent: Extent) -> Result<()> {
     for (name, reason) in left_out {
-        let is_meant = |test: &Test| test.name == *name || name.ends_with('/') && test.name.starts_with(name);
+        let is_meant = |test: &Test| match name.split_once('*') {
+            Some((begin, end)) => test.name.starts_with(begin) && test.name.ends_with(end),
+            None => test.name == *name || name.ends_with('/') && test.name.starts_with(name),
+        };
         ensure!(
             tests.iter().any(is_meant),
             "{name} is to be left out, but there is no such test: mend the list in xtask/src/vm/suite.rs"
@@ -170,6 +186,7 @@ mod tests {
         ("path/unable", Reason::Unable("no Python")),
         ("path/slow", Reason::Slow("many clients")),
         ("host/", Reason::Unable("no")),
+        ("path/*/ipv6", Reason::Slow("twice")),
     ];
 
     fn names(extent: Extent, tests: &[&str]) -> Result<Vec<String>> {
@@ -181,9 +198,12 @@ mod tests {
 
     #[test]
     fn what_is_slow_is_run_when_all_is_asked_for() {
-        let tests = ["path/quick", "path/slow", "path/unable", "host/one", "host/two"];
-        assert_eq!(names(Extent::Slice, &tests).expect("all are there"), ["path/quick"]);
-        assert_eq!(names(Extent::All, &tests).expect("all are there"), ["path/quick", "path/slow"]);
+        let tests = ["path/quick", "path/slow", "path/unable", "host/one", "host/two", "path/a/ipv4", "path/a/ipv6"];
+        assert_eq!(names(Extent::Slice, &tests).expect("all are there"), ["path/quick", "path/a/ipv4"]);
+        assert_eq!(
+            names(Extent::All, &tests).expect("all are there"),
+            ["path/quick", "path/slow", "path/a/ipv4", "path/a/ipv6"]
+        );
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
-    /// Load the kernel programs without attaching them, a line each with what the verifier walked
+    /// Try what is needed of this host, then load the kernel programs without attaching them: a line for each
     Check,
 }
 
