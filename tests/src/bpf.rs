@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::{io, ptr};
+use std::{fs, io, ptr};
 
 /// `bpf` commands (include/uapi/linux/bpf.h).
 const BPF_MAP_LOOKUP_ELEM: libc::c_int = 1;
@@ -89,6 +89,14 @@ struct Context {
     ifindex: u32,
 }
 
+impl Context {
+    /// Lets a run have it, which it has to outlive.
+    fn give(&self, run: &mut Run) {
+        run.context_in_size = u32::try_from(size_of::<Self>()).expect("small");
+        run.context_in = address(ptr::from_ref(self));
+    }
+}
+
 /// What became of a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
@@ -151,8 +159,20 @@ impl Program {
     /// nanoseconds.
     #[must_use]
     pub fn time(&self, frame: &[u8], runs: u32) -> (i32, u32) {
+        Self::timed(self.attributes(frame, runs))
+    }
+
+    /// The same of a frame that came by an interface of this network namespace's.
+    #[must_use]
+    pub fn time_at(&self, frame: &[u8], runs: u32, ifindex: u32) -> (i32, u32) {
+        let context = Context { ifindex, ..Context::default() };
         let mut attributes = self.attributes(frame, runs);
-        // SAFETY: the command reads a frame of that size, which lives over the call, and writes none.
+        context.give(&mut attributes);
+        Self::timed(attributes)
+    }
+
+    fn timed(mut attributes: Run) -> (i32, u32) {
+        // SAFETY: the command reads a frame and a context of these sizes, which live over the call, and writes none.
         let result = unsafe { bpf(BPF_PROG_TEST_RUN, &mut attributes) };
         result.unwrap_or_else(|error| panic!("a program can't be run by hand: {error}"));
         (attributes.result.cast_signed(), attributes.duration)
@@ -166,8 +186,7 @@ impl Program {
         let mut attributes = self.attributes(frame, 1);
         attributes.output_size = u32::try_from(output.len()).expect("a frame");
         attributes.output = output.as_mut_ptr().expose_provenance() as u64;
-        attributes.context_in_size = u32::try_from(size_of::<Context>()).expect("small");
-        attributes.context_in = address(&raw const context);
+        context.give(&mut attributes);
         // SAFETY: the command reads a frame and a context of these sizes and writes a frame of no more than its room;
         // all live over the call.
         let result = unsafe { bpf(BPF_PROG_TEST_RUN, &mut attributes) };
@@ -184,6 +203,30 @@ impl Program {
             repeat,
             ..Run::default()
         }
+    }
+}
+
+/// What a pinned map takes.
+#[derive(Clone, Copy, Debug)]
+pub struct MapMemory {
+    /// How many entries it may have.
+    pub entries: u64,
+    /// Bytes of it in the kernel.
+    pub bytes: u64,
+}
+
+impl MapMemory {
+    /// Of a pinned map, as the kernel tells it.
+    #[must_use]
+    #[track_caller]
+    pub fn pinned(pin: &Path) -> Self {
+        let map = open(pin);
+        let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", map.as_raw_fd())).expect("it is open");
+        let number = |name: &str| {
+            let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+            value.unwrap_or_else(|| panic!("{} has no {name} in {text}", pin.display()))
+        };
+        Self { entries: number("max_entries:"), bytes: number("memlock:") }
     }
 }
 

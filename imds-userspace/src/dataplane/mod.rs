@@ -9,6 +9,7 @@
 //! | `object` | loading the programs |
 //! | `tables` | the shared maps, typed |
 //! | `mapping` | maps as memory |
+//! | `dump` | maps read whole |
 //! | `links` | attaching, and staying attached |
 //! | `hooks` | whether programs still hang where they were attached |
 //! | `layout` | the pins' directory, and whether it is this build's |
@@ -23,6 +24,7 @@
 pub mod counters;
 mod debug_lines;
 mod departures;
+mod dump;
 mod events;
 pub mod features;
 mod hooks;

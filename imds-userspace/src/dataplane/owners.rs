@@ -80,8 +80,8 @@ impl Dataplane {
     /// Hangs the program on an interface, which is on record first, so that whatever happens between two steps
     /// [`Dataplane::detach`] finds it. Returns what the map holds for it then: of a new one, a closed entry.
     pub(super) fn hang(&self, name: &str, ifindex: u32) -> Result<u32, DataplaneError> {
-        let known = self.kernel().tables.interfaces()?.into_iter().find(|(index, _)| *index == ifindex);
-        let before = known.map_or(u32::from(NOBODY), |(_, value)| value);
+        let known = self.kernel().tables.interface(ifindex)?;
+        let before = known.unwrap_or(u32::from(NOBODY));
         self.kernel().tables.set_interface(ifindex, before)?;
         match self.attach(object::INGRESS, name, ifindex, known.is_some()) {
             Ok(hook) => {
@@ -132,8 +132,8 @@ impl Dataplane {
     ///
     /// [`DataplaneError`]; the interface is closed again by [`Dataplane::mend_hooks`] then.
     pub async fn let_go(&self, ifindex: u32) -> Result<bool, DataplaneError> {
-        let known = self.kernel().tables.interfaces()?.into_iter().find(|(index, _)| *index == ifindex);
-        let Some((_, value)) = known.filter(|(_, value)| slot_of(*value) == NOBODY) else { return Ok(false) };
+        let known = self.kernel().tables.interface(ifindex)?;
+        let Some(value) = known.filter(|value| slot_of(*value) == NOBODY) else { return Ok(false) };
         let netlink = netlink::connect()?;
         let name = name_of(ifindex).map_err(host(format!("asking for interface {ifindex}")))?;
         links::detach(&self.names.layout(), ifindex, name.as_deref());
@@ -196,8 +196,7 @@ impl Dataplane {
     /// forgotten. Another interface may get its index, and is never taken for it.
     pub(super) fn close_vanished(&self, ifindex: u32) -> Result<(), DataplaneError> {
         let mut kernel = self.kernel();
-        let known = kernel.tables.interfaces()?.into_iter().find(|(index, _)| *index == ifindex);
-        match known.map(|(_, value)| slot_of(value)) {
+        match kernel.tables.interface(ifindex)?.map(slot_of) {
             None => Ok(()),
             Some(NOBODY) => self.forget(&mut kernel, ifindex),
             Some(slot) => {
