@@ -64,6 +64,7 @@ use self::store::{Store, StoreError};
 use crate::control::protocol::{InstanceStats, InstanceView, OptionChanges, StatsView};
 use crate::credentials::Issuer;
 use crate::credentials::vault::VaultError;
+use crate::heap;
 use crate::metadata::bearer::{Bearer, ByBearer};
 use crate::metadata::document::Credentials;
 use crate::metadata::identity::Authority;
@@ -128,7 +129,6 @@ impl<K: Kernel> Registry<K> {
         let contents = store.load()?;
         let records: BTreeMap<String, Record> =
             contents.records.into_iter().map(|record| (record.instance.instance_id.clone(), record)).collect();
-        issuer.load(records.values().map(|record| &record.instance));
         issuer.sweep(|id, bearer| {
             records.get(id).is_some_and(|record| record.instance.own_credentials.of(bearer).is_some())
         })?;
@@ -137,6 +137,7 @@ impl<K: Kernel> Registry<K> {
         let registry = Self { kernel, directory, store: Arc::new(store), issuer: Arc::new(issuer), settings, state };
         registry.sign_unsigned().await?;
         registry.reconcile().await?;
+        blocking(heap::give_back).await;
         Ok(registry)
     }
 
@@ -225,10 +226,8 @@ impl<K: Kernel> Registry<K> {
         Ok(totals.stats(&record.instance.instance_id))
     }
 
-    /// The index of an interface, `None` only where there surely is none.
     fn index_of(&self, interface: &str) -> Result<Option<u32>, RegistryError> {
-        let unknown = |source| RegistryError::Lookup { interface: interface.to_owned(), source };
-        self.kernel.index_of(interface).map_err(unknown)
+        index_of(&*self.kernel, interface)
     }
 
     /// The word that a slot with these options has.
@@ -291,6 +290,12 @@ impl<K: Kernel> Registry<K> {
             blocking(move || issuer.load([&instance].into_iter())).await;
         }
     }
+}
+
+/// The index of an interface, `None` only where there surely is none.
+fn index_of(kernel: &impl Kernel, interface: &str) -> Result<Option<u32>, RegistryError> {
+    let unknown = |source| RegistryError::Lookup { interface: interface.to_owned(), source };
+    kernel.index_of(interface).map_err(unknown)
 }
 
 /// Does what may block, or takes its time, where nothing waits behind it.
