@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use crate::family::Family;
 use crate::namespace::Namespace;
 use crate::process::{self, Output};
 use crate::{environment, names};
@@ -33,9 +34,11 @@ impl Namespace {
     #[must_use]
     #[track_caller]
     pub fn curl(&self, arguments: &[&str], path: &str) -> Curl {
-        let url = format!("{URL}{path}");
+        let url = format!("{}{path}", self.family.url());
         let mut command = self.command("curl");
-        command.args(["--silent", "--noproxy", "*", "--max-time", "5", "--write-out", SUMMARY]).args(arguments);
+        command
+            .args(["--silent", "--globoff", "--noproxy", "*", "--max-time", "5", "--write-out", SUMMARY])
+            .args(arguments);
         let output = process::run(command.arg(url));
         let (body, summary) = output.stdout.rsplit_once('\n').unwrap_or(("", ""));
         let mut words = summary.split(' ');
@@ -112,6 +115,9 @@ impl Namespace {
             if bytes.starts_with(b"AWS_") || bytes.to_ascii_lowercase().ends_with(b"_proxy") {
                 command.env_remove(name);
             }
+        }
+        if self.family == Family::Ipv6 {
+            command.env("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "IPv6");
         }
         command.env("HOME", names::directory());
         command

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::client::URL;
 use crate::http::TOKEN;
 use crate::namespace::Namespace;
 
@@ -44,7 +43,7 @@ impl Namespace {
         let options = [&options[..], &["--header", &header, "--write-out", &summary]].concat();
         let mut bodies = Vec::new();
         for some in paths.chunks(AT_ONCE) {
-            let urls: Vec<_> = some.iter().map(|path| format!("{URL}{path}")).collect();
+            let urls: Vec<_> = some.iter().map(|path| format!("{}{path}", self.family.url())).collect();
             let urls: Vec<_> = urls.iter().map(String::as_str).collect();
             let output = self.run("curl", &[&options[..], &urls].concat());
             let answers: Vec<_> = output.stdout.split_terminator(end).collect();

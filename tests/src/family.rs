@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use etherparse::{Ethernet2Header, IpHeaders, PacketBuilderStep};
 
-use crate::{namespace, packet};
+use crate::{client, namespace, packet};
 
 /// The first bytes of IPv6 addresses of clients: `fd00:1::/64`, a ULA.
 const NETWORK: [u8; 8] = [0xfd, 0, 0, 1, 0, 0, 0, 0];
@@ -33,7 +33,7 @@ impl Family {
     #[must_use]
     pub const fn url(self) -> &'static str {
         match self {
-            Self::Ipv4 => "http://169.254.169.254",
+            Self::Ipv4 => client::URL,
             Self::Ipv6 => "http://[fd00:ec2::254]",
         }
     }

@@ -10,6 +10,8 @@ use crate::{names, process};
 
 /// The guest's own end of its link.
 const GUEST_LINK: &str = "eth0";
+/// Its link to a client behind it.
+pub const BEHIND_LINK: &str = "eth1";
 
 /// The router that a guest sends to: an address that stands nowhere, as the host's side needs none.
 const GATEWAY: &str = "169.254.1.1";
@@ -96,14 +98,13 @@ impl Guest {
     pub fn client_behind(&self) -> Namespace {
         let mut client = Namespace::new();
         client.family = self.family;
-        let link = "eth1";
-        self.ip(["link", "add", link, "type", "veth", "peer", "name", GUEST_LINK, "netns", client.name()]);
+        self.ip(["link", "add", BEHIND_LINK, "type", "veth", "peer", "name", GUEST_LINK, "netns", client.name()]);
         let (forwarding, [inner, outer], service) = match self.family {
             Family::Ipv4 => ("/proc/sys/net/ipv4/ip_forward", ["10.99.0.1", "10.99.0.2"], "169.254.169.254"),
             Family::Ipv6 => ("/proc/sys/net/ipv6/conf/all/forwarding", ["fd00:99::1", "fd00:99::2"], "fd00:ec2::254"),
         };
         self.inside(|| fs::write(forwarding, "1")).unwrap_or_else(|error| panic!("the guest doesn't forward: {error}"));
-        for (namespace, link, address) in [(&self.namespace, link, inner), (&client, GUEST_LINK, outer)] {
+        for (namespace, link, address) in [(&self.namespace, BEHIND_LINK, inner), (&client, GUEST_LINK, outer)] {
             namespace.ip(["link", "set", link, "up"]);
             add_address(namespace, address, link);
         }

@@ -10,11 +10,18 @@ pub const SERVICE: [u8; 4] = [169, 254, 169, 254];
 /// The service's IPv6 address, `fd00:ec2::254`.
 pub const SERVICE_V6: [u8; 16] = [0xfd, 0, 0x0e, 0xc2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0x54];
 
+/// Length of an IPv6 header, in bytes.
+const IPV6_HEADER: usize = 40;
+
 /// A TCP segment that the service sent.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Segment {
     /// The IPv4 TTL, or the IPv6 hop limit.
     pub ttl: u8,
+    /// The IP packet's length in bytes; at a packet socket it may hold several segments.
+    pub length: usize,
+    /// Whether a router may cut the packet into pieces.
+    pub may_be_cut: bool,
     /// Where it goes.
     pub destination: IpAddr,
     /// To which port.
@@ -41,21 +48,26 @@ impl Segment {
     pub fn of_service(frame: &[u8]) -> Option<Self> {
         let packet = SlicedPacket::from_ethernet(frame).ok()?;
         let Some(TransportSlice::Tcp(tcp)) = &packet.transport else { return None };
-        let (ttl, destination, checksums) = match &packet.net {
+        let (ttl, destination, length, may_be_cut, checksums) = match &packet.net {
             Some(NetSlice::Ipv4(ip)) if ip.header().source() == SERVICE => {
                 let header = ip.header();
-                (header.ttl(), header.destination().into(), checksums_are_right(&header, tcp))
+                let (length, may_be_cut) = (header.total_len().into(), !header.dont_fragment());
+                let is_right = checksums_are_right(&header, tcp);
+                (header.ttl(), header.destination().into(), length, may_be_cut, is_right)
             }
             Some(NetSlice::Ipv6(ip)) if ip.header().source() == SERVICE_V6 => {
                 let header = ip.header();
                 let expected = tcp.calc_checksum_ipv6(header.source(), header.destination());
                 let is_right = expected.is_ok_and(|expected| same_sum(expected, tcp.checksum()));
-                (header.hop_limit(), header.destination().into(), is_right)
+                let length = IPV6_HEADER + usize::from(header.payload_length());
+                (header.hop_limit(), header.destination().into(), length, false, is_right)
             }
             _ => return None,
         };
         Some(Self {
             ttl,
+            length,
+            may_be_cut,
             destination,
             port: tcp.destination_port(),
             seq: tcp.sequence_number(),

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::credentials::{self, ROLE};
+use crate::family::Family;
 use crate::guest::Guest;
 use crate::host::Host;
 use crate::names;
@@ -68,7 +69,13 @@ pub const FALLS_BACK_IN_VAIN: Way = Way { tokens: true, without: false, refused:
 /// Not at all.
 pub const NO_WAY: Way = Way { tokens: false, without: false, refused: false };
 
-/// A daemon and an instance with a role, user data and tags.
+/// An instance document with every key that there is.
+const EVERYTHING: &str = include_str!("../../docs/examples/everything.json");
+
+/// Network interfaces of the instance: as many as the largest of EC2's have.
+pub const INTERFACES: usize = 15;
+
+/// A daemon and an instance that has all that there is, with the role, the user data and the region that are known here.
 #[derive(Debug)]
 pub struct Scene {
     // Removed from the far end on.
@@ -81,20 +88,17 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// Starts it.
+    /// Starts it, reached over a family.
     #[must_use]
     #[track_caller]
-    pub fn new() -> Self {
-        let host = Host::start();
-        let guest = Guest::on_veth("10.0.0.1");
+    pub fn new(family: Family) -> Self {
+        let host = Host::start().over(family);
+        let guest = Guest::on_veth("10.0.0.1").over(family);
         guest.reach_nothing_else();
-        let (credentials, user_data) = (credentials::file(), names::file("user-data", USER_DATA.as_bytes(), 0o600));
-        let [credentials, user_data] = [&credentials, &user_data].map(|file| file.to_str().expect("a name in UTF-8"));
-        let zone = format!("{REGION}c");
-        let role = ["--iam-role", ROLE, "--credentials-file", credentials, "--user-data-file", user_data];
-        let rest = ["--availability-zone", &zone, "--tag", "stage=test", "--tag", "Name=web", "--metadata-options"];
-        let options = "InstanceMetadataTags=enabled";
-        let id = host.create(guest.interface(), &[&role[..], &rest, &[options]].concat());
+        let document = names::file("document.json", document().to_string().as_bytes(), 0o600);
+        let document = document.to_str().expect("a name in UTF-8");
+        let arguments = ["--document", document, "--metadata-options", "InstanceMetadataTags=enabled"];
+        let id = host.create(guest.interface(), &arguments);
         Self { behind: guest.client_behind(), guest, host, id }
     }
 
@@ -137,10 +141,18 @@ impl Scene {
     }
 }
 
-impl Default for Scene {
-    fn default() -> Self {
-        Self::new()
+fn document() -> Value {
+    let mut document: Value = serde_json::from_str(EVERYTHING).expect("JSON");
+    let credentials: Value = serde_json::from_str(&credentials::document("")).expect("JSON");
+    document["iam"]["role"] = ROLE.into();
+    document["iam"]["credentials"] = credentials;
+    document["user-data"]["text"] = USER_DATA.into();
+    let interfaces = document["network"]["interfaces"].as_array_mut().expect("an array");
+    for number in interfaces.len()..INTERFACES {
+        let (mac, address) = (format!("02:00:00:00:01:{number:02x}"), format!("10.0.1.{}", 100 + number));
+        interfaces.push(json!({ "mac": mac, "local-ipv4s": [address] }));
     }
+    document
 }
 
 /// What clients print: what they found, or why not.

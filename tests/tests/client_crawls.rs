@@ -2,21 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use imds_tests::client::URL;
 use imds_tests::credentials;
+use imds_tests::family::Family;
 use imds_tests::namespace::Namespace;
+use imds_tests::over_both_families;
 use imds_tests::process::Output;
 use imds_tests::situation::Situation::{Disabled, FarRequired, Optional, Required, TooFarOptional, TooFarRequired};
-use imds_tests::situation::{BY_TOKENS, NO_WAY, REGION, Scene, USER_DATA};
+use imds_tests::situation::{BY_TOKENS, INTERFACES, NO_WAY, REGION, Scene, USER_DATA};
 use serde_json::{Value, json};
+
+over_both_families!(every_listed_name_is_there_in_every_version, cloud_init, ec2_metadata);
 
 const CLOUD_INIT: &str = include_str!("../clients/python/cloud_init.py");
 /// The newest version that cloud-init asks for.
 const CLOUD_INIT_VERSION: &str = "2021-03-23";
 
-#[test]
-fn every_listed_name_is_there_in_every_version() {
-    let scene = Scene::new();
+fn every_listed_name_is_there_in_every_version(family: Family) {
+    let scene = Scene::new(family);
     let guest = scene.enter(Required);
     let pages = guest.crawl(&guest.token());
     let versions: Vec<_> = pages["/"].lines().collect();
@@ -26,6 +28,9 @@ fn every_listed_name_is_there_in_every_version() {
         assert_eq!(pages[&format!("/{version}/user-data")], USER_DATA);
     }
     assert_eq!(pages["/latest/meta-data/placement/region"], REGION);
+    assert_eq!(pages["/latest/meta-data/network/interfaces/macs/"].lines().count(), INTERFACES);
+    let leaves = pages.keys().filter(|path| path.starts_with("/latest/meta-data/") && !path.ends_with('/')).count();
+    assert!(leaves > 150, "{leaves}");
     assert_eq!(pages["/latest/meta-data/tags/instance/"], "Name\nstage");
     let role = &pages[&credentials::path(credentials::ROLE)];
     assert!(role.contains(credentials::SECRET_ACCESS_KEY) && pages.contains_key(&credentials::path("")));
@@ -33,9 +38,8 @@ fn every_listed_name_is_there_in_every_version() {
     assert_eq!((stats.no_token(), stats.no_token_rejected()), (0, 0));
 }
 
-#[test]
-fn cloud_init() {
-    let scene = Scene::new();
+fn cloud_init(family: Family) {
+    let scene = Scene::new(family);
     let guest = scene.enter(Optional);
     let pages = guest.crawl(&guest.token());
     let disabled = "Ec2 IMDS endpoint returned a 403 error. HTTP endpoint is disabled. Aborting.";
@@ -58,7 +62,7 @@ fn cloud_init() {
         }
         assert_eq!(found["warnings"], json!([]), "{situation:?}");
         let values = ["address", "instance-id", "region", "user-data"].map(|name| &found[name]);
-        assert_eq!(values, [URL, &scene.id, REGION, USER_DATA].map(|value| json!(value)).each_ref());
+        assert_eq!(values, [family.url(), &scene.id, REGION, USER_DATA].map(|value| json!(value)).each_ref());
         assert_eq!(found["identity"]["instanceId"], scene.id.as_str());
         check_all_is_found(&pages, &found["meta-data"]);
     }
@@ -89,7 +93,7 @@ fn check_all_is_found(pages: &BTreeMap<String, String>, found: &Value) {
         assert_eq!(&text, body, "{path}");
         leaves += 1;
     }
-    assert!(leaves >= 10, "{leaves}");
+    assert!(leaves >= 150, "{leaves}");
 }
 
 /// What ec2-metadata asks for, below `latest/`: with its repeated slashes, and whether the instance has it or not.
@@ -127,12 +131,25 @@ const ASKED: [&str; 28] = [
 /// A token as the script asks for it.
 fn script_token(guest: &Namespace) -> Output {
     let ttl = "X-aws-ec2-metadata-token-ttl-seconds: 900";
-    guest.run("curl", &["-s", "-f", "--max-time", "2", "-X", "PUT", "-H", ttl, &format!("{URL}/latest/api/token")])
+    guest.run(
+        "curl",
+        &[
+            "-s",
+            "-g",
+            "-f",
+            "--max-time",
+            "2",
+            "-X",
+            "PUT",
+            "-H",
+            ttl,
+            &format!("{}/latest/api/token", guest.family.url()),
+        ],
+    )
 }
 
-#[test]
-fn ec2_metadata() {
-    let scene = Scene::new();
+fn ec2_metadata(family: Family) {
+    let scene = Scene::new(family);
     for (situation, way) in [(Optional, BY_TOKENS), (Required, BY_TOKENS), (FarRequired, BY_TOKENS)] {
         let (missing, seen) = scene.play(situation, |guest| {
             let token = script_token(guest).stdout;
@@ -142,8 +159,8 @@ fn ec2_metadata() {
             ASKED
                 .iter()
                 .filter(|path| {
-                    let url = format!("{URL}/latest/{path}");
-                    let read = guest.run("curl", &["-s", "-q", "-H", &header, "-f", &url]);
+                    let url = format!("{}/latest/{path}", family.url());
+                    let read = guest.run("curl", &["-q", "-s", "-g", "-H", &header, "-f", &url]);
                     match expected(path) {
                         Some(body) => assert_eq!((read.code, read.stdout), (Some(0), body), "{path}"),
                         // 22: the script's "not available".

@@ -1,15 +1,18 @@
 //! The AWS SDKs and the AWS CLI, as they are.
 
 use imds_tests::credentials::{ACCESS_KEY_ID, SESSION_TOKEN};
+use imds_tests::family::Family;
+use imds_tests::over_both_families;
 use imds_tests::situation::Situation::{Disabled, FarRequired, Optional, Required, TooFarOptional, TooFarRequired};
 use imds_tests::situation::{BY_TOKENS, FALLS_BACK, FALLS_BACK_IN_VAIN, NO_WAY, Scene, found};
+
+over_both_families!(boto3, javascript, rust, aws_cli);
 
 const BOTO3: &str = include_str!("../clients/python/find.py");
 const JAVASCRIPT: &str = include_str!("../clients/javascript/find.mjs");
 
-#[test]
-fn boto3() {
-    let scene = Scene::new();
+fn boto3(family: Family) {
+    let scene = Scene::new(family);
     let retried = "failed: RetriesExceededError";
     let nothing = found(retried, "none", "none", retried);
     scene.check(
@@ -25,9 +28,8 @@ fn boto3() {
     );
 }
 
-#[test]
-fn javascript() {
-    let scene = Scene::new();
+fn javascript(family: Family) {
+    let scene = Scene::new(family);
     let nothing = |why| found(why, why, "failed: Could not load credentials from any providers", why);
     scene.check(
         |guest| guest.javascript(JAVASCRIPT),
@@ -42,9 +44,8 @@ fn javascript() {
     );
 }
 
-#[test]
-fn rust() {
-    let scene = Scene::new();
+fn rust(family: Family) {
+    let scene = Scene::new(family);
     // It never reads without a token.
     let no_token = "failed: FailedToLoadToken";
     let nothing = |credentials| found(no_token, "none", credentials, no_token);
@@ -62,9 +63,8 @@ fn rust() {
     );
 }
 
-#[test]
-fn aws_cli() {
-    let scene = Scene::new();
+fn aws_cli(family: Family) {
+    let scene = Scene::new(family);
     for (situation, finds, way) in [
         (Optional, true, BY_TOKENS),
         (Required, true, BY_TOKENS),

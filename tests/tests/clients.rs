@@ -1,22 +1,24 @@
 //! curl, wget and boto3, as they are.
 
-use imds_tests::client::URL;
 use imds_tests::credentials::{self, FIND_BY_BOTO3, ROLE};
+use imds_tests::family::Family;
 use imds_tests::guest::{Bridge, Guest};
 use imds_tests::host::Host;
 use imds_tests::http::{TOKEN, TTL};
 use imds_tests::namespace::Namespace;
+use imds_tests::over_both_families;
 use imds_tests::process::Output;
 use imds_tests::situation::Situation::{Disabled, FarRequired, Optional, Required, TooFarOptional, TooFarRequired};
 use imds_tests::situation::{REGION, Scene, USER_DATA};
 
+over_both_families!(curl_reads_with_a_token_and_without, curl_follows_a_redirect_and_keeps_its_connection, curl, wget);
+
 const ADDRESS: &str = "10.0.0.1";
 const INSTANCE_ID: &str = "/latest/meta-data/instance-id";
 
-#[test]
-fn curl_reads_with_a_token_and_without() {
-    let host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
+fn curl_reads_with_a_token_and_without(family: Family) {
+    let host = Host::start().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     let id = host.create(guest.interface(), &[]);
     let token = guest.curl_token();
     assert_eq!((token.code, token.status, token.body.len()), (Some(0), 200, 56));
@@ -28,15 +30,15 @@ fn curl_reads_with_a_token_and_without() {
     assert_eq!(guest.curl_with(&token.body, INSTANCE_ID).body, id);
 }
 
-#[test]
-fn curl_follows_a_redirect_and_keeps_its_connection() {
-    let host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
+fn curl_follows_a_redirect_and_keeps_its_connection(family: Family) {
+    let host = Host::start().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     let _ = host.create(guest.interface(), &["--availability-zone", "eu-central-1b"]);
     let followed = guest.curl(&["--location"], "/latest/meta-data/placement");
     assert_eq!((followed.status, followed.body.as_str()), (200, "availability-zone\nregion"));
-    let urls = ["region", "availability-zone"].map(|name| format!("{URL}/latest/meta-data/placement/{name}"));
-    let arguments = ["--silent", "--noproxy", "*", "--max-time", "5", "--write-out", " %{num_connects};"];
+    let urls =
+        ["region", "availability-zone"].map(|name| format!("{}/latest/meta-data/placement/{name}", family.url()));
+    let arguments = ["--silent", "--globoff", "--noproxy", "*", "--max-time", "5", "--write-out", " %{num_connects};"];
     let both = guest.run("curl", &[&arguments[..], &[&urls[0], &urls[1]]].concat());
     assert_eq!(both.stdout, "eu-central-1 1;eu-central-1b 0;");
 }
@@ -51,7 +53,7 @@ struct Tool {
 
 const CURL: Tool = Tool {
     name: "curl",
-    common: &["--silent", "--fail", "--noproxy", "*", "--max-time", "2"],
+    common: &["--silent", "--globoff", "--fail", "--noproxy", "*", "--max-time", "2"],
     put: &["--request", "PUT"],
     codes: [22, 22, 28],
 };
@@ -66,12 +68,15 @@ const WGET: Tool = Tool {
 impl Tool {
     fn read(&self, guest: &Namespace, header: Option<&str>, path: &str) -> Output {
         let header: Vec<_> = header.into_iter().flat_map(|header| ["--header", header]).collect();
-        guest.run(self.name, &[self.common, &header, &[&format!("{URL}{path}")]].concat())
+        guest.run(self.name, &[self.common, &header, &[&format!("{}{path}", guest.family.url())]].concat())
     }
 
     fn token(&self, guest: &Namespace) -> Output {
         let ttl = format!("{TTL}: 21600");
-        guest.run(self.name, &[self.common, self.put, &["--header", &ttl, &format!("{URL}/latest/api/token")]].concat())
+        guest.run(
+            self.name,
+            &[self.common, self.put, &["--header", &ttl, &format!("{}/latest/api/token", guest.family.url())]].concat(),
+        )
     }
 
     /// How each of an instance's values is read: none if all are there as they should be, else how the client ends.
@@ -97,8 +102,8 @@ impl Tool {
         ends[0].filter(|&code| code != 0)
     }
 
-    fn check(&self) {
-        let scene = Scene::new();
+    fn check(&self, family: Family) {
+        let scene = Scene::new(family);
         let (unauthorized, forbidden, lost) = self.codes.map(Some).into();
         let near = format!("{TOKEN}: {}", scene.enter(Optional).token());
         for (situation, token, with, without) in [
@@ -121,14 +126,12 @@ impl Tool {
     }
 }
 
-#[test]
-fn curl() {
-    CURL.check();
+fn curl(family: Family) {
+    CURL.check(family);
 }
 
-#[test]
-fn wget() {
-    WGET.check();
+fn wget(family: Family) {
+    WGET.check(family);
 }
 
 #[test]

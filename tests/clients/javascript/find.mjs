@@ -4,7 +4,9 @@ import { MetadataService } from "@aws-sdk/ec2-metadata-service";
 
 // Instead of the SDK's second, or none at all: machines that run tests are slow at times.
 const timeout = 2000;
-const service = new MetadataService({ httpOptions: { timeout }, retries: 0 });
+// Unlike the provider of credentials, it knows no modes.
+const endpoint = process.env.AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE === "IPv6" ? "http://[fd00:ec2::254]" : undefined;
+const service = new MetadataService({ endpoint, httpOptions: { timeout }, retries: 0 });
 
 const found = async (answer) => {
   try {

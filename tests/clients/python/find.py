@@ -10,7 +10,9 @@ from botocore.utils import InstanceMetadataFetcher, InstanceMetadataRegionFetche
 PATIENCE = 2
 os.environ["AWS_METADATA_SERVICE_TIMEOUT"] = str(PATIENCE)
 
-fetcher = InstanceMetadataFetcher(timeout=PATIENCE)
+# As its session reads it.
+config = {"ec2_metadata_service_endpoint_mode": os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "ipv4").lower()}
+fetcher = InstanceMetadataFetcher(timeout=PATIENCE, config=config)
 token = fetcher._fetch_metadata_token()
 
 
@@ -33,7 +35,7 @@ print(
     json.dumps(
         {
             "instance-id": read("latest/meta-data/instance-id"),
-            "region": InstanceMetadataRegionFetcher(timeout=PATIENCE).retrieve_region() or "none",
+            "region": InstanceMetadataRegionFetcher(timeout=PATIENCE, config=config).retrieve_region() or "none",
             "credentials": credentials(),
             "user-data": read("latest/user-data"),
         }
