@@ -108,7 +108,8 @@ impl<K: Kernel> Registry<K> {
         let record = state.record(&owner.instance_id)?;
         self.load_credentials(record).await;
         let tree = self.tree(record, &record.options);
-        self.kernel.keep(status).await?;
+        let attach = record.interfaces.get(owner.interface).and_then(|interface| interface.attach);
+        self.kernel.keep(status, attach).await?;
         self.serve(status.slot, (status.generation, status.token_generation), record, tree);
         Ok(())
     }
@@ -121,7 +122,7 @@ impl<K: Kernel> Registry<K> {
         let interface = self.kernel.find(&record.interfaces[owner.interface].name).await?;
         self.load_credentials(record).await;
         let tree = self.tree(record, &record.options);
-        let assignment = self.occupy(slot, &interface, record, tree).await?;
+        let assignment = self.occupy(slot, &interface, (record, owner.interface), tree).await?;
         state.set_assignment(owner, Some(assignment));
         Ok(slot)
     }
