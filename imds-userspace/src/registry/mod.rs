@@ -61,7 +61,7 @@ use self::options::{Changes, Scope};
 use self::plan::Owner;
 use self::record::Record;
 use self::slots::Slots;
-use self::store::{Store, StoreError};
+use self::store::{Contents, Store, StoreError};
 use crate::control::protocol::{InstanceStats, InstanceView, OptionChanges, StatsView};
 use crate::credentials::Issuer;
 use crate::credentials::vault::VaultError;
@@ -114,20 +114,19 @@ struct State {
 }
 
 impl<K: Kernel> Registry<K> {
-    /// Loads all instances and brings the kernel and the directory to what is recorded. An interface that isn't there,
-    /// or that the kernel refuses, keeps nothing else from being served.
+    /// Takes all instances as they were stored and brings the kernel and the directory to what is recorded. An interface
+    /// that isn't there, or that the kernel refuses, keeps nothing else from being served.
     ///
     /// # Errors
     ///
-    /// The store's, the vault's, [`RegistryError::Sign`], and the kernel's when it doesn't tell its state.
+    /// The vault's, [`RegistryError::Sign`], and the kernel's when it doesn't tell its state.
     pub async fn start(
         kernel: Arc<K>,
         directory: Arc<Directory>,
-        store: Store,
+        (store, contents): (Arc<Store>, Contents),
         issuer: Issuer,
         settings: Settings,
     ) -> Result<Self, RegistryError> {
-        let contents = store.load()?;
         let records: BTreeMap<String, Record> =
             contents.records.into_iter().map(|record| (record.instance.instance_id.clone(), record)).collect();
         issuer.sweep(|id, bearer| {
@@ -135,7 +134,7 @@ impl<K: Kernel> Registry<K> {
         })?;
         let slots = Slots::new(settings.slots, contents.next_slot);
         let state = Mutex::new(State { records, slots, troubles: BTreeMap::new(), traces: BTreeMap::new() });
-        let registry = Self { kernel, directory, store: Arc::new(store), issuer: Arc::new(issuer), settings, state };
+        let registry = Self { kernel, directory, store, issuer: Arc::new(issuer), settings, state };
         registry.sign_unsigned().await?;
         registry.reconcile().await?;
         blocking(heap::give_back).await;
