@@ -113,6 +113,8 @@ counters! {
     DroppedExtension = 43 "dropped-extension",
     /// Dropped: more packets in a second than the instance may send to the service.
     DroppedBudget = 44 "dropped-budget",
+    /// Dropped: a source address or a MAC that the instance doesn't list.
+    DroppedForged = 45 "dropped-forged",
     /// Dropped, and told apart: a router behind the instance says that one of our answers reached its hop limit there.
     DroppedTimeExceeded = 46 "dropped-time-exceeded",
     /// Dropped on the way back: a reset behind the daemon's FIN, which would take the last answer from its client.

@@ -207,11 +207,18 @@ impl Flow {
         }
     }
 
+    /// Whether it is the kernel's since it refused.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_refused(&self) -> bool {
+        matches!(self.phase, REFUSED | REFUSED_DONE)
+    }
+
     /// Takes a segment of the client's other than a SYN.
     #[inline(always)]
     pub const fn client(&mut self, segment: Segment, now_ms: u32) -> Client {
         self.touched = now_ms;
-        if matches!(self.phase, REFUSED | REFUSED_DONE) {
+        if self.is_refused() {
             return self.client_after_refusal(segment);
         }
         if segment.has(RST) {
@@ -328,7 +335,7 @@ impl Flow {
     /// Takes a segment of the daemon's.
     #[inline(always)]
     pub const fn daemon(&mut self, segment: Segment, now_ms: u32) -> Daemon {
-        if matches!(self.phase, REFUSED | REFUSED_DONE) {
+        if self.is_refused() {
             return Daemon::Drop;
         }
         if segment.has(RST) {

@@ -15,6 +15,7 @@
 //! | [`event`] | what the kernel tells the daemon of one packet |
 //! | [`flow`] | the state of one TCP connection, as the kernel follows it |
 //! | [`place`] | one client behind an interface |
+//! | [`sender`] | who may send to the service from behind an interface |
 //! | [`slot`] | what the kernel holds of one interface |
 //! | [`counters`] | the numbered reasons, and the counters |
 #![cfg_attr(not(test), no_std)]
@@ -28,6 +29,7 @@ pub mod flow;
 pub mod options;
 pub mod place;
 pub mod request;
+pub mod sender;
 pub mod slot;
 pub mod token;
 pub mod verdict;

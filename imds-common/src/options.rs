@@ -173,6 +173,8 @@ impl Default for MetadataOptions {
 /// | 6 | every packet is told of, for as long as somebody traces the instance: no option of the instance's |
 /// | 7 | refusals have pages, which only the daemon writes (`error-bodies = "xhtml"`) |
 /// | 8..16 | `HttpPutResponseHopLimit` |
+/// | 16 | the instance lists who may send ([`crate::sender`]) |
+/// | 18 | which of the slot's two lists holds: the kernel's side changes the other one, and then this bit |
 /// | 32..64 | nanoseconds from one packet of the budget to the next; 0 without a budget |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(transparent)]
@@ -194,6 +196,8 @@ impl OptionsWord {
     const TRACED: u64 = 1 << 6;
     const ERROR_PAGES: u64 = 1 << 7;
     const HOP_LIMIT_SHIFT: u32 = 8;
+    const LISTS_SENDERS: u64 = 1 << 16;
+    const SENDERS_BANK_SHIFT: u32 = 18;
     const PACKET_INTERVAL_SHIFT: u32 = 32;
 
     /// The word for an owned slot; `refuse_silently` is the host's `on-refuse = "drop"`.
@@ -223,6 +227,34 @@ impl OptionsWord {
     pub const fn with_packet_budget(self, packets_per_second: u32) -> Self {
         let others = self.0 & ((1 << Self::PACKET_INTERVAL_SHIFT) - 1);
         Self(others | (budget::interval_ns(packets_per_second) as u64) << Self::PACKET_INTERVAL_SHIFT)
+    }
+
+    /// The same word, of an instance that lists who may send, or doesn't.
+    #[must_use]
+    pub const fn with_senders(self, listed: bool) -> Self {
+        let others = self.0 & !Self::LISTS_SENDERS;
+        Self(if listed { others | Self::LISTS_SENDERS } else { others })
+    }
+
+    /// Whether the instance lists who may send.
+    #[inline(always)]
+    #[must_use]
+    pub const fn lists_senders(self) -> bool {
+        self.0 & Self::LISTS_SENDERS != 0
+    }
+
+    /// The same word with the list in that bank, 0 or 1.
+    #[must_use]
+    pub const fn with_senders_bank(self, bank: u32) -> Self {
+        let bit = 1 << Self::SENDERS_BANK_SHIFT;
+        Self(self.0 & !bit | (bank as u64) << Self::SENDERS_BANK_SHIFT & bit)
+    }
+
+    /// Which of a slot's two lists holds, 0 or 1.
+    #[inline(always)]
+    #[must_use]
+    pub const fn senders_bank(self) -> u32 {
+        (self.0 >> Self::SENDERS_BANK_SHIFT) as u32 & 1
     }
 
     /// The same word, traced or not; one that nobody owns is never traced.

@@ -1,16 +1,14 @@
 //! Telling the daemon of a packet: a sample of what was refused and dropped, and all of a traced slot's.
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
-use aya_ebpf::programs::TcContext;
-use imds_common::budget;
 use imds_common::counters::Counter;
 use imds_common::event::{CAPTURE_ANSWER, CAPTURE_MAX, Event, INTERVAL_NS, TRACED_INTERVAL_NS};
 use imds_common::options::OptionsWord;
 use imds_common::slot::NOBODY;
 
-use crate::exit;
+use crate::frame::Frame;
 use crate::maps::{IMDS_EVENT_BUDGETS, IMDS_EVENTS, IMDS_OPTIONS, IMDS_SLOTS};
-use crate::packet;
+use crate::{exit, limit};
 
 /// Which way a packet goes: how much of it an event holds follows from that.
 #[derive(Clone, Copy)]
@@ -23,7 +21,7 @@ pub enum Way {
 
 /// Tells of the packet, within the slot's budget; what is not told is counted. A function with a stack of its own.
 #[inline(never)]
-pub fn emit(ctx: &TcContext, slot: u32, counter: Counter, way: Way) -> i32 {
+pub fn emit<F: Frame>(ctx: &F, slot: u32, counter: Counter, way: Way) -> i32 {
     // What nobody owns, nobody asks after.
     if slot != NOBODY as u32 && try_emit(ctx, slot, counter, way).is_none() {
         exit::count(slot, Counter::EventsLost);
@@ -32,20 +30,20 @@ pub fn emit(ctx: &TcContext, slot: u32, counter: Counter, way: Way) -> i32 {
 }
 
 #[inline(always)]
-fn try_emit(ctx: &TcContext, slot: u32, counter: Counter, way: Way) -> Option<()> {
+fn try_emit(ctx: &impl Frame, slot: u32, counter: Counter, way: Way) -> Option<()> {
     // SAFETY: the helper only returns the clock.
     let now = unsafe { bpf_ktime_get_boot_ns() };
     let traced = OptionsWord::from_bits(*IMDS_OPTIONS.get(slot)?).is_traced();
     let due = IMDS_EVENT_BUDGETS.get_ptr_mut(slot)?;
     let interval = if traced { TRACED_INTERVAL_NS } else { INTERVAL_NS };
-    // SAFETY: a live map value; two processors that race over it tell of a packet too many.
-    let next = budget::charge(unsafe { due.read_volatile() }, interval, now)?;
-    // SAFETY: as above.
-    unsafe { due.write_volatile(next) };
+    // SAFETY: a live map value.
+    if !unsafe { limit::charge(due, interval, now, true) } {
+        return None;
+    }
     let generation = IMDS_SLOTS.get(slot)?.generation;
     let mut entry = IMDS_EVENTS.reserve::<Event>(0)?;
     let event = entry.as_mut_ptr();
-    let length = ctx.skb.len();
+    let length = ctx.length();
     let (most, to_client) = match way {
         Way::FromClient => (CAPTURE_MAX as u32, 0),
         Way::ToClient => (CAPTURE_ANSWER as u32, 1),
@@ -63,7 +61,7 @@ fn try_emit(ctx: &TcContext, slot: u32, counter: Counter, way: Way) -> Option<()
         (&raw mut (*event).counter).write(counter as u16);
         (&raw mut (*event).to_client).write(to_client);
         (&raw mut (*event).reserved).write(0);
-        let loaded = packet::load_into(ctx, 0, (&raw mut (*event).frame).cast(), captured);
+        let loaded = ctx.load_into(0, (&raw mut (*event).frame).cast(), captured);
         (&raw mut (*event).captured).write(if loaded.is_ok() { captured as u16 } else { 0 });
     }
     entry.submit(0);

@@ -2,13 +2,13 @@
 
 use core::mem::offset_of;
 
-use aya_ebpf::programs::TcContext;
 use imds_common::address::{Identity, SERVICE_PORT, SERVICE_V4, is_host_v4, is_host_v6};
 use imds_common::counters::Counter;
-use imds_common::flow::Segment;
+use imds_common::flow::{ACK, SYN, Segment};
 use imds_common::options::OptionsWord;
 use imds_common::place::{Client, V4, V6};
 
+use crate::frame::Frame;
 use crate::packet::{self, Address, ETH, Header, IPV4, IPV6, PROTOCOL_TCP, TCP, TcpHeader, V6_SOURCE};
 
 /// The TCP options that an answer carries: timestamps where the client uses them, else no-operations. In bytes.
@@ -81,12 +81,18 @@ impl Exchange {
         self.transport() + self.tcp.length
     }
 
+    /// Whether it begins a connection.
+    #[inline(always)]
+    pub fn begins(&self) -> bool {
+        self.segment.flags & (SYN | ACK) == SYN
+    }
+
     /// Reads the packet behind an IPv4 header, or says why nobody serves it.
     #[inline(always)]
-    pub fn read_v4(&mut self, ctx: &TcContext, header: &Header<{ IPV4 as usize }>) -> Result<(), Counter> {
+    pub fn read_v4(&mut self, ctx: &impl Frame, header: &Header<{ IPV4 as usize }>) -> Result<(), Counter> {
         let [version, _, t0, t1, _, _, f0, f1, _, protocol, _, _, s0, s1, s2, s3, ..] = header.0;
         let total = u16::from_be_bytes([t0, t1]) as u32;
-        if version >> 4 != 4 || version & 0x0f < 5 || total > ctx.skb.len() - ETH {
+        if version >> 4 != 4 || version & 0x0f < 5 || total > ctx.length() - ETH {
             return Err(Counter::DroppedTruncated);
         }
         if version & 0x0f > 5 {
@@ -115,10 +121,10 @@ impl Exchange {
 
     /// Reads the packet behind an IPv6 header, or says why nobody serves it.
     #[inline(always)]
-    pub fn read_v6(&mut self, ctx: &TcContext, header: &Header<{ IPV6 as usize }>) -> Result<(), Counter> {
+    pub fn read_v6(&mut self, ctx: &impl Frame, header: &Header<{ IPV6 as usize }>) -> Result<(), Counter> {
         let [version, _, _, _, l0, l1, next, ..] = header.0;
         let length = u16::from_be_bytes([l0, l1]) as u32;
-        if version >> 4 != 6 || length > ctx.skb.len() - ETH - IPV6 {
+        if version >> 4 != 6 || length > ctx.length() - ETH - IPV6 {
             return Err(Counter::DroppedTruncated);
         }
         if next == FRAGMENT {
@@ -146,7 +152,7 @@ impl Exchange {
     /// Reads the segment of so many bytes, header and payload, at `offset`, and the frame's MACs. A function with a
     /// stack of its own.
     #[inline(never)]
-    fn read_tcp(&mut self, ctx: &TcContext, offset: u32, length: u32) -> Result<(), Counter> {
+    fn read_tcp<F: Frame>(&mut self, ctx: &F, offset: u32, length: u32) -> Result<(), Counter> {
         let Some([g0, g1, g2, g3, g4, g5, m0, m1, m2, m3, m4, m5]) = packet::load::<12>(ctx, 0) else {
             return Err(Counter::DroppedTruncated);
         };
@@ -188,7 +194,7 @@ pub fn is_extension(next: u8) -> bool {
 
 /// Whether an ICMP message says that a packet of the service's reached its hop limit.
 #[inline(always)]
-fn is_about_us_v4(ctx: &TcContext) -> bool {
+fn is_about_us_v4(ctx: &impl Frame) -> bool {
     /// Where the source stands in an IPv4 header.
     const SOURCE: u32 = 12;
     packet::load(ctx, ETH + IPV4) == Some([ICMP_TIME_EXCEEDED])

@@ -1,15 +1,12 @@
 //! The one exit of refusals and drops: each is counted by its slot and reason, so none goes unseen.
 
-use aya_ebpf::bindings::TC_ACT_SHOT;
 use aya_ebpf::programs::TcContext;
 use imds_common::counters::Counter;
 
 use crate::event::{self, Way};
+use crate::frame::Frame;
 use crate::maps::IMDS_COUNTERS;
 use crate::trace;
-
-/// Not for us: whatever else is attached, and the host's stack, see it untouched (`TCX_NEXT`, `TC_ACT_UNSPEC`).
-pub const PASS: i32 = -1;
 
 /// Counts for a slot.
 #[inline(always)]
@@ -23,16 +20,16 @@ pub fn count(slot: u32, counter: Counter) {
 
 /// Counts a refusal or a drop of a client's packet, and tells of it while the frame is whole.
 #[inline(always)]
-pub fn refuse(ctx: &TcContext, slot: u32, reason: Counter) {
+pub fn refuse(ctx: &impl Frame, slot: u32, reason: Counter) {
     count(slot, reason);
     event::emit(ctx, slot, reason, Way::FromClient);
 }
 
 /// Drops a client's packet for a reason.
 #[inline(always)]
-pub fn drop(ctx: &TcContext, slot: u32, reason: Counter) -> i32 {
+pub fn drop<F: Frame>(ctx: &F, slot: u32, reason: Counter) -> i32 {
     refuse(ctx, slot, reason);
-    TC_ACT_SHOT
+    F::DROP
 }
 
 /// Drops a packet to a client for a reason.
@@ -40,5 +37,5 @@ pub fn drop(ctx: &TcContext, slot: u32, reason: Counter) -> i32 {
 pub fn drop_reply(ctx: &TcContext, slot: u32, reason: Counter) -> i32 {
     count(slot, reason);
     event::emit(ctx, slot, reason, Way::ToClient);
-    TC_ACT_SHOT
+    TcContext::DROP
 }

@@ -4,15 +4,17 @@
 use aya_ebpf::programs::TcContext;
 use imds_common::address::Identity;
 use imds_common::counters::Counter;
-use imds_common::flow::{self, ACK, Flow, SYN};
+use imds_common::flow::{self, Flow};
 use imds_common::options::OptionsWord;
+use imds_common::sender::Sender;
 use imds_common::slot::NOBODY;
 
 use crate::deliver::deliver;
 use crate::exchange::Exchange;
-use crate::exit::{self, PASS};
-use crate::limit::{self, owner};
-use crate::maps::{IMDS_OPTIONS, IMDS_SCRATCH, IMDS_SLOTS, IMDS_TABLES};
+use crate::exit;
+use crate::frame::Frame;
+use crate::limit::{self, Admitted, owner};
+use crate::maps::{IMDS_SCRATCH, IMDS_SLOTS, IMDS_TABLES};
 use crate::packet::{
     self, ETH, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Header, IPV4, IPV6, SERVICE_V4_WORD, SERVICE_V6_WORDS,
     V4_DESTINATION, V4_SOURCE, V6_DESTINATION, V6_SOURCE,
@@ -23,42 +25,41 @@ use crate::{neighbour, refuse, request, tables};
 const ETHERTYPE_VLAN: u16 = 0x8100;
 const ETHERTYPE_QINQ: u16 = 0x88a8;
 const VLAN: u32 = 4;
-/// Tags that are looked behind, besides the one that the kernel takes off the frame. A further one hides what it is,
-/// so such a frame is dropped.
-const TAGS: usize = 2;
-
 /// Judges one packet of an instance's. A function with a stack of its own.
 #[inline(never)]
 pub fn handle(ctx: &TcContext) -> i32 {
-    // SAFETY: the context is the program's own. The kernel takes the outermost tag off the frame.
-    let mut tagged = unsafe { (*ctx.skb.skb).vlan_present } != 0;
-    let mut ethertype = u16::from_be(ctx.skb.protocol() as u16);
+    match read(ctx) {
+        Read::Done(verdict) => verdict,
+        Read::Own(slot) => own(ctx, slot),
+    }
+}
+
+/// Reads the headers of one packet of an instance's: whatever isn't a slot's to judge has its verdict by that.
+#[inline(always)]
+pub fn read<F: Frame>(ctx: &F) -> Read {
+    let Some((mut ethertype, mut tagged)) = ctx.ethertype() else { return Read::Done(F::PASS) };
     let mut offset = ETH;
-    for _ in 0..TAGS {
+    for _ in 0..F::TAGS {
         if is_tag(ethertype) {
             let Some([_, _, inner0, inner1]) = packet::load::<{ VLAN as usize }>(ctx, offset) else {
-                return PASS;
+                return Read::Done(F::PASS);
             };
             ethertype = u16::from_be_bytes([inner0, inner1]);
             offset += VLAN;
             tagged = true;
         }
     }
-    let read = match ethertype {
+    match ethertype {
         ETHERTYPE_IPV4 => ipv4(ctx, offset, tagged),
         ETHERTYPE_IPV6 => ipv6(ctx, offset, tagged),
         ETHERTYPE_ARP => Read::Done(neighbour::arp(ctx, offset, tagged)),
         _ if is_tag(ethertype) => Read::Done(exit::drop(ctx, owner(ctx).0, Counter::DroppedVlan)),
-        _ => Read::Done(PASS),
-    };
-    match read {
-        Read::Done(verdict) => verdict,
-        Read::Own(slot) => own(ctx, slot),
+        _ => Read::Done(F::PASS),
     }
 }
 
 /// What became of a packet whose headers were read.
-enum Read {
+pub enum Read {
     /// It has its verdict.
     Done(i32),
     /// It is a slot's, and stands in the scratch map.
@@ -72,29 +73,30 @@ fn is_tag(ethertype: u16) -> bool {
 
 /// An IPv4 packet. A function with a stack of its own.
 #[inline(never)]
-fn ipv4(ctx: &TcContext, offset: u32, tagged: bool) -> Read {
-    let Some(header) = Header::<{ IPV4 as usize }>::load(ctx, offset) else { return Read::Done(PASS) };
+fn ipv4<F: Frame>(ctx: &F, offset: u32, tagged: bool) -> Read {
+    let Some(header) = Header::<{ IPV4 as usize }>::load(ctx, offset) else { return Read::Done(F::PASS) };
     if header.word::<V4_SOURCE>() == SERVICE_V4_WORD {
         return Read::Done(exit::drop(ctx, owner(ctx).0, Counter::DroppedImpersonation));
     }
     if header.word::<V4_DESTINATION>() != SERVICE_V4_WORD {
-        return Read::Done(PASS);
+        return Read::Done(F::PASS);
     }
-    let (slot, _) = match limit::admit(ctx, tagged) {
+    let [.., s0, s1, s2, s3, _, _, _, _] = header.0;
+    let admitted = match limit::admit(ctx, &Sender::v4([s0, s1, s2, s3]), tagged) {
         Ok(admitted) => admitted,
         Err(verdict) => return Read::Done(verdict),
     };
-    let Some(exchange) = exchange() else { return Read::Done(exit::drop(ctx, slot, Counter::DroppedHelper)) };
+    let Some(exchange) = exchange() else { return Read::Done(admitted.drop(ctx, Counter::DroppedHelper)) };
     match exchange.read_v4(ctx, &header) {
-        Ok(()) => Read::Own(slot),
-        Err(reason) => Read::Done(exit::drop(ctx, slot, reason)),
+        Ok(()) => Read::Own(admitted.slot),
+        Err(reason) => Read::Done(admitted.drop(ctx, reason)),
     }
 }
 
 /// An IPv6 packet. A function with a stack of its own.
 #[inline(never)]
-fn ipv6(ctx: &TcContext, offset: u32, tagged: bool) -> Read {
-    let Some(header) = Header::<{ IPV6 as usize }>::load(ctx, offset) else { return Read::Done(PASS) };
+fn ipv6<F: Frame>(ctx: &F, offset: u32, tagged: bool) -> Read {
+    let Some(header) = Header::<{ IPV6 as usize }>::load(ctx, offset) else { return Read::Done(F::PASS) };
     if packet::is(header.address::<V6_SOURCE>(), SERVICE_V6_WORDS) {
         return Read::Done(exit::drop(ctx, owner(ctx).0, Counter::DroppedImpersonation));
     }
@@ -104,25 +106,25 @@ fn ipv6(ctx: &TcContext, offset: u32, tagged: bool) -> Read {
         return Read::Done(verdict);
     }
     if !packet::is(header.address::<V6_DESTINATION>(), SERVICE_V6_WORDS) {
-        return Read::Done(PASS);
+        return Read::Done(F::PASS);
     }
-    let (slot, word) = match limit::admit(ctx, tagged) {
+    let admitted = match limit::admit(ctx, &Sender::v6(header.address::<V6_SOURCE>()), tagged) {
         Ok(admitted) => admitted,
         Err(verdict) => return Read::Done(verdict),
     };
-    if !word.ipv6_enabled() {
-        return Read::Done(exit::drop(ctx, slot, Counter::DroppedIpv6));
+    if !admitted.word.ipv6_enabled() {
+        return Read::Done(admitted.drop(ctx, Counter::DroppedIpv6));
     }
-    let Some(exchange) = exchange() else { return Read::Done(exit::drop(ctx, slot, Counter::DroppedHelper)) };
+    let Some(exchange) = exchange() else { return Read::Done(admitted.drop(ctx, Counter::DroppedHelper)) };
     match exchange.read_v6(ctx, &header) {
-        Ok(()) => Read::Own(slot),
-        Err(reason) => Read::Done(exit::drop(ctx, slot, reason)),
+        Ok(()) => Read::Own(admitted.slot),
+        Err(reason) => Read::Done(admitted.drop(ctx, reason)),
     }
 }
 
 /// Room for the packet in hand.
 #[inline(always)]
-fn exchange() -> Option<&'static mut Exchange> {
+pub fn exchange() -> Option<&'static mut Exchange> {
     let scratch = IMDS_SCRATCH.get_ptr_mut(0)?;
     // SAFETY: this CPU's scratch, whole as long as the program runs; no other reference to this part of it lives.
     Some(unsafe { &mut (*scratch).exchange })
@@ -131,15 +133,14 @@ fn exchange() -> Option<&'static mut Exchange> {
 /// A packet for an instance: its place, its flow, and what the flow says. A function with a stack of its own.
 #[inline(never)]
 fn own(ctx: &TcContext, number: u32) -> i32 {
-    let (Some(slot), Some(word), Some(tables), Some(exchange)) =
-        (IMDS_SLOTS.get(number), IMDS_OPTIONS.get(number), IMDS_TABLES.get_ptr_mut(number), exchange())
+    let (Some(slot), Some(tables), Some(exchange)) =
+        (IMDS_SLOTS.get(number), IMDS_TABLES.get_ptr_mut(number), exchange())
     else {
         return exit::drop(ctx, NOBODY as u32, Counter::DroppedUnowned);
     };
-    // Read once more: whoever closed the slot meanwhile is obeyed.
-    let word = OptionsWord::from_bits(*word);
-    if !word.is_owned() {
-        return exit::drop(ctx, number, Counter::DroppedUnowned);
+    let Some(admitted) = Admitted::again(number) else { return exit::drop(ctx, number, Counter::DroppedUnowned) };
+    if comes_to_nothing(admitted.word, exchange) {
+        return ignore(ctx, &admitted);
     }
     let now = tables::now_ms();
     let Some(place) = tables::place(tables, &exchange.client, now) else {
@@ -148,12 +149,12 @@ fn own(ctx: &TcContext, number: u32) -> i32 {
     let client = exchange.client.tag();
     exchange.identity = Identity { slot: number as u16, generation: slot.generation, place: place as u16, client };
     exchange.ifindex = slot.ifindex;
-    exchange.word = word;
+    exchange.word = admitted.word;
     exchange.token_generation = slot.token_generation;
 
     let key = flow::key(place, exchange.tcp.source);
     let tables::Entries { known, free } = tables::flows(tables, key, now);
-    if exchange.segment.flags & (SYN | ACK) == SYN {
+    if exchange.begins() {
         return match known.or(free) {
             Some(flow) => {
                 // SAFETY: a live map value; only this program writes what a client's segment changes.
@@ -175,6 +176,20 @@ fn own(ctx: &TcContext, number: u32) -> i32 {
         flow::Client::Acknowledge => refuse::acknowledge(ctx, exchange, flow),
         flow::Client::Swallow => exit::drop(ctx, number, Counter::DroppedAfterRefusal),
     }
+}
+
+/// Whether the packet begins a connection on which every request would be refused, and each in silence: nothing would
+/// ever come of it.
+#[inline(always)]
+pub fn comes_to_nothing(word: OptionsWord, exchange: &Exchange) -> bool {
+    word.refuses_silently() && !word.endpoint_enabled() && exchange.begins()
+}
+
+/// Drops such a packet.
+#[inline(always)]
+pub fn ignore(ctx: &impl Frame, admitted: &Admitted) -> i32 {
+    exit::refuse(ctx, admitted.slot, Counter::RefusedEndpointDisabled);
+    admitted.drop(ctx, Counter::DroppedSilently)
 }
 
 /// A segment at a request's known beginning.

@@ -1,20 +1,21 @@
 //! Whose packet it is, and whether its instance may send it at all.
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
-use aya_ebpf::programs::TcContext;
 use imds_common::budget;
 use imds_common::counters::Counter;
 use imds_common::options::OptionsWord;
-use imds_common::slot::{NOBODY, SLOT_MASK};
+use imds_common::sender::{Sender, Senders};
+use imds_common::slot::{NOBODY, SENDERS_BANKS, SLOT_MASK};
 
-use crate::exit;
-use crate::maps::{IMDS_BUDGETS, IMDS_INTERFACES, IMDS_OPTIONS};
+use crate::frame::Frame;
+use crate::maps::{IMDS_BUDGETS, IMDS_INTERFACES, IMDS_OPTIONS, IMDS_SENDERS};
+use crate::{exit, packet};
 
 /// The slot that this interface leads to, and its options: 0 and a closed word if nobody owns it.
 #[inline(always)]
-pub fn owner(ctx: &TcContext) -> (u32, OptionsWord) {
-    // SAFETY: the context is the program's own; the value is a u32, copied out.
-    let slot = unsafe { IMDS_INTERFACES.get((*ctx.skb.skb).ifindex).copied() };
+pub fn owner(ctx: &impl Frame) -> (u32, OptionsWord) {
+    // SAFETY: the value is a u32, copied out.
+    let slot = unsafe { IMDS_INTERFACES.get(ctx.ifindex()).copied() };
     let Some(slot) = slot.map(|value| value & SLOT_MASK) else { return (NOBODY as u32, OptionsWord::CLOSED) };
     match IMDS_OPTIONS.get(slot) {
         Some(word) => (slot, OptionsWord::from_bits(*word)),
@@ -22,26 +23,81 @@ pub fn owner(ctx: &TcContext) -> (u32, OptionsWord) {
     }
 }
 
-/// Lets a packet to one of the service's addresses go on, with its slot and options, or gives its verdict: an interface
-/// that nobody owns, a slot over its budget, a tagged frame. A function with a stack of its own.
+/// Whose packet it is that may be sent, and the options that judge it.
+pub struct Admitted {
+    /// The slot.
+    pub slot: u32,
+    /// Its options.
+    pub word: OptionsWord,
+}
+
+impl Admitted {
+    /// The slot of a packet that was let go on before, with its options as they are now.
+    #[inline(always)]
+    pub fn again(slot: u32) -> Option<Self> {
+        let word = OptionsWord::from_bits(*IMDS_OPTIONS.get(slot)?);
+        // Whoever closed the slot meanwhile is obeyed.
+        word.is_owned().then_some(Self { slot, word })
+    }
+
+    /// Drops the packet for a reason.
+    #[inline(always)]
+    pub fn drop<F: Frame>(&self, ctx: &F, reason: Counter) -> i32 {
+        if !F::IS_LAST {
+            is_within_budget(self.slot, self.word, true);
+        }
+        exit::drop(ctx, self.slot, reason)
+    }
+}
+
+/// Lets a packet to one of the service's addresses go on, or gives its verdict: an interface that nobody owns, a sender
+/// that the instance doesn't list, a slot over its budget, a tagged frame. A function with a stack of its own.
 #[inline(never)]
-pub fn admit(ctx: &TcContext, tagged: bool) -> Result<(u32, OptionsWord), i32> {
+pub fn admit<F: Frame>(ctx: &F, sender: &Sender, tagged: bool) -> Result<Admitted, i32> {
     let (slot, word) = owner(ctx);
     let reason = if !word.is_owned() {
         Counter::DroppedUnowned
-    } else if !charge(slot, word) {
+    } else if word.lists_senders() && !is_listed(slot, word, sender, frame_mac(ctx)) {
+        Counter::DroppedForged
+    } else if !is_within_budget(slot, word, F::IS_LAST) {
         Counter::DroppedBudget
-    } else if tagged {
-        Counter::DroppedVlan
     } else {
-        return Ok((slot, word));
+        let admitted = Admitted { slot, word };
+        return if tagged { Err(admitted.drop(ctx, Counter::DroppedVlan)) } else { Ok(admitted) };
     };
     Err(exit::drop(ctx, slot, reason))
 }
 
-/// Charges a packet to its slot: whether the slot may send it.
+/// The MAC that a frame comes from, if it has one.
 #[inline(always)]
-fn charge(slot: u32, word: OptionsWord) -> bool {
+fn frame_mac(ctx: &impl Frame) -> Option<[u8; 6]> {
+    /// Where it stands in the Ethernet header.
+    const SOURCE: u32 = 6;
+    packet::load(ctx, SOURCE)
+}
+
+/// Those who may send behind a slot that lists them.
+#[inline(always)]
+fn senders(slot: u32, word: OptionsWord) -> Option<&'static Senders> {
+    IMDS_SENDERS.get(slot * SENDERS_BANKS + word.senders_bank())
+}
+
+/// Whether the slot, which lists its senders, lists this one.
+#[inline(always)]
+fn is_listed(slot: u32, word: OptionsWord, sender: &Sender, mac: Option<[u8; 6]>) -> bool {
+    let (Some(senders), Some(mac)) = (senders(slot, word), mac) else { return false };
+    senders.allows_mac(mac) && senders.allows_address(sender)
+}
+
+/// Whether the slot, if it lists its senders, lists this MAC.
+#[inline(always)]
+pub fn allows_mac(slot: u32, word: OptionsWord, mac: [u8; 6]) -> bool {
+    !word.lists_senders() || senders(slot, word).is_some_and(|senders| senders.allows_mac(mac))
+}
+
+/// Whether a slot may send one more packet, which is charged to it if it `counts`.
+#[inline(always)]
+fn is_within_budget(slot: u32, word: OptionsWord, counts: bool) -> bool {
     let interval = word.packet_interval_ns();
     if interval == 0 {
         return true;
@@ -49,13 +105,22 @@ fn charge(slot: u32, word: OptionsWord) -> bool {
     let Some(due) = IMDS_BUDGETS.get_ptr_mut(slot) else { return false };
     // SAFETY: the helper only returns the clock.
     let now = unsafe { bpf_ktime_get_ns() };
-    // SAFETY: a live map value; two processors that race over it let a packet too many pass.
-    match budget::charge(unsafe { due.read_volatile() }, interval, now) {
-        Some(next) => {
-            // SAFETY: as above.
-            unsafe { due.write_volatile(next) };
-            true
-        }
-        None => false,
+    // SAFETY: a live map value.
+    unsafe { charge(due, interval, now, counts) }
+}
+
+/// Whether one more packet or event is within the budget that is whole again at `due`; it is charged if it `counts`.
+///
+/// # Safety
+///
+/// `due` is a live map value. Two processors that race over it take one too many.
+#[inline(always)]
+pub unsafe fn charge(due: *mut u64, interval_ns: u32, now_ns: u64, counts: bool) -> bool {
+    // SAFETY: the caller's.
+    let charged = budget::charge(unsafe { due.read_volatile() }, interval_ns, now_ns);
+    if let Some(next) = charged.filter(|_| counts) {
+        // SAFETY: the caller's.
+        unsafe { due.write_volatile(next) };
     }
+    charged.is_some()
 }

@@ -10,6 +10,8 @@
 //! | `neighbour` | ARP and neighbour discovery for the service's addresses |
 //! | `reply` | the way back: IPv6 to IPv4, the TTL by the hop limit |
 //! | `tables` | places and flows of a slot |
+//! | `xdp` | the early program: what would be dropped anyway |
+//! | `frame` | what tc and XDP have in common |
 //! | `packet` | reading and writing headers |
 //! | `limit` | whose packet it is, and whether its instance may send it |
 //! | `maps` | the maps, and the values set at load |
@@ -29,6 +31,7 @@ mod deliver;
 mod event;
 mod exchange;
 mod exit;
+mod frame;
 mod ingress;
 mod limit;
 mod maps;
@@ -39,9 +42,10 @@ mod reply;
 mod request;
 mod tables;
 mod trace;
+mod xdp;
 
-use aya_ebpf::macros::classifier;
-use aya_ebpf::programs::TcContext;
+use aya_ebpf::macros::{classifier, xdp as early};
+use aya_ebpf::programs::{TcContext, XdpContext};
 
 /// tc ingress of an instance's host-side interface.
 #[classifier]
@@ -57,6 +61,14 @@ fn imds_reply(ctx: TcContext) -> i32 {
     let verdict = reply::handle(&ctx);
     trace::line(&ctx, verdict);
     verdict
+}
+
+/// XDP of an instance's host-side interface. `frags`, so that it takes frames of any size.
+#[early(frags)]
+fn imds_xdp(ctx: XdpContext) -> u32 {
+    let verdict = xdp::handle(&ctx);
+    trace::line(&ctx, verdict);
+    verdict as u32
 }
 
 /// A reachable panic becomes an endless loop, which the verifier refuses to load.

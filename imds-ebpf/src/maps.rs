@@ -10,7 +10,8 @@ use imds_common::answer::{DATES, Date, KERNEL_ANSWER_MAX};
 use imds_common::counters::SlotCounters;
 use imds_common::event::RING_BYTES;
 use imds_common::request::{KERNEL_HEAD_MAX, Scan};
-use imds_common::slot::{Slot, Tables};
+use imds_common::sender::Senders;
+use imds_common::slot::{SENDERS_BANKS, Slot, Tables};
 use imds_common::token::{KEYS, Key, Presented, TOKEN_TEXT_LENGTH};
 
 use crate::exchange::Exchange;
@@ -37,6 +38,10 @@ pub static IMDS_SLOTS: Array<Slot> = Array::with_max_entries(SLOTS, 0);
 /// A slot's places and flows.
 #[map]
 pub static IMDS_TABLES: Array<Tables> = Array::with_max_entries(SLOTS, 0);
+
+/// Who may send behind a slot that lists them: two tables a slot, of which the options word names the one that holds.
+#[map]
+pub static IMDS_SENDERS: Array<Senders> = Array::with_max_entries(SLOTS * SENDERS_BANKS, 0);
 
 /// When a slot's packet budget is whole again, in nanoseconds since boot.
 #[map]

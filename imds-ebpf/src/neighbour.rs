@@ -7,9 +7,11 @@ use aya_ebpf::helpers::generated::{bpf_loop, bpf_redirect};
 use aya_ebpf::programs::TcContext;
 use imds_common::address::{NEIGHBOUR_MAC, SERVICE_V4, SERVICE_V6, covers_service};
 use imds_common::counters::Counter;
+use imds_common::sender::Sender;
 
 use crate::exchange::{AUTHENTICATION, ENCRYPTION, PROTOCOL_ICMPV6, is_extension};
-use crate::exit::{self, PASS};
+use crate::exit;
+use crate::frame::Frame;
 use crate::limit::{self, owner};
 use crate::maps::IMDS_SCRATCH;
 use crate::packet::{
@@ -53,24 +55,29 @@ const EXTENSIONS_MAX: usize = 4;
 
 /// An ARP packet. Whoever says that it has the service's address is dropped, whoever asks for it is answered.
 #[inline(never)]
-pub fn arp(ctx: &TcContext, offset: u32, tagged: bool) -> i32 {
+pub fn arp<F: Frame>(ctx: &F, offset: u32, tagged: bool) -> i32 {
     // Two bytes of the frame's header before it, so that its addresses can be read by words.
-    let Some(packet) = Header::<{ ARP + 2 }>::load(ctx, offset - 2) else { return PASS };
+    let Some(packet) = Header::<{ ARP + 2 }>::load(ctx, offset - 2) else { return F::PASS };
     if packet.word::<ARP_SENDER>() == SERVICE_V4_WORD {
         return exit::drop(ctx, owner(ctx).0, Counter::DroppedImpersonation);
     }
     let [_, _, b0, b1, b2, b3, b4, b5, o0, o1, m0, m1, m2, m3, m4, m5, s0, s1, s2, s3, ..] = packet.0;
     let [.., t0, t1, t2, t3] = packet.0;
     if u32::from_ne_bytes([t0, t1, t2, t3]) != SERVICE_V4_WORD {
-        return PASS;
+        return F::PASS;
     }
-    let slot = match limit::admit(ctx, tagged) {
-        Ok((slot, _)) => slot,
+    let admitted = match limit::admit(ctx, &Sender::v4([s0, s1, s2, s3]), tagged) {
+        Ok(admitted) => admitted,
         Err(verdict) => return verdict,
     };
-    if [b0, b1, b2, b3, b4, b5] != ARP_BEGINNING || u16::from_be_bytes([o0, o1]) != ARP_REQUEST {
-        return exit::drop(ctx, slot, Counter::DroppedProtocol);
+    // The answer goes to the MAC in the question.
+    if !limit::allows_mac(admitted.slot, admitted.word, [m0, m1, m2, m3, m4, m5]) {
+        return admitted.drop(ctx, Counter::DroppedForged);
     }
+    if [b0, b1, b2, b3, b4, b5] != ARP_BEGINNING || u16::from_be_bytes([o0, o1]) != ARP_REQUEST {
+        return admitted.drop(ctx, Counter::DroppedProtocol);
+    }
+    let Some(ctx) = ctx.to_send() else { return F::PASS };
     let asker = [m0, m1, m2, m3, m4, m5];
     let mut frame = [0; ETH as usize + ARP];
     frame[..6].copy_from_slice(&asker);
@@ -82,7 +89,7 @@ pub fn arp(ctx: &TcContext, offset: u32, tagged: bool) -> i32 {
     frame[28..32].copy_from_slice(&SERVICE_V4);
     frame[32..38].copy_from_slice(&asker);
     frame[38..42].copy_from_slice(&[s0, s1, s2, s3]);
-    send(ctx, slot, packet::store(ctx, 0, frame.as_ptr(), ETH + ARP as u32))
+    send(ctx, admitted.slot, packet::store(ctx, 0, frame.as_ptr(), ETH + ARP as u32))
 }
 
 /// Whether a packet may be a message of neighbour discovery. Other traffic isn't, and needs no call to tell.
@@ -101,7 +108,7 @@ fn hides_next(next: u8) -> bool {
 /// A message of neighbour discovery about the service's address, if the packet is one: nobody but us has that address.
 /// A function with a stack of its own.
 #[inline(never)]
-pub fn discovery(ctx: &TcContext, offset: u32, tagged: bool, header: &Header<{ IPV6 as usize }>) -> Option<i32> {
+pub fn discovery<F: Frame>(ctx: &F, offset: u32, tagged: bool, header: &Header<{ IPV6 as usize }>) -> Option<i32> {
     let mut next = header.0[6];
     let mut at = offset + IPV6;
     for _ in 0..EXTENSIONS_MAX {
@@ -123,7 +130,7 @@ pub fn discovery(ctx: &TcContext, offset: u32, tagged: bool, header: &Header<{ I
 
 /// An ICMPv6 message at `at`.
 #[inline(always)]
-fn message(ctx: &TcContext, at: u32, tagged: bool, header: &Header<{ IPV6 as usize }>) -> Option<i32> {
+fn message<F: Frame>(ctx: &F, at: u32, tagged: bool, header: &Header<{ IPV6 as usize }>) -> Option<i32> {
     let [kind] = packet::load::<1>(ctx, at)?;
     if kind == ROUTER_ADVERTISEMENT {
         // One to the service itself is a packet like any other.
@@ -132,7 +139,7 @@ fn message(ctx: &TcContext, at: u32, tagged: bool, header: &Header<{ IPV6 as usi
         }
         // The verdict, so that nothing that is known before the walk is asked for after it: see `Search` in `tables`.
         let is_claim = is_route_to_us(ctx, at + ROUTER);
-        return Some(if is_claim { exit::drop(ctx, owner(ctx).0, Counter::DroppedImpersonation) } else { PASS });
+        return Some(if is_claim { exit::drop(ctx, owner(ctx).0, Counter::DroppedImpersonation) } else { F::PASS });
     }
     if kind != NEIGHBOUR_SOLICITATION && kind != NEIGHBOUR_ADVERTISEMENT {
         return None;
@@ -145,20 +152,22 @@ fn message(ctx: &TcContext, at: u32, tagged: bool, header: &Header<{ IPV6 as usi
     if kind == NEIGHBOUR_ADVERTISEMENT || packet::is(source, [0; 2]) {
         return Some(exit::drop(ctx, owner(ctx).0, Counter::DroppedImpersonation));
     }
-    let (slot, word) = match limit::admit(ctx, tagged) {
+    // A MAC among its options is nobody's: the answer goes to the frame's.
+    let admitted = match limit::admit(ctx, &Sender::v6(source), tagged) {
         Ok(admitted) => admitted,
         Err(verdict) => return Some(verdict),
     };
-    if !word.ipv6_enabled() {
-        return Some(exit::drop(ctx, slot, Counter::DroppedIpv6));
+    if !admitted.word.ipv6_enabled() {
+        return Some(admitted.drop(ctx, Counter::DroppedIpv6));
     }
     if header.0[6] != PROTOCOL_ICMPV6 {
-        return Some(exit::drop(ctx, slot, Counter::DroppedExtension));
+        return Some(admitted.drop(ctx, Counter::DroppedExtension));
     }
     if header.0[7] != HOP_LIMIT {
-        return Some(exit::drop(ctx, slot, Counter::DroppedProtocol));
+        return Some(admitted.drop(ctx, Counter::DroppedProtocol));
     }
-    Some(send(ctx, slot, advertise(ctx, source)))
+    let Some(ctx) = ctx.to_send() else { return Some(F::PASS) };
+    Some(send(ctx, admitted.slot, advertise(ctx, source)))
 }
 
 /// Turns the frame into our advertisement to whoever asked. A function with a stack of its own.
@@ -203,8 +212,8 @@ fn send(ctx: &TcContext, slot: u32, written: Result<(), HelperError>) -> i32 {
 }
 
 /// A walk through the options of a router advertisement; it stands on the stack, where `look_at_option` finds it.
-struct Walk<'a> {
-    ctx: &'a TcContext,
+struct Walk<'a, F> {
+    ctx: &'a F,
     /// Where the next option begins.
     at: u32,
     /// What it comes to, in the scratch map: [`GOES_ON`], [`ENDED`] or [`FOUND`].
@@ -221,7 +230,7 @@ const FOUND: u32 = 2;
 /// Whether the options of a router advertisement, from `at` on, give a prefix that the service's address is in, or
 /// are more than can be looked at.
 #[inline(never)]
-fn is_route_to_us(ctx: &TcContext, at: u32) -> bool {
+fn is_route_to_us<F: Frame>(ctx: &F, at: u32) -> bool {
     let Some(scratch) = IMDS_SCRATCH.get_ptr_mut(0) else { return true };
     // SAFETY: this CPU's scratch, whole as long as the program runs; the callback has the helper's signature, and its
     // context lives over the call.
@@ -229,16 +238,16 @@ fn is_route_to_us(ctx: &TcContext, at: u32) -> bool {
         let outcome = &raw mut (*scratch).options;
         outcome.write_volatile(GOES_ON);
         let mut walk = Walk { ctx, at, outcome };
-        bpf_loop(OPTIONS_MAX, look_at_option as *mut c_void, (&raw mut walk).cast(), 0);
+        bpf_loop(OPTIONS_MAX, look_at_option::<F> as *mut c_void, (&raw mut walk).cast(), 0);
         outcome.read_volatile() != ENDED
     }
 }
 
 /// Looks at one option, and ends the walk with 1.
-extern "C" fn look_at_option(_number: u64, walk: *mut c_void) -> i64 {
+extern "C" fn look_at_option<F: Frame>(_number: u64, walk: *mut c_void) -> i64 {
     // SAFETY: `is_route_to_us` gives it, and nobody else has its outcome meanwhile.
     let (walk, outcome) = unsafe {
-        let walk = &mut *walk.cast::<Walk<'_>>();
+        let walk = &mut *walk.cast::<Walk<'_, F>>();
         let outcome = &mut *walk.outcome;
         (walk, outcome)
     };
@@ -268,7 +277,7 @@ extern "C" fn look_at_option(_number: u64, walk: *mut c_void) -> i64 {
 
 /// The prefix of a route information option: of 16, 8 or no bytes, by the option's length.
 #[inline(always)]
-fn route_prefix(ctx: &TcContext, at: u32, length: u8) -> Option<[u8; 16]> {
+fn route_prefix(ctx: &impl Frame, at: u32, length: u8) -> Option<[u8; 16]> {
     match length {
         1 => Some([0; 16]),
         2 => {

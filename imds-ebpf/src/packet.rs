@@ -2,12 +2,12 @@
 
 use core::mem::MaybeUninit;
 
-use aya_ebpf::helpers::generated::{
-    bpf_csum_diff, bpf_l4_csum_replace, bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skb_store_bytes,
-};
+use aya_ebpf::helpers::generated::{bpf_csum_diff, bpf_l4_csum_replace, bpf_skb_change_tail, bpf_skb_store_bytes};
 use aya_ebpf::programs::TcContext;
 use imds_common::address::{SERVICE_V4, SERVICE_V6};
 use imds_common::flow::Segment;
+
+use crate::frame::Frame;
 
 /// Length of an Ethernet header.
 pub const ETH: u32 = 14;
@@ -37,13 +37,12 @@ pub struct HelperError;
 
 /// Loads `N` bytes at `offset`: `None` if the packet is shorter.
 #[inline(always)]
-pub fn load<const N: usize>(ctx: &TcContext, offset: u32) -> Option<[u8; N]> {
+pub fn load<const N: usize>(ctx: &impl Frame, offset: u32) -> Option<[u8; N]> {
     // Not zeroed first: beyond some words the target does that in a call, byte by byte.
     let mut bytes = MaybeUninit::<[u8; N]>::uninit();
-    // SAFETY: the context is the program's own and the buffer has N bytes.
-    let result = unsafe { bpf_skb_load_bytes(ctx.skb.skb.cast(), offset, bytes.as_mut_ptr().cast(), N as u32) };
-    // SAFETY: the helper has written all N bytes where it says 0.
-    if result == 0 { Some(unsafe { bytes.assume_init() }) } else { None }
+    ctx.load_into(offset, bytes.as_mut_ptr().cast(), N as u32).ok()?;
+    // SAFETY: all N bytes are written.
+    Some(unsafe { bytes.assume_init() })
 }
 
 /// A header, or a message, at a multiple of eight, so that it is read by words: from bytes at any place the target
@@ -54,7 +53,7 @@ pub struct Header<const N: usize>(pub [u8; N]);
 impl<const N: usize> Header<N> {
     /// Loads `N` bytes at `offset`: `None` if the packet is shorter.
     #[inline(always)]
-    pub fn load(ctx: &TcContext, offset: u32) -> Option<Self> {
+    pub fn load(ctx: &impl Frame, offset: u32) -> Option<Self> {
         load(ctx, offset).map(Self)
     }
 
@@ -98,13 +97,6 @@ pub const V6_DESTINATION: usize = 24;
 #[inline(always)]
 pub fn is(a: Address, b: Address) -> bool {
     (a[0] ^ b[0]) | (a[1] ^ b[1]) == 0
-}
-
-/// Loads `length` bytes at `offset` into `buffer`, which has at least so many.
-#[inline(always)]
-pub fn load_into(ctx: &TcContext, offset: u32, buffer: *mut u8, length: u32) -> Result<(), HelperError> {
-    // SAFETY: the verifier checks that the buffer has `length` bytes.
-    check(unsafe { bpf_skb_load_bytes(ctx.skb.skb.cast(), offset, buffer.cast(), length) })
 }
 
 /// Stores `length` bytes of `buffer` at `offset`.
@@ -188,7 +180,7 @@ pub struct TcpHeader {
 impl TcpHeader {
     /// Reads the header at `offset`: `None` if it is cut short or says that it is shorter than a header.
     #[inline(always)]
-    pub fn read(ctx: &TcContext, offset: u32) -> Option<Self> {
+    pub fn read(ctx: &impl Frame, offset: u32) -> Option<Self> {
         let [s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, length, flags, ..] =
             load::<{ TCP as usize }>(ctx, offset)?;
         let header = Self {

@@ -8,8 +8,8 @@ use imds_common::request::{Judged, KERNEL_HEAD_MAX, Scan};
 use imds_common::token::{Key, TOKEN_TEXT_LENGTH};
 
 use crate::exchange::Exchange;
+use crate::frame::Frame as _;
 use crate::maps::{CHUNK, IMDS_KEYS, IMDS_SCRATCH};
-use crate::packet;
 
 /// Judges the payload of a segment that stands at a request's beginning.
 #[inline(always)]
@@ -30,7 +30,7 @@ fn scan(ctx: &TcContext, exchange: &Exchange) -> Option<Scan> {
     let head = unsafe { (&raw mut (*scratch).head).cast::<u8>() };
     // The oldest verifier wants to see by itself that the length is 1 at least and no more than the buffer has.
     let bounded = ((length - 1) & (KERNEL_HEAD_MAX as u32 - 1)) + 1;
-    packet::load_into(ctx, exchange.payload(), head, bounded).ok()?;
+    ctx.load_into(exchange.payload(), head, bounded).ok()?;
     // SAFETY: the buffer has a chunk more than the longest head.
     unsafe { head.add(bounded as usize).cast::<[u8; CHUNK]>().write([0; CHUNK]) };
     // SAFETY: as above.
@@ -71,7 +71,7 @@ fn verify(ctx: &TcContext, exchange: &Exchange, (start, length): (u32, u32)) -> 
     let Some(scratch) = IMDS_SCRATCH.get_ptr_mut(0) else { return false };
     // SAFETY: this CPU's scratch, whole as long as the program runs; no other reference to this part of it lives.
     let text = unsafe { &mut (*scratch).token };
-    if packet::load_into(ctx, exchange.payload() + start, text.as_mut_ptr(), TOKEN_TEXT_LENGTH as u32).is_err() {
+    if ctx.load_into(exchange.payload() + start, text.as_mut_ptr(), TOKEN_TEXT_LENGTH as u32).is_err() {
         return false;
     }
     // SAFETY: as above.

@@ -40,13 +40,16 @@ fn first_place(client: &Client) -> usize {
 
 #[inline(always)]
 fn same_client(place: *const Place, client: &Client) -> bool {
+    // SAFETY: only an address, inside a live map value.
+    is_same(unsafe { &raw const (*place).client }, client)
+}
+
+#[inline(always)]
+fn is_same(one: *const Client, client: &Client) -> bool {
     const WORDS: usize = size_of::<Client>() / 8;
-    // SAFETY: a Client is 32 bytes without padding in a map value at an offset of 8; the other is a local.
+    // SAFETY: a Client is 32 bytes without padding, in a map value or a local; the other is a local.
     let (a, b) = unsafe {
-        (
-            (&raw const (*place).client).cast::<[u64; WORDS]>().read_unaligned(),
-            (client as *const Client).cast::<[u64; WORDS]>().read_unaligned(),
-        )
+        (one.cast::<[u64; WORDS]>().read_unaligned(), (client as *const Client).cast::<[u64; WORDS]>().read_unaligned())
     };
     (a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3]) == 0
 }
@@ -133,22 +136,49 @@ extern "C" fn look_at_flow(step: u64, search: *mut c_void) -> i64 {
     GO_ON
 }
 
-/// The place of a client, a new one if it has none: `None` if all are taken by others that live. A function with a
-/// stack of its own.
-#[inline(never)]
-pub fn place(tables: *mut Tables, client: &Client, now_ms: u32) -> Option<u32> {
+/// Looks for a client's place.
+#[inline(always)]
+fn find_place(tables: *mut Tables, client: &Client, now_ms: u32) -> Hits {
     let first = first_place(client) as u32;
-    let hits = Search { tables, client, key: 0, now_ms, first, hits: hits()? }.run(PLACES, look_at_place);
+    let Some(hits) = hits() else { return Hits { found: NONE, free: NONE } };
+    let hits = Search { tables, client, key: 0, now_ms, first, hits }.run(PLACES, look_at_place);
     if hits.found != NONE {
-        let place = place_at(tables, hits.found as usize);
         // SAFETY: a live map value.
-        unsafe { (*place).touched = now_ms };
-        return Some(hits.found & (PLACES as u32 - 1));
+        unsafe { (*place_at(tables, hits.found as usize)).touched = now_ms };
     }
-    if hits.free == NONE {
-        return None;
+    hits
+}
+
+/// The place of a client, if it has one.
+#[inline(always)]
+pub fn known_place(tables: *mut Tables, client: &Client, now_ms: u32) -> Option<u32> {
+    /// A function with a stack of its own, whose result fits a register.
+    #[inline(never)]
+    fn find(tables: *mut Tables, client: &Client, now_ms: u32) -> u32 {
+        find_place(tables, client, now_ms).found
     }
-    let place = place_at(tables, hits.free as usize);
+    known(find(tables, client, now_ms))
+}
+
+/// The place of a client, a new one if it has none: `None` if all are taken by others that live.
+#[inline(always)]
+pub fn place(tables: *mut Tables, client: &Client, now_ms: u32) -> Option<u32> {
+    known(find_or_take_place(tables, client, now_ms))
+}
+
+#[inline(always)]
+fn known(place: u32) -> Option<u32> {
+    if place == NONE { None } else { Some(place & (PLACES as u32 - 1)) }
+}
+
+/// A function with a stack of its own, whose result fits a register.
+#[inline(never)]
+fn find_or_take_place(tables: *mut Tables, client: &Client, now_ms: u32) -> u32 {
+    let Hits { found, free } = find_place(tables, client, now_ms);
+    if found != NONE || free == NONE {
+        return found;
+    }
+    let place = place_at(tables, free as usize);
     // SAFETY: a live map value; the state keeps readers away until the client is whole.
     unsafe {
         core::ptr::write_volatile(&raw mut (*place).state, CLAIMED);
@@ -156,8 +186,10 @@ pub fn place(tables: *mut Tables, client: &Client, now_ms: u32) -> Option<u32> {
         (*place).touched = now_ms;
         core::ptr::write_volatile(&raw mut (*place).state, READY);
     }
-    // Another CPU's client took it too: this packet is dropped and will be sent again.
-    if same_client(place, client) { Some(hits.free & (PLACES as u32 - 1)) } else { None }
+    // Another CPU's client took it too: this packet is dropped and will be sent again. Volatile, so that it is read.
+    // SAFETY: a live map value, copied out.
+    let kept = unsafe { core::ptr::read_volatile(&raw const (*place).client) };
+    if is_same(&raw const kept, client) { free } else { NONE }
 }
 
 /// The client at a place, if it is whole.

@@ -10,8 +10,9 @@ pub use off::{line, note};
 mod on {
     use aya_ebpf::macros::map;
     use aya_ebpf::maps::PerCpuArray;
-    use aya_ebpf::programs::TcContext;
     use imds_common::counters::Counter;
+
+    use crate::frame::Frame;
 
     /// What was counted last on this CPU: 1 if anything was, the slot, the counter.
     #[map]
@@ -28,7 +29,7 @@ mod on {
 
     /// Writes the line. A function with a stack of its own: aya-log fills one.
     #[inline(never)]
-    pub fn line(ctx: &TcContext, verdict: i32) {
+    pub fn line<F: Frame>(ctx: &F, verdict: i32) {
         let Some(last) = IMDS_TRACE.get_ptr_mut(0) else { return };
         // SAFETY: this CPU's own copy of a live map value.
         let [noted, slot, counter] = unsafe { core::mem::take(&mut *last) };
@@ -40,8 +41,9 @@ mod on {
 
 #[cfg(not(feature = "trace"))]
 mod off {
-    use aya_ebpf::programs::TcContext;
     use imds_common::counters::Counter;
+
+    use crate::frame::Frame;
 
     /// Nothing.
     #[inline(always)]
@@ -49,5 +51,5 @@ mod off {
 
     /// Nothing.
     #[inline(always)]
-    pub fn line(_ctx: &TcContext, _verdict: i32) {}
+    pub fn line(_ctx: &impl Frame, _verdict: i32) {}
 }

@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::{io, ptr};
+use std::{fs, io, ptr};
 
 /// `bpf` commands (include/uapi/linux/bpf.h).
 const BPF_MAP_LOOKUP_ELEM: libc::c_int = 1;
@@ -13,6 +13,14 @@ const BPF_PROG_LOAD: libc::c_int = 5;
 const BPF_OBJ_GET: libc::c_int = 7;
 const BPF_PROG_TEST_RUN: libc::c_int = 10;
 const BPF_LINK_CREATE: libc::c_int = 28;
+/// `BPF_PROG_TYPE_XDP`, `BPF_XDP`, `XDP_FLAGS_SKB_MODE`
+const XDP: u32 = 6;
+const ON_XDP: u32 = 37;
+const GENERIC: u32 = 1 << 1;
+/// What an XDP program returns that drops a frame: `XDP_DROP`.
+pub const XDP_DROPPED: i32 = 1;
+/// What it returns that lets one pass: `XDP_PASS`.
+pub const XDP_PASSED: i32 = 2;
 /// `BPF_PROG_TYPE_SCHED_CLS`, `BPF_TCX_INGRESS`, `BPF_F_BEFORE`
 const SCHED_CLS: u32 = 3;
 const TCX_INGRESS: u32 = 46;
@@ -89,6 +97,14 @@ struct Context {
     ifindex: u32,
 }
 
+impl Context {
+    /// Lets a run have it, which it has to outlive.
+    fn give(&self, run: &mut Run) {
+        run.context_in_size = u32::try_from(size_of::<Self>()).expect("small");
+        run.context_in = address(ptr::from_ref(self));
+    }
+}
+
 /// What became of a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
@@ -112,15 +128,25 @@ impl Program {
         Self(open(pin))
     }
 
-    /// One that returns a verdict and does nothing else.
+    /// One of tc that returns a verdict and does nothing else.
     #[must_use]
     pub fn returning(verdict: i32) -> Self {
+        Self::load(SCHED_CLS, verdict)
+    }
+
+    /// One of XDP that returns a verdict and does nothing else.
+    #[must_use]
+    pub fn xdp_returning(verdict: i32) -> Self {
+        Self::load(XDP, verdict)
+    }
+
+    fn load(kind: u32, verdict: i32) -> Self {
         let [v0, v1, v2, v3] = verdict.to_le_bytes();
         // r0 = verdict; exit
         let code = [[0xb7, 0, 0, 0, v0, v1, v2, v3], [0x95, 0, 0, 0, 0, 0, 0, 0]];
         let license = c"GPL";
         let mut attributes = Load {
-            kind: SCHED_CLS,
+            kind,
             instructions: u32::try_from(code.len()).expect("two"),
             code: address(code.as_ptr()),
             license: address(license.as_ptr()),
@@ -147,12 +173,36 @@ impl Program {
         owned(unsafe { bpf(BPF_LINK_CREATE, &mut attributes) })
     }
 
+    /// Hangs an XDP program on an interface, in generic mode, as long as the link is open.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's.
+    pub fn attach_xdp(&self, ifindex: u32) -> io::Result<OwnedFd> {
+        let program = self.0.as_raw_fd().unsigned_abs();
+        let mut attributes = Create { program, interface: ifindex, kind: ON_XDP, flags: GENERIC, ..Create::default() };
+        // SAFETY: the command takes these numbers and nothing behind a pointer.
+        owned(unsafe { bpf(BPF_LINK_CREATE, &mut attributes) })
+    }
+
     /// Runs it so many times on a frame that it leaves alone: what it returned the last time, and a run's time in
     /// nanoseconds.
     #[must_use]
     pub fn time(&self, frame: &[u8], runs: u32) -> (i32, u32) {
+        Self::timed(self.attributes(frame, runs))
+    }
+
+    /// The same of a frame that came by an interface of this network namespace's.
+    #[must_use]
+    pub fn time_at(&self, frame: &[u8], runs: u32, ifindex: u32) -> (i32, u32) {
+        let context = Context { ifindex, ..Context::default() };
         let mut attributes = self.attributes(frame, runs);
-        // SAFETY: the command reads a frame of that size, which lives over the call, and writes none.
+        context.give(&mut attributes);
+        Self::timed(attributes)
+    }
+
+    fn timed(mut attributes: Run) -> (i32, u32) {
+        // SAFETY: the command reads a frame and a context of these sizes, which live over the call, and writes none.
         let result = unsafe { bpf(BPF_PROG_TEST_RUN, &mut attributes) };
         result.unwrap_or_else(|error| panic!("a program can't be run by hand: {error}"));
         (attributes.result.cast_signed(), attributes.duration)
@@ -166,8 +216,7 @@ impl Program {
         let mut attributes = self.attributes(frame, 1);
         attributes.output_size = u32::try_from(output.len()).expect("a frame");
         attributes.output = output.as_mut_ptr().expose_provenance() as u64;
-        attributes.context_in_size = u32::try_from(size_of::<Context>()).expect("small");
-        attributes.context_in = address(&raw const context);
+        context.give(&mut attributes);
         // SAFETY: the command reads a frame and a context of these sizes and writes a frame of no more than its room;
         // all live over the call.
         let result = unsafe { bpf(BPF_PROG_TEST_RUN, &mut attributes) };
@@ -184,6 +233,30 @@ impl Program {
             repeat,
             ..Run::default()
         }
+    }
+}
+
+/// What a pinned map takes.
+#[derive(Clone, Copy, Debug)]
+pub struct MapMemory {
+    /// How many entries it may have.
+    pub entries: u64,
+    /// Bytes of it in the kernel.
+    pub bytes: u64,
+}
+
+impl MapMemory {
+    /// Of a pinned map, as the kernel tells it.
+    #[must_use]
+    #[track_caller]
+    pub fn pinned(pin: &Path) -> Self {
+        let map = open(pin);
+        let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", map.as_raw_fd())).expect("it is open");
+        let number = |name: &str| {
+            let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+            value.unwrap_or_else(|| panic!("{} has no {name} in {text}", pin.display()))
+        };
+        Self { entries: number("max_entries:"), bytes: number("memlock:") }
     }
 }
 

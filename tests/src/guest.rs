@@ -72,6 +72,12 @@ impl Guest {
         self
     }
 
+    /// Moves its interface on the host into a namespace that is another host's network.
+    pub fn move_to(&self, network: &Namespace) {
+        process::ip(["link", "set", self.interface(), "netns", network.name()]);
+        network.ip(["link", "set", self.interface(), "up"]);
+    }
+
     /// The name of its interface on the host.
     #[must_use]
     pub fn interface(&self) -> &str {

@@ -11,7 +11,9 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::attachment::Attachment;
 use crate::family::Family;
+use crate::namespace::Namespace;
 use crate::process::{self, Output};
 use crate::stats::{InstanceStats, Stats};
 use crate::{environment, names, wait};
@@ -29,7 +31,10 @@ const SIGNING_KEYS: [(&str, &str); 2] = [
 #[derive(Debug)]
 pub struct Host {
     directory: PathBuf,
+    attachment: Option<Attachment>,
     family: Family,
+    /// The network namespace that is the host's to the daemon, if it isn't this process's.
+    network: Option<String>,
     daemon: Option<Child>,
 }
 
@@ -61,9 +66,21 @@ impl Host {
     /// The directories of a daemon that isn't started yet.
     #[must_use]
     pub fn prepare() -> Self {
-        let host = Self { directory: names::directory(), family: Family::default(), daemon: None };
+        let host = Self {
+            directory: names::directory(),
+            attachment: Attachment::current(),
+            family: Family::default(),
+            network: None,
+            daemon: None,
+        };
         names::write(&host.config(), b"", 0o600);
         host
+    }
+
+    /// Lets a namespace be the host's network from the next start on. It is to go before this value, so that nothing
+    /// is left of the daemon's in it.
+    pub fn move_to(&mut self, network: &Namespace) {
+        self.network = Some(network.name().to_owned());
     }
 
     /// Starts the daemon on what is there, and waits until it answers.
@@ -119,7 +136,15 @@ impl Host {
     /// The command that starts this daemon.
     #[must_use]
     pub fn imdsd(&self) -> Command {
-        let mut command = Command::new(environment::imdsd());
+        let mut command = match &self.network {
+            None => Command::new(environment::imdsd()),
+            Some(name) => {
+                // As `ip netns exec`, but that /sys stays as it is, where the daemon's pins are.
+                let mut command = Command::new("nsenter");
+                command.arg(format!("--net=/run/netns/{name}")).arg(environment::imdsd());
+                command
+            }
+        };
         command.args(self.arguments());
         command
     }
@@ -127,10 +152,10 @@ impl Host {
     /// The daemon's arguments.
     #[must_use]
     pub fn arguments(&self) -> Vec<String> {
-        [("--config", self.config()), ("--run-dir", self.run_dir()), ("--state-dir", self.state_dir())]
-            .into_iter()
-            .flat_map(|(name, path)| [name.to_owned(), path.display().to_string()])
-            .collect()
+        let paths = [("--config", self.config()), ("--run-dir", self.run_dir()), ("--state-dir", self.state_dir())];
+        let paths = paths.into_iter().flat_map(|(name, path)| [name.to_owned(), path.display().to_string()]);
+        let attachment = self.attachment.map(|attachment| ["--attach".to_owned(), attachment.as_str().to_owned()]);
+        paths.chain(attachment.into_iter().flatten()).collect()
     }
 
     /// The config file.

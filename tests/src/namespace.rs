@@ -9,6 +9,7 @@ use std::time::Duration;
 use std::{io, thread};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use serde_json::Value;
 
 use crate::family::Family;
 use crate::process::{self, Output};
@@ -59,6 +60,17 @@ impl Namespace {
     #[track_caller]
     pub fn ip<const N: usize>(&self, arguments: [&str; N]) {
         process::ip(["-n", &self.name].into_iter().chain(arguments));
+    }
+
+    /// The index of a link that is in it.
+    #[must_use]
+    #[track_caller]
+    pub fn ifindex_of(&self, link: &str) -> u32 {
+        let mut command = Command::new("ip");
+        let output = process::run(command.args(["-n", &self.name, "-json", "link", "show", link]));
+        let links: Value = serde_json::from_str(&output.stdout).unwrap_or_default();
+        let index = links[0]["ifindex"].as_u64().and_then(|index| index.try_into().ok());
+        index.unwrap_or_else(|| panic!("{link} is not in {}: {}{}", self.name, output.stdout, output.stderr))
     }
 
     /// A command that runs in it.

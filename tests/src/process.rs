@@ -35,18 +35,25 @@ impl Output {
 #[must_use]
 #[track_caller]
 pub fn run(command: &mut Command) -> Output {
+    run_within(command, LIMIT)
+}
+
+/// Runs a command to its end, within a time.
+#[must_use]
+#[track_caller]
+pub fn run_within(command: &mut Command, limit: Duration) -> Output {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?} can't be started: {error}"));
     let stdout = reader(child.stdout.take());
     let stderr = reader(child.stderr.take());
-    let status = wait(&mut child, LIMIT);
+    let status = wait(&mut child, limit);
     if status.is_none() {
         let _ = child.kill();
         let _ = child.wait();
     }
     let stdout = stdout.join().expect("reading doesn't panic");
     let stderr = stderr.join().expect("reading doesn't panic");
-    let status = status.unwrap_or_else(|| panic!("{command:?} took longer than {LIMIT:?}\n{stdout}{stderr}"));
+    let status = status.unwrap_or_else(|| panic!("{command:?} took longer than {limit:?}\n{stdout}{stderr}"));
     Output { code: status.code(), stdout, stderr }
 }
 

@@ -163,6 +163,67 @@ fn without_root() {
     assert!(output.stdout.is_empty() && output.stderr.contains("root"), "{}", output.stderr);
 }
 
+/// Runs a daemon, and `imdsd check`, by `wrapper`, where the host lacks what `lacking` names, and has `there`.
+#[track_caller]
+fn assert_lacks(wrapper: &[&str], lacking: &[&str], there: &[&str]) {
+    let host = Host::prepare();
+    let wrapped = |arguments: &[String]| {
+        let mut command = Command::new(wrapper[0]);
+        command.args(&wrapper[1..]).arg(environment::imdsd()).args(arguments);
+        command
+    };
+    let started = assert_fails(&mut wrapped(&host.arguments()), &[lacking, &["lacks", "nothing was changed"]].concat());
+    assert_eq!(started.stderr.lines().count(), 1, "{}", started.stderr);
+    assert!(!host.state_dir().exists() && !host.run_dir().exists(), "{}", started.stderr);
+    assert_eq!(traces(&host), "");
+
+    let checked = assert_fails(&mut wrapped(&["check".to_owned()]), lacking);
+    let lines = |name: &str| checked.stdout.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned();
+    for name in lacking {
+        assert!(lines(name).starts_with(name) && lines(name).contains("  no: "), "{name}: {}", checked.stdout);
+    }
+    for name in there {
+        assert!(lines(name).ends_with("  yes"), "{name}: {}", checked.stdout);
+    }
+    assert!(!checked.stdout.contains("instructions"), "nothing is loaded: {}", checked.stdout);
+}
+
+#[test]
+fn without_the_right_to_load_programs() {
+    let wrapper = ["setpriv", "--bounding-set", "-bpf,-sys_admin"];
+    assert_lacks(&wrapper, &["bpf system call", "network namespace"], &[]);
+}
+
+#[test]
+fn without_the_right_to_make_links() {
+    let wrapper = ["setpriv", "--bounding-set", "-net_admin"];
+    assert_lacks(&wrapper, &["veth link"], &["maps", "IPv6", "network namespace"]);
+}
+
+#[test]
+fn without_a_place_for_pins() {
+    let hide = "mount -t tmpfs none /sys/fs && exec \"$@\"";
+    let wrapper = ["unshare", "--mount", "sh", "-c", hide, "sh"];
+    assert_lacks(&wrapper, &["BPF file system"], &["maps", "helper functions", "veth link", "IPv6 in a namespace"]);
+}
+
+#[test]
+fn with_settings_that_can_t_be_written() {
+    let freeze = "mount -o bind,ro /proc/sys /proc/sys && exec \"$@\"";
+    let wrapper = ["unshare", "--mount", "sh", "-c", freeze, "sh"];
+    assert_lacks(&wrapper, &["IPv6 in a namespace"], &["veth link", "BPF file system"]);
+}
+
+#[test]
+fn of_a_host_that_has_all_it_takes() {
+    let output = process::run(Command::new(environment::imdsd()).arg("check"));
+    assert!(output.success(), "{}{}", output.stdout, output.stderr);
+    assert!(!output.stdout.contains("  no") && output.stdout.contains("attaching"), "{}", output.stdout);
+    for program in ["imds_ingress", "imds_reply"] {
+        assert!(output.stdout.contains(&format!("{program}: ")), "{}", output.stdout);
+    }
+}
+
 #[test]
 fn without_a_daemon() {
     let mut host = Host::start();

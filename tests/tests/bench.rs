@@ -112,6 +112,36 @@ fn options() {
 }
 
 #[test]
+fn flood() {
+    play("flood", &["no flood: ", "GETs without a token: ", "SYNs: ", "garbage: "]);
+}
+
+#[test]
+fn maps() {
+    play("maps", &["a slot: "]);
+}
+
+#[test]
+fn memory() {
+    play("memory", &["created: ", "restarted: "]);
+}
+
+#[test]
+fn scale() {
+    play("scale", &["p99 ", "refusals and socket errors 0"]);
+}
+
+#[test]
+fn bystander_scale() {
+    play("bystander-scale", &["IPv4: ", "IPv6: ", "ARP: "]);
+}
+
+#[test]
+fn start() {
+    play("start", &["after a reboot: ", "of a daemon that was killed"]);
+}
+
+#[test]
 fn nothing_is_left_of_a_benchmark_that_was_killed() {
     let bench = Bench::start(&["1000", "tokens"]);
     let root = bench.root();

@@ -38,6 +38,18 @@ pub(crate) enum Row {
     Options,
     /// The programs' time on each golden packet
     Golden,
+    /// Reads with a token while another instance floods the service, or another address
+    Flood,
+    /// The kernel's memory of the maps
+    Maps,
+    /// The daemon's memory with 10,000 instances and with one
+    Memory,
+    /// Reads with a token, of 10,000 instances and of one
+    Scale,
+    /// The program's time on a packet that isn't for it, with 10,000 slots and with one
+    BystanderScale,
+    /// Starts with 10,000 stored instances
+    Start,
     /// What the verifier walks of each program, and the time of its load
     Verifier,
 }

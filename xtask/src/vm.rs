@@ -6,6 +6,7 @@ pub(crate) mod guest;
 pub(crate) mod image;
 pub(crate) mod kernel;
 pub(crate) mod machine;
+pub(crate) mod mishaps;
 pub(crate) mod modules;
 pub(crate) mod plan;
 pub(crate) mod report;

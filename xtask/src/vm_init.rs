@@ -46,6 +46,10 @@ pub(crate) enum Role {
     Tests,
     /// Runs every line of its input by a shell: prints each line of output after `> `, and the exit code after `= `.
     Instance,
+    /// Ends, which its kernel takes for a reason to panic.
+    Panic,
+    /// Does nothing any more.
+    Hang,
 }
 
 impl Role {
@@ -54,6 +58,8 @@ impl Role {
         match self {
             Self::Tests => "tests",
             Self::Instance => "instance",
+            Self::Panic => "panic",
+            Self::Hang => "hang",
         }
     }
 }
@@ -79,14 +85,28 @@ fn play(role: Role) -> Result<()> {
     // iproute2 keeps namespaces' names below the old path.
     symlink("/run", "/var/run").context("can't make /var/run")?;
     println!("{}", Line::Kernel(&uname().release().to_string_lossy()));
+    match role {
+        Role::Tests => {
+            make_ready()?;
+            report(&plan::read(&fs::read_to_string(plan::LIST).context("there is no list of tests")?)?);
+        }
+        Role::Instance => {
+            make_ready()?;
+            obey()?;
+        }
+        Role::Panic => std::process::exit(1),
+        Role::Hang => loop {
+            thread::park();
+        },
+    }
+    Ok(())
+}
+
+fn make_ready() -> Result<()> {
     load_modules()?;
     sethostname(b"guest").context("can't set the hostname")?;
     let up = command("ip").args(["link", "set", "lo", "up"]).status().context("can't start ip")?;
     ensure!(up.success(), "the loopback interface can't be set up");
-    match role {
-        Role::Tests => report(&plan::read(&fs::read_to_string(plan::LIST).context("there is no list of tests")?)?),
-        Role::Instance => obey()?,
-    }
     Ok(())
 }
 

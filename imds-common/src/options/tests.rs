@@ -42,6 +42,18 @@ fn the_word_holds_every_option() {
 }
 
 #[test]
+fn a_list_of_senders_and_its_bank_change_nothing_else() {
+    let word = OptionsWord::new(&MetadataOptions::default(), true).with_packet_budget(1_024);
+    assert!(!word.lists_senders() && word.senders_bank() == 0);
+    for (listed, bank) in [(false, 0), (false, 1), (true, 0), (true, 1)] {
+        let other = word.with_senders(listed).with_senders_bank(bank);
+        assert_eq!((other.lists_senders(), other.senders_bank()), (listed, bank));
+        assert_eq!(other.with_senders(false).with_senders_bank(0), word);
+        assert_eq!(other.with_senders(true).with_senders_bank(1).bits().count_ones(), word.bits().count_ones() + 2);
+    }
+}
+
+#[test]
 fn a_closed_word_gives_nothing() {
     let word = OptionsWord::CLOSED;
     assert_eq!(word.bits(), 0);

@@ -35,11 +35,16 @@ fn refuse_others(names: &Names) -> Result<(), DataplaneError> {
     Ok(())
 }
 
-/// Mounts the BPF file system where no distribution has.
-pub(super) fn mount_bpf_fs() -> io::Result<()> {
+/// Whether the BPF file system is where it belongs.
+pub(super) fn is_bpf_fs_mounted() -> io::Result<bool> {
     /// `BPF_FS_MAGIC` (include/uapi/linux/magic.h).
     const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
-    if rustix::fs::statfs(BPF_FS)?.f_type == BPF_FS_MAGIC {
+    Ok(rustix::fs::statfs(BPF_FS)?.f_type == BPF_FS_MAGIC)
+}
+
+/// Mounts the BPF file system where no distribution has.
+pub(super) fn mount_bpf_fs() -> io::Result<()> {
+    if is_bpf_fs_mounted()? {
         return Ok(());
     }
     Ok(mount("bpf", BPF_FS, "bpf", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, None)?)

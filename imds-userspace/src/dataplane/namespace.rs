@@ -85,9 +85,6 @@ pub(super) struct Namespace {
 impl Namespace {
     /// Makes the namespace and its link, or takes over what is there.
     pub(super) async fn open(names: &Names, netlink: &Handle) -> Result<Self, NamespaceError> {
-        if !Path::new("/proc/sys/net/ipv6").exists() {
-            return Err(NamespaceError::NoIpv6);
-        }
         let file = open_or_make(names).map_err(|(step, source)| io_error(names, step, source))?;
         let error = |step| move |source| netlink_error(names, step, source);
         let existing = netlink::link(netlink, &names.host_link).await.map_err(error("looking for the link"))?;
@@ -130,6 +127,18 @@ fn io_error(names: &Names, step: &'static str, source: io::Error) -> NamespaceEr
 
 fn netlink_error(names: &Names, step: &'static str, source: rtnetlink::Error) -> NamespaceError {
     NamespaceError::Netlink { namespace: names.namespace.clone(), step, source }
+}
+
+/// Fails where the kernel was booted without IPv6.
+pub(super) fn require_ipv6() -> Result<(), NamespaceError> {
+    let is_there = Path::new("/proc/sys/net/ipv6").exists();
+    if is_there { Ok(()) } else { Err(NamespaceError::NoIpv6) }
+}
+
+/// Does in the calling thread's namespace what is done in the service's, with a link of this name that is there.
+pub(super) fn try_out(link: &str) -> Result<(), (&'static str, io::Error)> {
+    set_up(link)?;
+    listen().map(drop).map_err(|error| ("listening", error))
 }
 
 /// Opens the namespace's file, which a thread that leaves for a new namespace makes if need be.

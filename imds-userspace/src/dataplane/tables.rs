@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aya::Ebpf;
-use aya::maps::{Array, HashMap, Map, MapData, MapError, MapInfo, PerCpuArray, PerCpuValues};
+use aya::maps::{Array, HashMap, IterableMap, Map, MapData, MapError, MapInfo, PerCpuArray, PerCpuValues};
 use aya::util::nr_cpus;
 use imds_common::Shared;
 use imds_common::answer::{DATES, Date};
@@ -14,10 +14,11 @@ use imds_common::counters::{COUNTERS, SlotCounters};
 use imds_common::slot::{Slot, Tables};
 use imds_common::token::{KEYS, Key};
 
+use super::dump::dump;
 use super::mapping::Mapping;
 
 /// `BPF_F_MMAPABLE` (include/uapi/linux/bpf.h).
-const MMAPABLE: u32 = 1 << 10;
+pub(super) const MMAPABLE: u32 = 1 << 10;
 /// `BPF_MAP_TYPE_*` (include/uapi/linux/bpf.h).
 const TYPE_HASH: u32 = 1;
 const TYPE_ARRAY: u32 = 2;
@@ -175,7 +176,17 @@ impl SharedTables {
 
     /// Every interface that leads somewhere, and where.
     pub(super) fn interfaces(&self) -> Result<Vec<(u32, u32)>, TableError> {
-        self.interfaces.iter().collect::<Result<_, _>>().map_err(table_error("IMDS_INTERFACES"))
+        let failed = |error| table_error("IMDS_INTERFACES")(MapError::IoError(error));
+        dump(self.interfaces.map().fd().as_fd()).map_err(failed)
+    }
+
+    /// Where one interface leads, if it is on record.
+    pub(super) fn interface(&self, ifindex: u32) -> Result<Option<u32>, TableError> {
+        match self.interfaces.get(&ifindex, 0) {
+            Ok(value) => Ok(Some(value)),
+            Err(MapError::KeyNotFound) => Ok(None),
+            Err(error) => Err(table_error("IMDS_INTERFACES")(error)),
+        }
     }
 
     pub(super) fn set_interface(&mut self, ifindex: u32, value: u32) -> Result<(), TableError> {

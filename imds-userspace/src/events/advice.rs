@@ -70,6 +70,9 @@ const fn fixed(counter: Counter) -> Option<&'static str> {
         }
         Counter::DroppedReplyLate => "the client sent on after the last answer: nothing, it has that answer",
         Counter::DroppedSource => "no host can have that source address: mend the guest's network",
+        Counter::DroppedForged => {
+            "the instance lists other addresses or MACs: find out who sends from this one, or list it too"
+        }
         Counter::DroppedImpersonation => "the guest claims an address of the service's: find out which program does",
         Counter::DroppedBudget => {
             "the instance sends too many packets a second: let clients cache, or raise its budget"

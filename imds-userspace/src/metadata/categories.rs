@@ -129,7 +129,7 @@ fn keys(document: &Document, tree: &mut Planting) {
         let number = number.to_string();
         let path = ["meta-data", "public-keys", &number];
         tree.text(&[&path[..], &["openssh-key"]].concat(), &key.openssh_key);
-        tree.label(&path, &format!("{number}={}", key.name));
+        tree.label(&path, &format!("={}", key.name));
     }
     let managed = &document.managed_ssh_keys;
     value(tree, &["meta-data", "managed-ssh-keys", "signer-cert"], text(&managed.signer_cert));

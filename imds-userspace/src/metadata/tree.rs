@@ -44,16 +44,25 @@ pub struct Tree {
 type Period = Range<u64>;
 
 /// A stretch of the text.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 struct Stretch {
     start: u32,
     length: u32,
 }
 
+/// A name, and how its directory lists it, without a slash behind it: the name, and mostly nothing more. Every byte
+/// counts: an instance has more than a hundred.
+#[derive(Clone, Copy)]
+struct Label {
+    start: u32,
+    /// The length of the name.
+    name: u16,
+    /// The length of all of it.
+    whole: u16,
+}
+
 struct Node {
-    name: Stretch,
-    /// How its directory lists it, without a slash behind it.
-    label: Stretch,
+    label: Label,
     content: Content,
     since: Version,
     /// Place of its period, for a leaf that isn't always there.
@@ -173,7 +182,7 @@ impl Tree {
     /// The node of a name, or of the label that stands for it in the listing (`0=my-key`).
     fn child(&self, node: &Node, name: &[u8], sight: Sight) -> Option<&Node> {
         let Content::Directory(children) = &node.content else { return None };
-        let named = |node: &&Node| self.bytes(node.name) == name || self.bytes(node.label) == name;
+        let named = |node: &&Node| self.name(node.label) == name || self.label(node.label) == name;
         self.below(children).iter().find(|node| named(node) && self.is_there(node, sight))
     }
 
@@ -190,6 +199,14 @@ impl Tree {
                 node.since <= sight.version && period.is_none_or(|period| period.contains(&sight.now))
             }
         }
+    }
+
+    fn name(&self, Label { start, name, .. }: Label) -> &[u8] {
+        self.bytes(Stretch { start, length: name.into() })
+    }
+
+    fn label(&self, Label { start, whole, .. }: Label) -> &[u8] {
+        self.bytes(Stretch { start, length: whole.into() })
     }
 
     fn bytes(&self, stretch: Stretch) -> &[u8] {
@@ -237,8 +254,8 @@ impl Listing<'_> {
             Listed::Children(children, sight, slash) => {
                 for node in self.tree.below(children).iter().filter(|node| self.tree.is_there(node, *sight)) {
                     piece(separator);
-                    piece(self.tree.bytes(node.label));
-                    if matches!(node.content, Content::Directory(_)) && node.label == node.name {
+                    piece(self.tree.label(node.label));
+                    if matches!(node.content, Content::Directory(_)) && node.label.whole == node.label.name {
                         piece(slash.as_bytes());
                     }
                     separator = b"\n";

@@ -193,25 +193,27 @@ impl Store {
     ///
     /// [`StoreError::Damaged`] for a record that can't be read, [`StoreError::Failed`].
     pub fn load(&self) -> Result<Contents, StoreError> {
-        let read = || -> Result<Vec<(String, Vec<u8>)>, redb::Error> {
+        // One after the other: the text of all of them at once would be many times what is kept.
+        let read = || -> Result<Vec<Result<Record, StoreError>>, redb::Error> {
             let table = self.database.begin_read()?.open_table(INSTANCES)?;
-            let rows = table.iter()?.map(|row| row.map(|(id, json)| (id.value().to_owned(), json.value().to_vec())));
+            let rows = table.iter()?.map(|row| row.map(|(id, json)| self.record(id.value(), json.value())));
             Ok(rows.collect::<Result<_, _>>()?)
         };
-        let rows = read().map_err(|source| self.failed(source))?;
-        let records = rows.into_iter().map(|(id, json)| {
-            // Where, not what: tags may be nobody else's business.
-            let reason = |error: serde_json::Error| format!("record {id} can't be read at column {}", error.column());
-            let record: Record = serde_json::from_slice(&json).map_err(|error| self.damaged(reason(error)))?;
-            if record.instance.instance_id == id {
-                Ok(record)
-            } else {
-                Err(self.damaged(format!("record {id} is of another id")))
-            }
-        });
-        let records = records.collect::<Result<_, _>>()?;
+        let records = read().map_err(|source| self.failed(source))?;
+        let records = records.into_iter().collect::<Result<_, _>>()?;
         let next_slot = self.meta(NEXT_SLOT_KEY)?.and_then(|next| u16::try_from(next).ok()).unwrap_or_default();
         Ok(Contents { records, next_slot })
+    }
+
+    fn record(&self, id: &str, json: &[u8]) -> Result<Record, StoreError> {
+        // Where, not what: tags may be nobody else's business.
+        let reason = |error: serde_json::Error| format!("record {id} can't be read at column {}", error.column());
+        let record: Record = serde_json::from_slice(json).map_err(|error| self.damaged(reason(error)))?;
+        if record.instance.instance_id == id {
+            Ok(record)
+        } else {
+            Err(self.damaged(format!("record {id} is of another id")))
+        }
     }
 
     /// The user data of an instance, if it has any.

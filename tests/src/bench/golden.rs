@@ -1,6 +1,6 @@
 //! How long the programs take on each golden packet.
 
-use super::round::{Extent, median};
+use super::round::{Extent, median, word};
 use crate::bpf::{PASSED, Program};
 use crate::golden::{FILES, Script, Stage};
 
@@ -31,6 +31,5 @@ pub(super) fn measure(extent: &Extent) {
         }
     }
     let most = refusals.iter().copied().fold(f64::NAN, f64::max);
-    let word = if most <= AIM { "reached" } else { "missed" };
-    println!("  refusals: at most {most:.0} ns, aim at most {AIM:.0}: {word}");
+    println!("  refusals: at most {most:.0} ns, aim at most {AIM:.0}: {}", word(most <= AIM));
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use super::round::{Extent, median};
+use super::round::{Extent, median, word};
 use super::stack::Daemon;
 
 const PATH: &str = "/latest/meta-data/instance-id";
@@ -31,11 +31,11 @@ pub(super) fn measure(extent: &Extent) {
     let store: Vec<_> = daemon.host.log().lines().filter_map(store_time).collect();
     assert_eq!(store.len(), calls, "the daemon logs the store's time of each call:\n{}", daemon.host.log());
     let without = median(whole.iter().zip(&store).map(|(whole, store)| whole - store).collect());
-    let word = if without <= AIM { "reached" } else { "missed" };
     println!("options: `imdsctl options set`, from its start to its end");
     println!(
-        "  {without:.1} ms without the store's commit, aim at most {AIM:.0}: {word}; the commit, its fsyncs included, \
+        "  {without:.1} ms without the store's commit, aim at most {AIM:.0}: {}; the commit, its fsyncs included, \
          {:.1} ms; together {:.1} ms",
+        word(without <= AIM),
         median(store),
         median(whole)
     );

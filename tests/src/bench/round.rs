@@ -74,12 +74,25 @@ pub(super) struct Comparison {
 }
 
 impl Comparison {
-    /// The ratio beside its aim.
+    /// The ratio beside its aim, of what is better when it is more.
     pub(super) fn beside(&self, aim: f64) -> impl fmt::Display {
-        let Self { ratio, least, most, .. } = self;
-        let word = if *ratio >= aim { "reached" } else { "missed" };
-        format!("ratio {ratio:.2} ({least:.2} to {most:.2}), aim at least {aim:.2}: {word}")
+        self.told("at least", aim, self.ratio >= aim)
     }
+
+    /// The ratio beside its aim, of what is better when it is less.
+    pub(super) fn beside_at_most(&self, aim: f64) -> impl fmt::Display {
+        self.told("at most", aim, self.ratio <= aim)
+    }
+
+    fn told(&self, bound: &str, aim: f64, is_reached: bool) -> impl fmt::Display + use<> {
+        let Self { ratio, least, most, .. } = self;
+        format!("ratio {ratio:.2} ({least:.2} to {most:.2}), aim {bound} {aim:.2}: {}", word(is_reached))
+    }
+}
+
+/// What is said of an aim.
+pub(super) const fn word(is_reached: bool) -> &'static str {
+    if is_reached { "reached" } else { "missed" }
 }
 
 /// The middle of some numbers, or the mean of the two in the middle.
@@ -120,5 +133,7 @@ mod tests {
         assert_eq!((compared.ours, compared.theirs, compared.ratio), (3.0, 2.0, 1.5));
         assert!(compared.beside(1.5).to_string().ends_with("reached"));
         assert!(compared.beside(1.51).to_string().ends_with("missed"));
+        assert!(compared.beside_at_most(1.5).to_string().ends_with("at most 1.50: reached"));
+        assert!(compared.beside_at_most(1.49).to_string().ends_with("missed"));
     }
 }

@@ -23,7 +23,12 @@ pub(super) struct Daemon {
 impl Daemon {
     /// Starts a daemon for one instance.
     pub(super) fn start() -> Self {
-        let host = Host::with_config("[log]\nformat = \"json\"\n");
+        Self::with_config("packet-budget = 0\n[log]\nformat = \"json\"\n")
+    }
+
+    /// Starts one with a config.
+    pub(super) fn with_config(toml: &str) -> Self {
+        let host = Host::with_config(toml);
         let guest = Guest::on_veth(ADDRESS);
         let id = host.create(guest.interface(), &[]);
         let namespace = host.service_namespace();

@@ -50,6 +50,11 @@ pub(super) struct Outcome {
 
 /// Loads the service from a guest: 16 connections, one thread.
 pub(super) fn load(guest: &Namespace, request: &Request<'_>, extent: Extent) -> Outcome {
+    load_at(URL, guest, request, extent.seconds())
+}
+
+/// Loads another server.
+pub(super) fn load_at(url: &str, guest: &Namespace, request: &Request<'_>, seconds: u32) -> Outcome {
     let mut script = format!("wrk.method = \"{}\"\n", request.method);
     for (name, value) in request.headers {
         let _ = writeln!(script, "wrk.headers[\"{name}\"] = \"{value}\"");
@@ -57,8 +62,8 @@ pub(super) fn load(guest: &Namespace, request: &Request<'_>, extent: Extent) -> 
     let script = names::file("load.lua", (script + DONE).as_bytes(), 0o600);
     let mut command = guest.command("wrk");
     command.args(["--threads", "1", "--connections", CONNECTIONS, "--duration"]);
-    command.arg(format!("{}s", extent.seconds())).arg("--script").arg(script);
-    let output = process::run(command.arg(format!("{URL}{}", request.path)));
+    command.arg(format!("{seconds}s")).arg("--script").arg(script);
+    let output = process::run(command.arg(format!("{url}{}", request.path)));
     assert!(output.success(), "wrk: {}{}", output.stdout, output.stderr);
     let said: HashMap<_, u64> = output
         .stdout

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Result;
 
 use crate::setup::virtual_machines::Qemu;
-use crate::vm::guest::{Boot, Console, Guest};
-use crate::vm::report::Line;
+use crate::vm::guest::{Boot, Guest};
 use crate::vm::suite::Extent;
+use crate::vm_init::Role;
 
 /// A guest reaches its first process within 2 s where KVM works.
 const PROBE_LIMIT: Duration = Duration::from_secs(15);
@@ -26,7 +26,7 @@ pub(crate) enum Accelerator {
 impl Accelerator {
     /// Tries KVM by booting each kernel as far as its first process. Less proves nothing: /dev/kvm may be there and
     /// never run a guest, or run one until it meets an instruction that a nested KVM can't.
-    pub(crate) fn probe(qemu: &Qemu, boots: &[Boot]) -> Result<Self> {
+    pub(crate) fn probe(qemu: &Qemu, boots: &[&Boot]) -> Result<Self> {
         if !Path::new("/dev/kvm").exists() {
             println!("vm-test: emulating (TCG): there is no /dev/kvm");
             return Ok(Self::Tcg);
@@ -63,13 +63,6 @@ impl Accelerator {
     }
 
     fn reaches_first_process(self, qemu: &Qemu, boot: &Boot) -> Result<bool> {
-        let mut guest = Guest::start(qemu, self, boot, Stdio::null())?;
-        let deadline = Instant::now() + PROBE_LIMIT;
-        while let Console::Line(line) = guest.next(deadline) {
-            if let Some(Line::Kernel(_)) = Line::parse(&line) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        Ok(Guest::start(qemu, self, boot, Role::Hang, Stdio::null())?.reaches_first_process(PROBE_LIMIT))
     }
 }

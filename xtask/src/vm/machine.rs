@@ -26,7 +26,7 @@ pub(crate) fn command(workspace: &Workspace, series: Series) -> Result<PathBuf> 
     let qemu = Qemu::ensure(workspace)?;
     let directory = workspace.target.join("vm/instances").join(series.name());
     let boot = [boot(workspace, series, &directory)?];
-    let accelerator = Accelerator::probe(&qemu, &boot)?;
+    let accelerator = Accelerator::probe(&qemu, &boot.each_ref())?;
 
     let libraries = qemu.library_path()?.map(|path| format!("LD_LIBRARY_PATH={} ", quoted(&path)));
     let arguments = boot.iter().flat_map(|boot| boot.arguments(accelerator, Role::Instance));
@@ -46,7 +46,7 @@ fn boot(workspace: &Workspace, series: Series, directory: &Path) -> Result<Boot>
     image.installed(&PROGRAMS)?;
     let to = directory.join("initramfs.cpio");
     image.write(&to)?;
-    Ok(Boot { kernel: kernel.image, image: to })
+    Ok(Boot { kernel: kernel.image, image: to, parameters: "" })
 }
 
 /// One word for the shell.

@@ -1,9 +1,12 @@
 //! What a guest prints about its tests, and how the host judges it.
 
 use std::fmt;
+use std::time::Duration;
 
 /// Marks the report among what else is on the console.
 const MARK: &str = "vm-test: ";
+/// What a kernel says last.
+const PANIC: &str = "Kernel panic - not syncing: ";
 
 /// One line of the report.
 #[derive(Debug, PartialEq, Eq)]
@@ -67,8 +70,12 @@ pub(crate) struct Report {
     pub(crate) results: Vec<(String, Result<(), String>)>,
     /// What tests printed: the test, and the line.
     output: Vec<(String, String)>,
+    /// Why the guest's kernel panicked.
+    panic: Option<String>,
     /// The counts of the last line.
     end: Option<(usize, usize)>,
+    /// After how long a guest was killed that gave no such line.
+    killed: Option<Duration>,
 }
 
 impl Report {
@@ -80,9 +87,29 @@ impl Report {
             Some(Line::Passed(test)) => self.results.push((test.to_owned(), Ok(()))),
             Some(Line::Failed { test, reason }) => self.results.push((test.to_owned(), Err(reason.to_owned()))),
             Some(Line::End { passed, failed }) => self.end = Some((passed, failed)),
-            None => {}
+            None => {
+                if let Some((_, reason)) = console.split_once(PANIC) {
+                    self.panic.get_or_insert_with(|| reason.trim_end().to_owned());
+                }
+            }
         }
         self.end.is_some()
+    }
+
+    /// Notes that the guest was killed, as its final line wasn't there in time.
+    pub(crate) fn kill(&mut self, limit: Duration) {
+        self.killed = Some(limit);
+    }
+
+    /// What became of a guest without its final line.
+    fn fate(&self) -> String {
+        match (&self.panic, self.killed) {
+            (Some(reason), _) => format!("the guest's kernel panicked: {reason}"),
+            (None, Some(limit)) => {
+                format!("the guest had no final line within {} s and was killed", limit.as_secs())
+            }
+            (None, None) => "the guest ended before its final line".to_owned(),
+        }
     }
 
     /// The lines that a test printed.
@@ -98,7 +125,7 @@ impl Report {
         expected.sort_unstable();
         let Some((passed, failed)) = self.end else {
             let missing: Vec<_> = expected.iter().filter(|test| !ran.contains(test)).collect();
-            return Err(format!("the guest ended, or was killed, before its final line; without result: {missing:?}"));
+            return Err(format!("{}; without result: {missing:?}", self.fate()));
         };
         let failures = self.results.iter().filter_map(|(test, result)| Some((test, result.as_ref().err()?)));
         let failures: Vec<_> = failures.map(|(test, reason)| format!("{test} failed: {reason}")).collect();
@@ -173,6 +200,19 @@ mod tests {
     fn every_failure_is_named() {
         let console = "vm-test: debug failed: one\nvm-test: release failed: two\nvm-test: 0 passed, 2 failed\n";
         assert_eq!(judged(console), Err("debug failed: one, release failed: two".to_owned()));
+    }
+
+    #[test]
+    fn why_a_guest_has_no_final_line_is_said() {
+        let begun = "vm-test: debug passed\n";
+        let judge = |console: &str| judged(console).expect_err("no final line");
+        assert_eq!(judge(begun), r#"the guest ended before its final line; without result: ["release"]"#);
+        let panicked = judge(&format!("{begun}[    3.1] Kernel panic - not syncing: Attempted to kill init!\r\n"));
+        assert!(panicked.starts_with("the guest's kernel panicked: Attempted to kill init!; without"), "{panicked}");
+        let mut hung = Report::default();
+        hung.kill(Duration::from_secs(7));
+        let hung = hung.judge(&EXPECTED).expect_err("no final line");
+        assert!(hung.starts_with("the guest had no final line within 7 s and was killed; without"), "{hung}");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use clap::Parser as _;
 use imds_userspace::config::Config;
 use imds_userspace::control::run_dir::{self, RunDir};
 use imds_userspace::dataplane::Dataplane;
+use imds_userspace::dataplane::features::Features;
 use imds_userspace::dataplane::names::Names;
 use rustix::fs::Mode;
 
@@ -39,6 +40,8 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             let config = arguments.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
             log::start(&config.log);
             require_root()?;
+            // Before anything is made: a start that can't succeed leaves nothing behind.
+            Features::probe().require()?;
             runtime()?.block_on(daemon::run(arguments, &config))?;
         }
         Some(Command::Detach { dry_run }) => {
@@ -80,6 +83,9 @@ fn detach(arguments: &Arguments, dry_run: bool) -> anyhow::Result<()> {
 }
 
 fn check() -> anyhow::Result<()> {
+    let features = Features::probe();
+    print(&features.to_string())?;
+    features.require()?;
     let reports = Dataplane::check()?;
     if reports.is_empty() {
         bail!("this imdsd has no programs in it; build it with `cargo xtask build`");

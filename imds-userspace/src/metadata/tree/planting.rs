@@ -1,12 +1,13 @@
 //! A tree that is being made: leaves are planted one by one, then laid out in one buffer.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
 use imds_common::answer::DATE_LENGTH;
+use imds_common::request::HEAD_MAX;
 
-use super::{Content, Node, Period, Stretch, Tree};
+use super::{Content, Label, Node, Period, Stretch, Tree};
 use crate::metadata::bearer::{Bearer, ByBearer};
 use crate::metadata::identity::{Identity, IdentityText};
 use crate::metadata::live::Deliveries;
@@ -22,7 +23,8 @@ pub(in crate::metadata) struct Planting {
 type Key = (Box<str>, u64);
 
 struct Sprout {
-    label: Option<Box<str>>,
+    /// What stands behind its name in a listing.
+    suffix: Box<str>,
     content: Growth,
 }
 
@@ -66,8 +68,8 @@ impl Planting {
         self.leaf(path, Body::Credentials(bearer), None);
     }
 
-    /// Lists a directory under another name than its own. Targets may use either.
-    pub(in crate::metadata) fn label(&mut self, path: &[&str], label: &str) {
+    /// Lists a directory with something behind its name. Targets may use either.
+    pub(in crate::metadata) fn label(&mut self, path: &[&str], suffix: &str) {
         let Some((name, above)) = path.split_last() else { return };
         let mut directory = &mut self.root;
         for name in above {
@@ -77,7 +79,7 @@ impl Planting {
             }
         }
         if let Some(sprout) = directory.get_mut(&((*name).into(), 0)) {
-            sprout.label = Some(label.into());
+            sprout.suffix = suffix.into();
         }
     }
 
@@ -88,7 +90,7 @@ impl Planting {
         }
         let mut directory = &mut self.root;
         for name in above {
-            let below = || Sprout { label: None, content: Growth::Directory(BTreeMap::new()) };
+            let below = || Sprout { suffix: Box::default(), content: Growth::Directory(BTreeMap::new()) };
             match &mut directory.entry(((*name).into(), 0)).or_insert_with(below).content {
                 Growth::Directory(below) => directory = below,
                 Growth::Leaf { .. } => return,
@@ -96,7 +98,7 @@ impl Planting {
         }
         let from = period.as_ref().map_or(0, |period| period.start);
         let content = Growth::Leaf { body, since, period };
-        directory.entry(((*name).into(), from)).or_insert(Sprout { label: None, content });
+        directory.entry(((*name).into(), from)).or_insert(Sprout { suffix: Box::default(), content });
     }
 
     /// Lays it out.
@@ -107,21 +109,18 @@ impl Planting {
         modified: [u8; DATE_LENGTH],
     ) -> Tree {
         let mut layout = Layout::default();
-        let empty = Stretch { start: 0, length: 0 };
         let since = Version::first_with(&["user-data"]);
         let mut beds = VecDeque::from([(0, self.root)]);
         layout.nodes.extend(since.map(|since| Node {
-            name: empty,
-            label: empty,
+            label: Label { start: 0, name: 0, whole: 0 },
             content: Content::Directory(0..0),
             since,
             period: None,
         }));
         while let Some((place, children)) = beds.pop_front() {
             let start = layout.nodes.len();
-            for ((name, _), Sprout { label, content }) in children {
-                let name = layout.write(&name);
-                let label = label.map_or(name, |label| layout.write(&label));
+            for ((name, _), Sprout { suffix, content }) in children {
+                let label = layout.label(&name, &suffix);
                 let (content, since, period) = match content {
                     Growth::Leaf { body, since, period } => {
                         let content = match body {
@@ -137,14 +136,14 @@ impl Planting {
                         (Content::Directory(0..0), since, None)
                     }
                 };
-                layout.nodes.extend(since.map(|since| Node { name, label, content, since, period }));
+                layout.nodes.extend(since.map(|since| Node { label, content, since, period }));
             }
             let range = place_of(start)..place_of(layout.nodes.len());
             if let Some(node) = layout.nodes.get_mut(place) {
                 node.content = Content::Directory(range);
             }
         }
-        let Layout { text, nodes, periods } = layout;
+        let Layout { text, nodes, periods, .. } = layout;
         Tree { text: text.into(), nodes: nodes.into(), periods: periods.into(), identity, credentials, modified }
     }
 }
@@ -152,15 +151,29 @@ impl Planting {
 #[derive(Default)]
 struct Layout {
     text: Vec<u8>,
+    /// Where a text stands already: names and addresses come several times.
+    written: HashMap<String, u32>,
     nodes: Vec<Node>,
     periods: Vec<Period>,
 }
 
 impl Layout {
     fn write(&mut self, text: &str) -> Stretch {
-        let start = self.text.len();
+        let length = length_of(text.len());
+        if let Some(&start) = self.written.get(text) {
+            return Stretch { start, length };
+        }
+        let start = length_of(self.text.len());
         self.text.extend_from_slice(text.as_bytes());
-        Stretch { start: length_of(start), length: length_of(text.len()) }
+        self.written.insert(text.to_owned(), start);
+        Stretch { start, length }
+    }
+
+    fn label(&mut self, name: &str, suffix: &str) -> Label {
+        let Stretch { start, length } = self.write(&[name, suffix].concat());
+        // No name is longer than a head, and a key's whose own is has no other that a target can spell.
+        let short = |length| u16::try_from(length).unwrap_or(u16::MAX);
+        Label { start, name: short(length_of(name.len())), whole: short(length) }
     }
 
     fn period(&mut self, period: Range<u64>) -> u16 {
@@ -181,5 +194,5 @@ fn length_of(length: usize) -> u32 {
 /// Whether a target can hold this name as one piece, and clients send it as it is: `.` and `..` they resolve.
 fn is_spellable(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'/' | b'?' | b'#' | b'%');
-    !matches!(name, "" | "." | "..") && name.bytes().all(plain)
+    !matches!(name, "" | "." | "..") && name.len() < HEAD_MAX && name.bytes().all(plain)
 }
