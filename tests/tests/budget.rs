@@ -2,15 +2,17 @@
 
 use imds_tests::guest::Guest;
 use imds_tests::host::Host;
+use imds_tests::in_each_attachment;
 use imds_tests::packet::SERVICE;
 use imds_tests::tap::Tap;
 use imds_tests::wait;
+
+in_each_attachment!(a_flood_gets_its_budget_and_its_neighbour_everything, there_is_no_budget_by_default);
 
 const SOURCE: [u8; 4] = [10, 0, 0, 1];
 const BUDGET: u64 = 50;
 const FLOOD: u16 = 2_000;
 
-#[test]
 fn a_flood_gets_its_budget_and_its_neighbour_everything() {
     let host = Host::with_config(&format!("packet-budget = {BUDGET}\n"));
     let mut tap = Tap::new();
@@ -33,7 +35,6 @@ fn a_flood_gets_its_budget_and_its_neighbour_everything() {
     assert_eq!(host.stats(&id).kernel("dropped-budget"), 0);
 }
 
-#[test]
 fn there_is_no_budget_by_default() {
     let host = Host::start();
     let mut tap = Tap::new();
