@@ -4,6 +4,7 @@
 //! [`completion`](super::completion) derives the rest. A member that the tree has not, that is of another type, or that
 //! has a malformed value, is refused with its path.
 
+mod depth;
 mod events;
 mod iam;
 mod network;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
+pub use self::depth::DEPTH_MAX;
 pub use self::events::{
     Autoscaling, Events, LifecycleChange, LifecycleState, MAINTENANCE_MAX, Maintenance, MaintenanceCode,
     MaintenanceState, Spot, SpotAction,
@@ -237,7 +239,8 @@ impl DocumentError {
         Self { path: Some(path.into()), reason: reason.into() }
     }
 
-    fn whole(reason: impl Into<String>) -> Self {
+    /// What is wrong with the whole.
+    pub(crate) fn whole(reason: impl Into<String>) -> Self {
         Self { path: None, reason: reason.into() }
     }
 }
@@ -281,6 +284,7 @@ impl Document {
     ///
     /// [`DocumentError`], which names the first thing that is wrong by its path, and quotes no secret.
     pub fn parse(value: Value) -> Result<Self, DocumentError> {
+        depth::check(&value)?;
         let document: Self = serde_path_to_error::deserialize(&value).map_err(|error| {
             let names: Vec<String> = error.path().iter().filter_map(name_of).collect();
             let reason = error.inner().to_string();

@@ -95,7 +95,7 @@ impl Draft {
             account_id,
             availability_zone,
             modified: Default::default(),
-            document: (&document).into(),
+            document: (&document).try_into()?,
             own_credentials: kept.credentials.map(Credentials::end),
         };
         Ok(Self { instance, interfaces: interfaces.clone(), options, kept })

@@ -68,6 +68,7 @@ async fn a_bad_change_changes_nothing() {
     for (change, words) in [
         (Change::Merge(Json(json!({ "ami-id": "ami-1", "nothing": 1 }))), "document, at nothing: unknown field"),
         (set("tags/a b", "c"), "the tag key \"a b\" can't be shown while InstanceMetadataTags is enabled"),
+        (set("/", "{}"), "document: no path is given"),
         (set("mac", "x"), "document, at mac: MAC address \"x\" is malformed"),
         (Change::Unset { path: "ami-id".into() }, "document, at ami-id: nothing is set there"),
     ] {
@@ -95,11 +96,10 @@ async fn user_data_stays_in_the_store_and_comes_and_goes() {
     let daemon = host.daemon().await;
     assert_eq!(daemon.user_data(1).await, Some(b"two".to_vec()));
     daemon.registry.create(&created).await.expect("the same create");
-    for (number, gone) in
-        [Change::Merge(Json(json!({ "user-data": null }))), Change::Unset { path: "user-data".into() }]
-            .into_iter()
-            .enumerate()
-    {
+    let unset = |path: &str| Change::Unset { path: path.into() };
+    let gone = Change::Merge(Json(json!({ "user-data": null })));
+    let each = [gone, unset("user-data"), unset("/user-data//text"), unset("user-data/base64")];
+    for (number, gone) in each.into_iter().enumerate() {
         daemon.registry.change(A, &two).await.expect("changed");
         assert_eq!(daemon.registry.change(A, &gone).await.expect("changed").user_data_bytes, None, "{number}");
         let tree = daemon.directory.get(1).expect("served").tree();
