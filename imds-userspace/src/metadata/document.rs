@@ -24,8 +24,8 @@ use thiserror::Error;
 
 pub use self::depth::DEPTH_MAX;
 pub use self::events::{
-    Autoscaling, Events, LifecycleChange, LifecycleState, MAINTENANCE_MAX, Maintenance, MaintenanceCode,
-    MaintenanceState, Spot, SpotAction,
+    Autoscaling, DESCRIPTION_MAX, Events, LifecycleChange, LifecycleState, MAINTENANCE_MAX, Maintenance,
+    MaintenanceCode, MaintenanceState, Spot, SpotAction,
 };
 pub use self::iam::{Credentials, Iam, IdentityCredentials};
 pub use self::network::{INTERFACES_MAX, Network, NetworkInterface};
@@ -60,7 +60,7 @@ section! {
         ami_manifest_path: Line,
         /// Images that the image was made of.
         ancestor_ami_ids: Vec<ImageId>,
-        /// The processor, in the identity document; left out: `x86_64`.
+        /// The processor, in the identity document; left out: `arm64` for a type with AWS's own processors, else `x86_64`.
         architecture: Name,
         /// Devices by name: `ami`, `root`, `ebs1`, `ephemeral0`, `swap`, …; left out: `ami` and `root`, `/dev/xvda`.
         block_device_mapping: BTreeMap<Name, Line>,
@@ -308,6 +308,7 @@ impl Document {
         self.identity_credentials.check()?;
         self.network.check()?;
         self.events.check()?;
+        self.spot.check()?;
         self.autoscaling.check()?;
         let names: Vec<_> = self.public_keys.iter().flatten().map(|key| &key.name).collect();
         if names.iter().collect::<BTreeSet<_>>().len() < names.len() {

@@ -101,6 +101,7 @@ impl<K: Kernel> Registry<K> {
         if next.instance.document == record.instance.document && !others && fates.user_data == Fate::Keep {
             return Ok(None);
         }
+        next.instance.check().map_err(DraftError::from)?;
         if others || document.iam.role != record.instance.role() {
             self.issuer.check(&next.instance)?;
         }

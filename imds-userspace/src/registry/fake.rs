@@ -153,7 +153,7 @@ impl Kernel for FakeKernel {
         if name == "lo" {
             return Err(InterfaceError::Unsuitable { name: name.to_owned(), what: "the loopback interface" });
         }
-        Ok(Interface { name: name.to_owned(), index, mac: [2, 0, 0, 0, 0, 1] })
+        Ok(Interface { name: name.to_owned(), index, mac: [2, 0, 0, 0, 0, index.to_le_bytes()[0]] })
     }
 
     fn status(&self) -> Result<Vec<SlotStatus>, DataplaneError> {

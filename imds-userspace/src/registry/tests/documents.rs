@@ -57,6 +57,26 @@ async fn a_document_changes_on_every_interface_and_in_the_store() {
     assert_eq!((&document["ami-id"], document["placement"].get("group-name")), (&json!("ami-1"), None));
 }
 
+/// A document whose second interface has the MAC that the host tells of the first, `tap3`.
+fn repeated() -> Value {
+    json!({ "network": { "interfaces": [{}, { "mac": "02:00:00:00:00:0d" }] } })
+}
+
+#[tokio::test]
+async fn no_interface_has_the_mac_of_another() {
+    let host = Host::new(&[("tap3", 13), ("tap4", 14)]);
+    let daemon = host.daemon().await;
+    let words = "document, at network/interfaces/1/mac: interface 0 has this MAC address already";
+    let request = CreateInstance { document: Json(repeated()), ..request(A, &["tap3"]) };
+    let error = daemon.registry.create(&request).await.expect_err(words).to_string();
+    assert!(error.contains(words) && daemon.registry.list().await.expect("fake").is_empty(), "{error}");
+    daemon.create(A, &["tap3", "tap4"]).await.expect("created");
+    let before = daemon.registry.document(A).await.expect("there");
+    let error = daemon.merge(repeated()).await.expect_err(words).to_string();
+    assert!(error.contains(words), "{error}");
+    assert_eq!(daemon.registry.document(A).await.expect("there"), before);
+}
+
 #[tokio::test]
 async fn a_bad_change_changes_nothing() {
     let host = Host::new(&[("tap1", 11)]);
@@ -160,7 +180,7 @@ async fn described_instances_are_created_changed_or_left() {
 
 #[tokio::test]
 async fn a_bad_description_keeps_all_from_being_applied() {
-    let host = Host::new(&[("tap1", 11), ("tap2", 12)]);
+    let host = Host::new(&[("tap1", 11), ("tap2", 12), ("tap3", 13)]);
     let daemon = host.daemon().await;
     daemon.create(B, &["tap2"]).await.expect("created");
     let good = described(A, "tap1", json!({ "ami-id": "ami-1" }));
@@ -173,6 +193,10 @@ async fn a_bad_description_keeps_all_from_being_applied() {
         (described("i-0000000c", "tap2", json!({})), "belongs to instance i-0000000b"),
         (described(A, "tap1", json!({})), "it is described twice"),
         (options, "the tag key \"a b\" can't be shown"),
+        (
+            described("i-0000000c", "tap3", repeated()),
+            "document, at network/interfaces/1/mac: interface 0 has this MAC",
+        ),
     ] {
         for check in [true, false] {
             let error = daemon.registry.apply(&[good.clone(), bad.clone()], check).await.expect_err(words).to_string();
