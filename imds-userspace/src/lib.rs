@@ -10,5 +10,6 @@ pub mod dataplane;
 pub mod events;
 pub mod metadata;
 pub mod private_directory;
+pub mod private_file;
 pub mod registry;
 pub mod service;

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::creation::deposits;
 use super::draft::{DraftError, Kept, read_document, same_credentials, tag_keys};
 use super::error::RegistryError;
 use super::fates::{Fate, Fates};
@@ -10,8 +11,10 @@ use super::record::Record;
 use super::{Registry, State, event, options};
 use crate::control::change::Change;
 use crate::control::protocol::InstanceView;
+use crate::credentials::vault::Deposit;
 use crate::metadata::bearer::{Bearer, ByBearer};
 use crate::metadata::document::{Credentials, Document, PackedDocument, Time};
+use crate::metadata::instance::Instance;
 use crate::metadata::patch;
 
 /// The member of the document that stands in a table of its own.
@@ -29,7 +32,7 @@ pub(super) struct Planned {
     next: Record,
     fates: Fates,
     /// The credentials in whose place others come, or none.
-    former: ByBearer<Credentials>,
+    former: ByBearer<Deposit>,
 }
 
 impl<K: Kernel> Registry<K> {
@@ -87,9 +90,9 @@ impl<K: Kernel> Registry<K> {
         document: &Document,
         fates: Fates,
     ) -> Result<Option<Planned>, RegistryError> {
-        let (fates, former) = self.without_repetition(record, fates).await?;
         let mut next = record.clone();
         next.instance.document = PackedDocument::from(document);
+        let (fates, former) = self.without_repetition(record, &next.instance, fates).await?;
         let (mut others, own) = (false, &mut next.instance.own_credentials);
         for bearer in fates.replaced() {
             others = true;
@@ -119,7 +122,7 @@ impl<K: Kernel> Registry<K> {
         let id = next.instance.instance_id.as_str();
         let (given, gone): (Vec<_>, Vec<_>) =
             fates.replaced().into_iter().partition(|bearer| next.instance.own_credentials.of(*bearer).is_some());
-        let outcome = match self.keep_credentials(id, fates.credentials()).await {
+        let outcome = match self.keep_credentials(id, deposits(&next.instance, fates.credentials())).await {
             Ok(()) => self.write_record(next.clone(), fates.user_data).await,
             Err(error) => Err(error.into()),
         };
@@ -140,7 +143,7 @@ impl<K: Kernel> Registry<K> {
     }
 
     /// Keeps again what an instance had before a change that came to nothing.
-    async fn put_back(&self, instance_id: &str, given: Vec<Bearer>, former: ByBearer<Credentials>) {
+    async fn put_back(&self, instance_id: &str, given: Vec<Bearer>, former: ByBearer<Deposit>) {
         let added: Vec<_> = given.into_iter().filter(|bearer| former.of(*bearer).is_none()).collect();
         if let Err(error) = self.keep_credentials(instance_id, former).await {
             tracing::error!(instance = instance_id, %error, "its former credentials are not kept; give them again");
@@ -148,18 +151,21 @@ impl<K: Kernel> Registry<K> {
         self.forget_credentials(instance_id, &added).await;
     }
 
-    /// Keeps what is replaced by the same, and gives the credentials that aren't.
+    /// Keeps what is replaced by the same for the same role, and gives the credentials that aren't.
     async fn without_repetition(
         &self,
         record: &Record,
+        next: &Instance,
         fates: Fates,
-    ) -> Result<(Fates, ByBearer<Credentials>), RegistryError> {
+    ) -> Result<(Fates, ByBearer<Deposit>), RegistryError> {
         let mut former = self.kept_credentials(record, &fates.replaced()).await?;
         let own = &record.instance.own_credentials;
         let mut same = |bearer, fate: Fate<Credentials>| {
             let is_repeated = match &fate {
                 Fate::Keep => true,
-                Fate::Replace(Some(new)) => same_credentials(Some(new), former.of(bearer)),
+                Fate::Replace(Some(new)) => former.of(bearer).is_some_and(|former| {
+                    former.is_of(next, bearer) && same_credentials(Some(new), Some(&former.credentials))
+                }),
                 Fate::Replace(None) => own.of(bearer).is_none(),
             };
             if is_repeated {
@@ -197,7 +203,7 @@ fn next(record: &Record, change: &Change) -> Result<(Document, Fates), RegistryE
             let given = patch.0.get(USER_DATA).is_some();
             let taken = |path| patch::get(&patch.0, path).is_some_and(Value::is_null);
             let user_data = if given { Fate::Replace(kept.user_data.clone()) } else { Fate::Keep };
-            let mut fates = Fates { user_data, ..Fates::of_part(&document, kept) };
+            let mut fates = Fates { user_data, ..Fates::of_part(record, &document, kept) };
             CREDENTIALS.iter().filter(|(path, _)| taken(path)).for_each(|(_, bearer)| fates.take_away(*bearer));
             (document, fates)
         }
@@ -212,7 +218,7 @@ fn next(record: &Record, change: &Change) -> Result<(Document, Fates), RegistryE
             let given = document.user_data.is_some();
             let kept = Kept::take(&mut document);
             let user_data = if given { Fate::Replace(kept.user_data.clone()) } else { Fate::Keep };
-            let fates = Fates { user_data, ..Fates::of_part(&document, kept) };
+            let fates = Fates { user_data, ..Fates::of_part(record, &document, kept) };
             (document, fates)
         }
         Change::Unset { path } => unset(record, document, path)?,
@@ -237,6 +243,6 @@ fn unset(record: &Record, document: Document, path: &str) -> Result<(Document, F
         return Ok((document, fates));
     }
     let document = patch::unset(&document.to_value(), path).map_err(DraftError::from)?;
-    let fates = Fates::of_part(&document, Kept::default());
+    let fates = Fates::of_part(record, &document, Kept::default());
     Ok((document, fates))
 }

@@ -9,6 +9,7 @@ use super::record::{InterfaceRecord, Record, user_data_digest};
 use super::totals::Totals;
 use super::{Registry, State};
 use crate::control::protocol::{CreateInstance, InstanceView};
+use crate::credentials::vault::Deposit;
 use crate::dataplane::interface::Interface;
 use crate::metadata::bearer::{Bearer, ByBearer};
 use crate::metadata::document::{Credentials, Mac, Time};
@@ -25,7 +26,7 @@ impl<K: Kernel> Registry<K> {
         let draft = Draft::new(request, &self.settings.defaults)?;
         let mut state = self.state.lock().await;
         if let Some(record) = state.records.get(&draft.instance.instance_id) {
-            let credentials = self.kept_credentials(record, &Bearer::ALL).await?;
+            let credentials = self.kept_credentials(record, &Bearer::ALL).await?.map(|kept| kept.credentials.clone());
             return if draft.made(request, record, &credentials) {
                 self.view(record)
             } else {
@@ -104,7 +105,8 @@ impl<K: Kernel> Registry<K> {
         interfaces: &[Interface],
         slots: &[u16],
     ) -> Result<(), RegistryError> {
-        self.keep_credentials(&record.instance.instance_id, credentials).await?;
+        let deposits = deposits(&record.instance, credentials);
+        self.keep_credentials(&record.instance.instance_id, deposits).await?;
         self.load_credentials(record).await;
         self.occupy_all(record, interfaces, slots).await
     }
@@ -134,6 +136,11 @@ impl State {
     pub(super) fn owner_of(&self, is_it: impl Fn(&InterfaceRecord) -> bool) -> Option<&Record> {
         self.records.values().find(|record| record.interfaces.iter().any(&is_it))
     }
+}
+
+/// Credentials that an instance is given, as they are kept.
+pub(super) fn deposits(instance: &Instance, given: ByBearer<Credentials>) -> ByBearer<Deposit> {
+    ByBearer::from_fn(|bearer| Some(Deposit::new(instance, bearer, given.of(bearer)?.clone())))
 }
 
 /// The record of a draft, with what is made at creation, and what is kept beside it.
