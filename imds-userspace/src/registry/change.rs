@@ -1,5 +1,7 @@
 //! How an instance's document changes while the instance runs.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::creation::deposits;
@@ -9,7 +11,7 @@ use super::fates::{Fate, Fates};
 use super::kernel::Kernel;
 use super::record::Record;
 use super::{Registry, State, event, options};
-use crate::control::change::Change;
+use crate::control::change::{Change, Part};
 use crate::control::protocol::InstanceView;
 use crate::credentials::vault::Deposit;
 use crate::metadata::bearer::{Bearer, ByBearer};
@@ -33,6 +35,8 @@ pub(super) struct Planned {
     fates: Fates,
     /// The credentials in whose place others come, or none.
     former: ByBearer<Deposit>,
+    /// What is another.
+    pub(super) parts: BTreeSet<Part>,
 }
 
 impl<K: Kernel> Registry<K> {
@@ -59,7 +63,7 @@ impl<K: Kernel> Registry<K> {
         Ok(state.record(instance_id)?.instance.complete().shown())
     }
 
-    /// Puts a document in the place of an instance's; whether it was another. The record is written before any reader
+    /// Puts a document in the place of an instance's; what of it was another. The record is written before any reader
     /// sees the new tree, and a tree is swapped as a whole.
     pub(super) async fn put(
         &self,
@@ -67,11 +71,12 @@ impl<K: Kernel> Registry<K> {
         instance_id: &str,
         document: Document,
         fates: Fates,
-    ) -> Result<bool, RegistryError> {
+    ) -> Result<BTreeSet<Part>, RegistryError> {
         let record = state.record(instance_id)?;
         let refused = |source| RegistryError::Options { instance_id: instance_id.to_owned(), source };
         options::check_tags(&record.options, tag_keys(&document)).map_err(refused)?;
-        let Some(planned) = self.planned(record, &document, fates).await? else { return Ok(false) };
+        let Some(planned) = self.planned(record, &document, fates).await? else { return Ok(BTreeSet::new()) };
+        let parts = planned.parts.clone();
         let next = self.write_change(planned).await?;
         self.load_credentials(&next).await;
         let tree = self.tree(&next, &next.options);
@@ -80,7 +85,7 @@ impl<K: Kernel> Registry<K> {
         }
         tracing::info!(instance = instance_id, "document changed");
         state.records.insert(instance_id.to_owned(), next);
-        Ok(true)
+        Ok(parts)
     }
 
     /// What has to be done for an instance to have this document, if anything.
@@ -98,7 +103,10 @@ impl<K: Kernel> Registry<K> {
             others = true;
             own.set(bearer, fates.credentials().of(bearer).map(Credentials::end));
         }
-        if next.instance.document == record.instance.document && !others && fates.user_data == Fate::Keep {
+        let mut parts = differences(record.instance.document.unpack(), document.clone());
+        parts.extend(others.then_some(Part::Credentials));
+        parts.extend((fates.user_data != Fate::Keep).then_some(Part::UserData));
+        if parts.is_empty() {
             return Ok(None);
         }
         if others || document.iam.role != record.instance.role() {
@@ -113,12 +121,12 @@ impl<K: Kernel> Registry<K> {
             next.user_data_bytes = bytes.as_ref().map(Vec::len);
         }
         next.instance.modified = Time::now();
-        Ok(Some(Planned { next, fates, former }))
+        Ok(Some(Planned { next, fates, former, parts }))
     }
 
     /// Writes a change: new credentials are there before the record says so, others go after it.
     async fn write_change(&self, planned: Planned) -> Result<Record, RegistryError> {
-        let Planned { next, fates, former } = planned;
+        let Planned { next, fates, former, parts: _ } = planned;
         let id = next.instance.instance_id.as_str();
         let (given, gone): (Vec<_>, Vec<_>) =
             fates.replaced().into_iter().partition(|bearer| next.instance.own_credentials.of(*bearer).is_some());
@@ -190,6 +198,12 @@ impl<K: Kernel> Registry<K> {
         let id = record.instance.instance_id.clone();
         Ok(self.write(move |store| store.user_data(&id)).await?)
     }
+}
+
+/// Which parts of a document are others in another.
+fn differences(mut one: Document, mut other: Document) -> BTreeSet<Part> {
+    let tags = (one.tags.take() != other.tags.take()).then_some(Part::Tags);
+    (one != other).then_some(Part::Document).into_iter().chain(tags).collect()
 }
 
 /// The document after a change, and what becomes of what isn't in it.

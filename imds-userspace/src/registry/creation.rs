@@ -83,9 +83,7 @@ impl<K: Kernel> Registry<K> {
     }
 
     fn choose_slots(&self, state: &State, count: usize) -> Result<Vec<u16>, RegistryError> {
-        let recorded = state.records.values().flat_map(Record::slots);
-        let in_kernel = self.kernel.status()?.into_iter().map(|status| status.slot);
-        let mut taken: BTreeSet<u16> = recorded.chain(in_kernel).collect();
+        let mut taken = self.taken_slots(state)?;
         let mut free = state.slots.clone();
         let mut slots = Vec::with_capacity(count);
         for _ in 0..count {
@@ -95,6 +93,12 @@ impl<K: Kernel> Registry<K> {
             slots.push(slot);
         }
         Ok(slots)
+    }
+
+    /// The slots that nobody can be given.
+    pub(super) fn taken_slots(&self, state: &State) -> Result<BTreeSet<u16>, RegistryError> {
+        let recorded = state.records.values().flat_map(Record::slots);
+        Ok(recorded.chain(self.kernel.status()?.into_iter().map(|status| status.slot)).collect())
     }
 
     /// Has an instance's own credentials at hand, and then its interfaces served.

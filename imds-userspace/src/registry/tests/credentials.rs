@@ -311,12 +311,13 @@ async fn a_description_without_them_keeps_them() {
         (json!({ "role": "app", "credentials": second }), ApplyOutcome::Unchanged, "\"second==\""),
     ] {
         for check in [true, false] {
-            let applied = daemon.registry.apply(&[described(A, "tap1", iam.clone())], check).await.expect("applied");
+            let applied =
+                daemon.registry.apply(&[described(A, "tap1", iam.clone())], check, &[]).await.expect("applied");
             assert_eq!(applied[0].outcome, outcome, "{iam}");
         }
         assert!(read(&daemon).contains(token), "{iam}");
     }
     let unknown = described(B, "tap2", json!({ "role": "app" }));
-    let error = daemon.registry.apply(&[unknown], true).await.expect_err("unknown").to_string();
+    let error = daemon.registry.apply(&[unknown], true, &[]).await.expect_err("unknown").to_string();
     assert!(error.contains("role \"app\" is not in imdsd's config"), "{error}");
 }
