@@ -11,5 +11,6 @@ pub mod events;
 mod heap;
 pub mod metadata;
 pub mod private_directory;
+pub mod private_file;
 pub mod registry;
 pub mod service;

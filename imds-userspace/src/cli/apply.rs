@@ -10,7 +10,7 @@ use thiserror::Error;
 use super::document;
 use super::error::Error;
 use crate::control::change::{Applied, ApplyOutcome, Described};
-use crate::control::client::Client;
+use crate::control::client::{Client, ClientError};
 use crate::control::protocol::{Command, MESSAGE_MAX, Payload};
 
 /// Instances in one request: few enough that each request is done well within the client's time.
@@ -29,7 +29,16 @@ pub(super) enum ApplyError {
     InterfaceTwice { file: PathBuf, interface: String },
     #[error("{failed} of {all} instances are not as described; mend what is said of them, and apply again")]
     Failed { failed: usize, all: usize },
+    #[error("{source}; {fate}")]
+    Stopped { source: Box<Error>, fate: &'static str },
 }
+
+/// What became of everything, if the plan was refused.
+const UNCHANGED: &str = "nothing was changed";
+/// What became of the rest, if a later request was refused.
+const UNCHANGED_SINCE: &str = "nothing more was changed";
+/// What became of the rest, if nobody said.
+const UNKNOWN: &str = "whether more was changed is not known: the same with --dry-run says what is left";
 
 /// A file of instances.
 #[derive(Deserialize)]
@@ -58,25 +67,69 @@ pub(super) fn read(path: &Path, input: &mut dyn Read) -> Result<Vec<Described>, 
     Ok(instances)
 }
 
-/// Has everything checked before anything is done; with `check` that is all.
-pub(super) fn apply(client: &Client, instances: &[Described], check: bool) -> Result<Vec<Applied>, Error> {
-    let batches = batches(instances)?;
-    let run = |check| -> Result<Vec<Applied>, Error> {
-        let mut applied = Vec::with_capacity(instances.len());
-        for batch in &batches {
-            match client.ask(Command::Apply { instances: batch.to_vec(), check })? {
-                Payload::Applied(done) => applied.extend(done),
-                _ => return Err(Error::Payload),
-            }
-        }
-        Ok(applied)
-    };
-    let planned = run(true)?;
-    if check { Ok(planned) } else { run(false) }
+/// What was done, and what ended it before all of it was.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    pub(super) applied: Vec<Applied>,
+    pub(super) error: Option<Error>,
 }
 
-/// What ends the command with another exit code, once all of it is said.
-pub(super) fn failure(applied: &[Applied]) -> Option<ApplyError> {
+/// Has everything checked before anything is done; with `check` that is all.
+pub(super) fn apply(client: &Client, instances: &[Described], check: bool) -> Outcome {
+    let ask = |command| match client.ask(command)? {
+        Payload::Applied(done) => Ok(done),
+        _ => Err(Error::Payload),
+    };
+    apply_by(ask, instances, check)
+}
+
+fn apply_by(
+    mut ask: impl FnMut(Command) -> Result<Vec<Applied>, Error>,
+    instances: &[Described],
+    check: bool,
+) -> Outcome {
+    let stopped = |applied, source: Error, fate| Outcome {
+        applied,
+        error: Some(ApplyError::Stopped { source: Box::new(source), fate }.into()),
+    };
+    let batches = match batches(instances) {
+        Ok(batches) => batches,
+        Err(error) => return stopped(Vec::new(), error, UNCHANGED),
+    };
+    let (mut planned, mut claimed) = (Vec::with_capacity(instances.len()), Vec::new());
+    for batch in &batches {
+        match ask(Command::Apply { instances: batch.to_vec(), check: true, claimed: claimed.clone() }) {
+            Ok(mut batch) => {
+                // They are for the requests after this one.
+                batch.iter_mut().for_each(|planned| claimed.append(&mut planned.claimed));
+                planned.extend(batch);
+            }
+            Err(error) => return stopped(Vec::new(), error, UNCHANGED),
+        }
+    }
+    if check {
+        return Outcome { applied: planned, error: None };
+    }
+    let mut applied = Vec::with_capacity(instances.len());
+    for batch in &batches {
+        match ask(Command::Apply { instances: batch.to_vec(), check: false, claimed: Vec::new() }) {
+            Ok(batch) => applied.extend(batch),
+            Err(error) => {
+                let fate = match &error {
+                    Error::Client(ClientError::Refused(_)) if applied.is_empty() => UNCHANGED,
+                    Error::Client(ClientError::Refused(_)) => UNCHANGED_SINCE,
+                    _ => UNKNOWN,
+                };
+                return stopped(applied, error, fate);
+            }
+        }
+    }
+    let error = failure(&applied).map(Error::from);
+    Outcome { applied, error }
+}
+
+/// What ends the command with another exit code, though all of it was tried.
+fn failure(applied: &[Applied]) -> Option<ApplyError> {
     let failed = applied.iter().filter(|applied| applied.outcome == ApplyOutcome::Failed).count();
     (failed > 0).then_some(ApplyError::Failed { failed, all: applied.len() })
 }
@@ -100,9 +153,20 @@ fn batches(instances: &[Described]) -> Result<Vec<&[Described]>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::protocol::{Failure, FailureKind};
 
     fn described(text: &str) -> Result<Vec<Described>, Error> {
         read(Path::new("-"), &mut text.as_bytes())
+    }
+
+    fn instance(number: usize, bytes: usize) -> Described {
+        Described {
+            instance_id: format!("i-{number:08x}"),
+            interfaces: vec![format!("tap{number}")],
+            metadata_options: Default::default(),
+            limits: Default::default(),
+            document: crate::control::change::Json("x".repeat(bytes).into()),
+        }
     }
 
     #[test]
@@ -129,15 +193,65 @@ mod tests {
         }
     }
 
+    fn refusal() -> Error {
+        let message = "instance i-1: no".to_owned();
+        Error::Client(ClientError::Refused(Failure { kind: FailureKind::Conflict, message }))
+    }
+
+    /// Applies more than one request takes, to a daemon that gives each instance the interface of its number, and that
+    /// fails at the request of this number.
+    fn apply_two_batches(fails_at: usize, error: fn() -> Error) -> (Outcome, Vec<(bool, usize, Vec<u32>)>) {
+        let instances: Vec<_> = (0..=BATCH_MAX).map(|number| instance(number, 10)).collect();
+        let mut asked = Vec::new();
+        let outcome = apply_by(
+            |command| {
+                let Command::Apply { instances, check, claimed } = command else { panic!("another command") };
+                asked.push((check, instances.len(), claimed));
+                if asked.len() > fails_at {
+                    return Err(error());
+                }
+                let done = instances.into_iter().zip(0..).map(|(instance, number)| Applied {
+                    instance_id: instance.instance_id,
+                    outcome: ApplyOutcome::Created,
+                    changed: Vec::new(),
+                    claimed: if check { vec![number] } else { Vec::new() },
+                    message: None,
+                });
+                Ok(done.collect())
+            },
+            &instances,
+            false,
+        );
+        (outcome, asked)
+    }
+
+    #[test]
+    fn all_is_planned_before_anything_is_done() {
+        let (Outcome { applied, error }, asked) = apply_two_batches(4, refusal);
+        assert!(error.is_none() && applied.len() == BATCH_MAX + 1);
+        let claimed: Vec<u32> = (0..).take(BATCH_MAX).collect();
+        let expected = [(true, BATCH_MAX, vec![]), (true, 1, claimed), (false, BATCH_MAX, vec![]), (false, 1, vec![])];
+        assert_eq!(asked, expected);
+    }
+
+    #[test]
+    fn what_was_done_before_a_failure_is_told() {
+        let broken: fn() -> Error = || Error::Client(ClientError::Closed { socket: "s".into() });
+        for (fails_at, error, done, words, code) in [
+            (1, refusal as fn() -> Error, 0, "instance i-1: no; nothing was changed", 4),
+            (2, refusal, 0, "instance i-1: no; nothing was changed", 4),
+            (3, refusal, BATCH_MAX, "instance i-1: no; nothing more was changed", 4),
+            (3, broken, BATCH_MAX, "; whether more was changed is not known", 1),
+        ] {
+            let (Outcome { applied, error }, _) = apply_two_batches(fails_at, error);
+            let error = error.expect("stopped");
+            assert!(error.to_string().contains(words), "{error}");
+            assert_eq!((applied.len(), error.exit_code()), (done, code), "{error}");
+        }
+    }
+
     #[test]
     fn requests_stay_below_their_limits() {
-        let instance = |number: usize, bytes: usize| Described {
-            instance_id: format!("i-{number:08x}"),
-            interfaces: vec![format!("tap{number}")],
-            metadata_options: Default::default(),
-            limits: Default::default(),
-            document: crate::control::change::Json("x".repeat(bytes).into()),
-        };
         let many: Vec<_> = (0..2 * BATCH_MAX + 1).map(|number| instance(number, 10)).collect();
         let sizes: Vec<_> = batches(&many).expect("JSON").iter().map(|batch| batch.len()).collect();
         assert_eq!(sizes, [BATCH_MAX, BATCH_MAX, 1]);

@@ -60,6 +60,7 @@ impl Error {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::Apply(ApplyError::Failed { .. }) => OTHER,
+            Self::Apply(ApplyError::Stopped { source, .. }) => source.exit_code(),
             Self::MetadataOptions(_) | Self::Tag(_) | Self::UserData(_) | Self::Credentials(_) => INVALID,
             Self::File(_) | Self::Apply(_) => INVALID,
             Self::NoValue(_) => NOT_FOUND,

@@ -91,10 +91,12 @@ fn execute(arguments: Arguments, streams: &mut Streams<'_>) -> Result<(), Error>
             write(streams.output, printer.render(&view, payload)?.as_bytes())
         }
         Action::Apply { instances, check } => {
-            let applied = apply::apply(&client, &instances, check)?;
-            let failure = apply::failure(&applied);
-            write(streams.output, printer.render(&View::Applied { check }, Payload::Applied(applied))?.as_bytes())?;
-            failure.map_or(Ok(()), |failure| Err(failure.into()))
+            let apply::Outcome { applied, error } = apply::apply(&client, &instances, check);
+            // Nothing is said of instances, if nothing was done.
+            if error.is_none() || !applied.is_empty() {
+                write(streams.output, printer.render(&View::Applied { check }, Payload::Applied(applied))?.as_bytes())?;
+            }
+            error.map_or(Ok(()), Err)
         }
         Action::Schema => write(streams.output, SCHEMA.as_bytes()),
         Action::Watch { instance_id } => {

@@ -173,8 +173,9 @@ fn descriptions_are_checked_before_they_are_applied() {
     let text = r#"{"instances":[{"instance-id":"i-1","interfaces":["a"]},{"instance-id":"i-2","interfaces":["b"]}]}"#;
     std::fs::write(&file, text).expect("written");
     let reply = |first: &str, second: &str| {
-        let one =
-            |id, outcome, message| format!(r#"{{"instance_id":"{id}","outcome":"{outcome}","message":{message}}}"#);
+        let one = |id, outcome, message| {
+            format!(r#"{{"instance_id":"{id}","outcome":"{outcome}","changed":[],"claimed":[7],"message":{message}}}"#)
+        };
         format!(r#"{{"ok":{{"applied":[{},{}]}}}}"#, one("i-1", first, "null"), one("i-2", second, "\"no tap\""))
     };
     let words = ["apply", "-f", file.to_str().expect("text")];

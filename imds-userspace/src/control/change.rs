@@ -107,6 +107,11 @@ pub struct Applied {
     pub instance_id: String,
     /// What was done, or would be.
     pub outcome: ApplyOutcome,
+    /// What of an instance that was there is another now, or would be; of one that failed, what is all the same.
+    pub changed: Vec<Part>,
+    /// Indexes of the interfaces that it would take, being new.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claimed: Vec<u32>,
     /// Why it failed, if it did.
     pub message: Option<String>,
 }
@@ -121,6 +126,24 @@ pub enum ApplyOutcome {
     Updated,
     /// It was as described.
     Unchanged,
-    /// It is as it was.
+    /// It isn't as described; what was changed of it before that stays.
     Failed,
+}
+
+/// A part of an instance that is changed by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// The document, but for the parts below.
+    Document,
+    /// The options.
+    Options,
+    /// The limits.
+    Limits,
+    /// The user data.
+    UserData,
+    /// The credentials of its own.
+    Credentials,
+    /// The tags.
+    Tags,
 }

@@ -73,7 +73,7 @@ pub enum ClientError {
         source: io::Error,
     },
     /// The request is longer than the daemon takes.
-    #[error("the request has {bytes} bytes, imdsd takes {MESSAGE_MAX} at most; give fewer or shorter tags")]
+    #[error("the request has {bytes} bytes, imdsd takes {MESSAGE_MAX} at most; give less at once")]
     RequestTooLong {
         /// Its length.
         bytes: usize,

@@ -29,7 +29,9 @@ impl<K: Kernel> Handler for Registry<K> {
             Command::DocumentGet { instance_id } => {
                 self.document(&instance_id).await.map(|document| Payload::Document(Box::new(document)))
             }
-            Command::Apply { instances, check } => self.apply(&instances, check).await.map(Payload::Applied),
+            Command::Apply { instances, check, claimed } => {
+                self.apply(&instances, check, &claimed).await.map(Payload::Applied)
+            }
             Command::Stats { instance_id } => self.stats(instance_id.as_deref()).await.map(Payload::Stats),
             Command::KeysRotate { force } => self.rotate_keys(force).await.map(Payload::Keys),
             Command::Explain { instance_id, last } => self.explain(&instance_id, last).await.map(Payload::Events),
@@ -47,6 +49,7 @@ fn kind(error: &RegistryError) -> FailureKind {
         | RegistryError::Options { .. }
         | RegistryError::SameInterface { .. }
         | RegistryError::DescribedTwice
+        | RegistryError::DescribedInterface(_)
         | RegistryError::Credentials(CredentialsError::UnknownRole { .. }) => FailureKind::Invalid,
         RegistryError::Described { source, .. } => kind(source),
         RegistryError::NotFound(_) | RegistryError::NotClosed(_) | RegistryError::NoOwner(_) => FailureKind::NotFound,

@@ -144,6 +144,8 @@ pub enum Command {
         instances: Vec<Described>,
         /// Whether only to say what would be done.
         check: bool,
+        /// Indexes of interfaces that instances take which are described in requests before this one, and not yet made.
+        claimed: Vec<u32>,
     },
     /// Reads the counters of one instance, or of all and of the host.
     Stats {

@@ -141,7 +141,7 @@ async fn receive(stream: &mut UnixStream) -> io::Result<Result<Vec<u8>, Failure>
         }
     }
     if message.len() > MESSAGE_MAX {
-        return Ok(Err(invalid(format!("the request is longer than {MESSAGE_MAX} bytes; give fewer or shorter tags"))));
+        return Ok(Err(invalid(format!("the request is longer than {MESSAGE_MAX} bytes; give less at once"))));
     }
     Ok(Ok(message))
 }

@@ -3,59 +3,22 @@
 //! It is looked at by name each second, and not watched as an inode: whichever way it is replaced (a rename over it, a
 //! symbolic link on its way turned, another file system mounted), the name leads to something else.
 
-use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, Read as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
 
-use rustix::fs::OFlags;
 use thiserror::Error;
 
 use super::form::{self, FormError, Writer};
 use crate::metadata::document::Credentials;
-
-/// The permission bits of others than the owner.
-const OTHERS: u32 = 0o077;
+use crate::private_file::{self, PrivateFileError};
 
 /// Why a file gives no credentials.
 #[derive(Debug, Error)]
 pub enum FileError {
-    /// It can't be read.
-    #[error("{} can't be read ({source})", .path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the kernel said.
-        source: io::Error,
-    },
-    /// It is a directory, a pipe or a device.
-    #[error("{} is not a regular file", .path.display())]
-    NotRegular {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Others can read it, or write it.
-    #[error("{} is open to others (mode {mode:04o}); `chmod 600` it, where it is written too", .path.display())]
-    Open {
-        /// The file.
-        path: PathBuf,
-        /// Its mode.
-        mode: u32,
-    },
-    /// Somebody else could replace its content.
-    #[error("{} belongs to user {owner}; `chown` it to root, where it is written too", .path.display())]
-    Owner {
-        /// The file.
-        path: PathBuf,
-        /// Who owns it.
-        owner: u32,
-    },
-    /// It is too large.
-    #[error("{} has more than {} bytes", .path.display(), form::SIZE_MAX)]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-    },
+    /// It isn't read.
+    #[error(transparent)]
+    File(#[from] PrivateFileError),
     /// Its content.
     #[error("{}: {source}", .path.display())]
     Form {
@@ -100,53 +63,27 @@ impl WatchedFile {
 
     /// Whether the name leads to something else than what was read last.
     pub(super) fn is_replaced(&self) -> bool {
-        fs::metadata(&self.path).ok().map(|metadata| Fingerprint::of(&metadata)) != self.seen
+        self.look() != self.seen
     }
 
     /// Reads it.
     pub(super) fn read(&mut self) -> Result<Credentials, FileError> {
-        let path = || self.path.clone();
-        self.seen = None;
-        // A pipe must not keep the daemon waiting for its writer.
-        let mut options = OpenOptions::new();
-        options.read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
-        let unreadable = |source| FileError::Unreadable { path: path(), source };
-        let file = options.open(&self.path).map_err(unreadable)?;
-        let metadata = file.metadata().map_err(unreadable)?;
-        self.seen = Some(Fingerprint::of(&metadata));
-        check(&self.path, &metadata)?;
-        let text = read_whole(file).map_err(unreadable)?.ok_or_else(|| FileError::TooLarge { path: path() })?;
-        form::parse(&text, Writer::File).map_err(|source| FileError::Form { path: path(), source })
+        // Looked at before it is read: what is replaced meanwhile is seen as other than this.
+        self.seen = self.look();
+        let text = private_file::read(&self.path, form::SIZE_MAX)?;
+        form::parse(&text, Writer::File).map_err(|source| FileError::Form { path: self.path.clone(), source })
     }
-}
 
-/// Whether only the daemon's user, or root, can have written the file, and only they can read it.
-fn check(path: &Path, metadata: &Metadata) -> Result<(), FileError> {
-    let path = || path.to_owned();
-    let (mode, owner) = (metadata.mode() & 0o7777, metadata.uid());
-    if !metadata.is_file() {
-        return Err(FileError::NotRegular { path: path() });
+    fn look(&self) -> Option<Fingerprint> {
+        fs::metadata(&self.path).ok().map(|metadata| Fingerprint::of(&metadata))
     }
-    if mode & OTHERS != 0 {
-        return Err(FileError::Open { path: path(), mode });
-    }
-    if owner != 0 && owner != rustix::process::geteuid().as_raw() {
-        return Err(FileError::Owner { path: path(), owner });
-    }
-    Ok(())
-}
-
-/// All of a file, or nothing if it is too large.
-fn read_whole(file: File) -> io::Result<Option<Vec<u8>>> {
-    let mut text = Vec::new();
-    file.take(form::SIZE_MAX as u64 + 1).read_to_end(&mut text)?;
-    Ok(Some(text).filter(|text| text.len() <= form::SIZE_MAX))
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs::Permissions;
     use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::path::Path;
 
     use super::*;
 
@@ -192,7 +129,7 @@ mod tests {
         assert_eq!(token(&mut file), "longer");
         fs::remove_file(at("two/role.json")).expect("scratch");
         assert!(file.is_replaced(), "gone");
-        assert!(matches!(file.read(), Err(FileError::Unreadable { .. })));
+        assert!(matches!(file.read(), Err(FileError::File(PrivateFileError::Unreadable { .. }))));
         assert!(!file.is_replaced());
     }
 
@@ -218,6 +155,9 @@ mod tests {
         refused("no key AccessKeyId");
         write(&path, &" ".repeat(form::SIZE_MAX + 1), 0o600);
         refused("more than 65536 bytes");
+        fs::set_permissions(scratch.path(), Permissions::from_mode(0o777)).expect("owner");
+        refused("which others can replace or write (user");
+        fs::set_permissions(scratch.path(), Permissions::from_mode(0o700)).expect("owner");
         fs::remove_file(&path).expect("scratch");
         fs::create_dir(&path).expect("scratch");
         refused("not a regular file");
@@ -231,8 +171,7 @@ mod tests {
         let scratch = tempfile::tempdir().expect("scratch directory");
         let path = scratch.path().join("role.json");
         write(&path, &json("t"), 0o600);
-        let metadata = fs::metadata(&path).expect("there");
-        check(&path, &metadata).expect("our own");
+        WatchedFile::new(path.clone()).read().expect("our own");
         if rustix::process::geteuid().is_root() {
             std::os::unix::fs::chown(&path, Some(65_534), None).expect("root");
             let error = WatchedFile::new(path.clone()).read().expect_err("another's").to_string();

@@ -10,10 +10,10 @@ use super::document;
 use super::file::{FileError, WatchedFile};
 use super::refresh::Refresh;
 use super::role::{Delivery, Provider, RoleSpec};
-use super::vault::{Vault, VaultError};
+use super::vault::{Deposit, Vault, VaultError};
 use crate::metadata::bearer::{Bearer, ByBearer};
 use crate::metadata::date;
-use crate::metadata::document::{Credentials, Time};
+use crate::metadata::document::Time;
 use crate::metadata::instance::Instance;
 use crate::metadata::live::{Deliveries, Live};
 
@@ -140,7 +140,11 @@ impl Issuer {
             for (bearer, _) in instance.own_credentials.iter() {
                 self.own().entry((id.clone(), bearer)).or_default();
                 match self.vault.get(id, bearer) {
-                    Ok(Some(credentials)) => self.serve(instance, bearer, &credentials),
+                    Ok(Some(deposit)) if deposit.is_of(instance, bearer) => self.serve(instance, bearer, &deposit),
+                    // A crash between the two has left those of one that the record has not.
+                    Ok(Some(_)) => {
+                        tracing::error!(instance = id, "its credentials there are for another role; give it others");
+                    }
                     Ok(None) => tracing::error!(instance = id, "its credentials are lost; give it others"),
                     Err(error) => tracing::error!(instance = id, %error, "its credentials can't be read"),
                 }
@@ -176,18 +180,17 @@ impl Issuer {
     /// # Errors
     ///
     /// [`VaultError`]
-    pub fn keep(&self, instance_id: &str, credentials: &ByBearer<Credentials>) -> Result<(), VaultError> {
-        credentials.iter().try_for_each(|(bearer, credentials)| self.vault.put(instance_id, bearer, credentials))
+    pub fn keep(&self, instance_id: &str, deposits: &ByBearer<Deposit>) -> Result<(), VaultError> {
+        deposits.iter().try_for_each(|(bearer, deposit)| self.vault.put(instance_id, bearer, deposit))
     }
 
-    fn serve(&self, instance: &Instance, bearer: Bearer, credentials: &Credentials) {
-        let document = instance.complete();
-        let (owner, updated) = match (bearer, &document.iam.role) {
-            (Bearer::Role, Some(role)) => (document::the_role(role), document.iam.last_updated),
+    fn serve(&self, instance: &Instance, bearer: Bearer, deposit: &Deposit) {
+        let owner = match (bearer, instance.role()) {
+            (Bearer::Role, Some(role)) => document::the_role(&role),
             (Bearer::Role, None) => return,
-            (Bearer::Instance, _) => ("the instance".to_owned(), document.pending_time),
+            (Bearer::Instance, _) => "the instance".to_owned(),
         };
-        let edition = document::success(&owner, credentials, updated.unwrap_or_default());
+        let edition = document::success(&owner, &deposit.credentials, deposit.given());
         self.own().insert((instance.instance_id.clone(), bearer), Some(Live::new(edition)));
     }
 
@@ -196,7 +199,7 @@ impl Issuer {
     /// # Errors
     ///
     /// [`VaultError`]
-    pub fn kept(&self, instance_id: &str, bearer: Bearer) -> Result<Option<Credentials>, VaultError> {
+    pub fn kept(&self, instance_id: &str, bearer: Bearer) -> Result<Option<Deposit>, VaultError> {
         self.vault.get(instance_id, bearer)
     }
 

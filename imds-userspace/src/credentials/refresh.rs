@@ -91,13 +91,15 @@ struct Refresher<S> {
     source: S,
     live: Arc<Live>,
     schedule: Schedule,
+    /// What it gave last.
+    given: Option<Credentials>,
     /// What went wrong last time and whether there were good credentials still, to be logged once.
     trouble: Option<(String, bool)>,
 }
 
 impl<S: Source> Refresher<S> {
     const fn new(role: String, source: S, live: Arc<Live>) -> Self {
-        Self { role, source, live, schedule: Schedule::new(), trouble: None }
+        Self { role, source, live, schedule: Schedule::new(), given: None, trouble: None }
     }
 
     /// Does what is due.
@@ -112,22 +114,29 @@ impl<S: Source> Refresher<S> {
         });
         match given {
             Ok((credentials, end)) => {
-                let expiration = &credentials.expiration;
-                if self.live.end(now) == Some(end) {
-                    tracing::debug!(role = self.role, expiration, "the same credentials again");
-                } else {
-                    tracing::info!(role = self.role, expiration, "new credentials");
-                }
-                self.live.replace(document::success(
-                    &document::the_role(&self.role),
-                    &credentials,
-                    Time::from_unix(now),
-                ));
+                self.take(now, end, credentials);
                 self.schedule.succeeded(now, end);
                 self.trouble = None;
             }
             Err(error) => self.fail(now, &error),
         }
+    }
+
+    /// Serves what was given, unless it is the same again. What the provider says now holds, even where it ends sooner
+    /// than what it said before: it may have shortened or revoked a session.
+    fn take(&mut self, now: u64, end: u64, credentials: Credentials) {
+        let (role, expiration) = (&self.role, &credentials.expiration);
+        if self.given.as_ref() == Some(&credentials) {
+            tracing::debug!(role, expiration, "the same credentials again");
+            return;
+        }
+        if self.live.end(now).is_some_and(|former| end < former) {
+            tracing::warn!(role, expiration, "new credentials, which end sooner than those before them");
+        } else {
+            tracing::info!(role, expiration, "new credentials");
+        }
+        self.live.replace(document::success(&document::the_role(role), &credentials, Time::from_unix(now)));
+        self.given = Some(credentials);
     }
 
     /// Goes on with what there is, which ends by itself, and says so once.

@@ -245,11 +245,14 @@ impl DocumentError {
     }
 }
 
-/// Parts whose values are secret, so that no error may quote them. The whole document is one.
+/// Parts whose values are secret, so that no error may quote them, nor a key that isn't known. The whole document is one.
 const SECRET_PARTS: [&str; 4] = ["", "iam", "identity-credentials", "user-data"];
 
 /// What is wrong where a value mustn't be quoted.
 const ANOTHER_FORM: &str = "it is not of the form that the schema says (`imdsctl metadata schema`)";
+
+/// What serde's words of a key that an object hasn't begin with.
+const UNKNOWN_KEY: &str = "unknown field";
 
 /// A piece of a path as paths are written.
 fn name_of(segment: &serde_path_to_error::Segment) -> Option<String> {
@@ -286,11 +289,15 @@ impl Document {
     pub fn parse(value: Value) -> Result<Self, DocumentError> {
         depth::check(&value)?;
         let document: Self = serde_path_to_error::deserialize(&value).map_err(|error| {
-            let names: Vec<String> = error.path().iter().filter_map(name_of).collect();
-            let reason = error.inner().to_string();
-            // An unknown key is named, a value of these parts isn't.
-            let secret = SECRET_PARTS.contains(&names.first().map_or("", String::as_str));
-            let reason = if secret && !reason.starts_with("unknown field") { ANOTHER_FORM.to_owned() } else { reason };
+            let mut names: Vec<String> = error.path().iter().filter_map(name_of).collect();
+            let mut reason = error.inner().to_string();
+            if SECRET_PARTS.contains(&names.first().map_or("", String::as_str)) {
+                // An unknown key stands at the path's end, and may be a value that slipped.
+                if reason.starts_with(UNKNOWN_KEY) {
+                    names.pop();
+                }
+                reason = ANOTHER_FORM.to_owned();
+            }
             DocumentError { path: (!names.is_empty()).then(|| names.join("/")), reason }
         })?;
         if let Some(path) = list_for_object(&value, Some(&document.to_value()), String::new()) {

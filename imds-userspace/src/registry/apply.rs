@@ -10,53 +10,96 @@ use super::fates::Fates;
 use super::kernel::Kernel;
 use super::options::{self, Changes, Scope};
 use super::{Registry, State, blocking, creation};
-use crate::control::change::{Applied, ApplyOutcome, Described};
+use crate::control::change::{Applied, ApplyOutcome, Described, Part};
 use crate::control::protocol::{CreateInstance, OptionChanges};
 use crate::heap;
 use crate::metadata::instance::Instance;
 
+/// What has to be done for a described instance.
+struct Planned {
+    outcome: ApplyOutcome,
+    changed: BTreeSet<Part>,
+    /// Interfaces that it takes.
+    claimed: Vec<u32>,
+}
+
+/// What described instances that aren't made yet take away from those after them.
+struct Claims {
+    interfaces: BTreeSet<u32>,
+    free_slots: usize,
+}
+
 impl<K: Kernel> Registry<K> {
     /// Creates or changes every described instance, one after the other, and says of each what was done; with `check`
-    /// only what would be.
+    /// only what would be. The interfaces `claimed` are other instances' that aren't made yet.
     ///
     /// # Errors
     ///
     /// [`RegistryError::Described`] for the first description that can't be; then nothing was changed.
-    pub async fn apply(&self, described: &[Described], check: bool) -> Result<Vec<Applied>, RegistryError> {
+    pub async fn apply(
+        &self,
+        described: &[Described],
+        check: bool,
+        claimed: &[u32],
+    ) -> Result<Vec<Applied>, RegistryError> {
         let mut planned = Vec::with_capacity(described.len());
         {
             let state = self.state.lock().await;
+            let free = usize::from(state.slots.capacity()).saturating_sub(self.taken_slots(&state)?.len());
+            let interfaces = claimed.iter().copied().collect();
+            let mut claims = Claims { interfaces, free_slots: free.saturating_sub(claimed.len()) };
             let mut seen = BTreeSet::new();
             for instance in described {
                 let refused = |source| RegistryError::described(&instance.instance_id, source);
                 if !seen.insert(&instance.instance_id) {
                     return Err(refused(RegistryError::DescribedTwice));
                 }
-                planned.push(self.plan_one(&state, instance).await.map_err(refused)?);
+                planned.push(self.plan_one(&state, instance, &mut claims).await.map_err(refused)?);
             }
         }
         let mut applied = Vec::with_capacity(described.len());
         for (instance, planned) in described.iter().zip(planned) {
-            let outcome = if check { Ok(planned) } else { self.apply_one(instance).await };
+            let Planned { outcome, mut changed, claimed } = planned;
+            let outcome = if check {
+                Ok(outcome)
+            } else {
+                changed.clear();
+                self.apply_one(instance, &mut changed).await
+            };
             let (outcome, message) = match outcome {
                 Ok(outcome) => (outcome, None),
                 Err(error) => (ApplyOutcome::Failed, Some(error.to_string())),
             };
-            applied.push(Applied { instance_id: instance.instance_id.clone(), outcome, message });
+            let (instance_id, changed) = (instance.instance_id.clone(), changed.into_iter().collect());
+            let claimed = if check { claimed } else { Vec::new() };
+            applied.push(Applied { instance_id, outcome, changed, claimed, message });
         }
         // Every instance took many times the memory that it keeps.
         blocking(heap::give_back).await;
         Ok(applied)
     }
 
-    /// What has to be done for an instance.
-    async fn plan_one(&self, state: &State, described: &Described) -> Result<ApplyOutcome, RegistryError> {
+    /// What has to be done for an instance, after what has to be for those before it.
+    async fn plan_one(
+        &self,
+        state: &State,
+        described: &Described,
+        claims: &mut Claims,
+    ) -> Result<Planned, RegistryError> {
         let draft = Draft::new(&create_of(described), &self.settings.defaults)?;
         let Some(record) = state.records.get(&described.instance_id) else {
             self.issuer.check(&draft.instance)?;
-            let macs = creation::macs(&self.find_all(state, &draft.interfaces).await?);
-            Instance { macs, ..draft.instance }.check().map_err(DraftError::from)?;
-            return Ok(ApplyOutcome::Created);
+            let found = self.find_all(state, &draft.interfaces).await?;
+            for (interface, name) in found.iter().zip(&draft.interfaces) {
+                if !claims.interfaces.insert(interface.index) {
+                    return Err(RegistryError::DescribedInterface(name.clone()));
+                }
+            }
+            let left = claims.free_slots.checked_sub(found.len());
+            claims.free_slots = left.ok_or(RegistryError::NoSlot(state.slots.capacity()))?;
+            let claimed = found.iter().map(|interface| interface.index).collect();
+            Instance { macs: creation::macs(&found), ..draft.instance }.check().map_err(DraftError::from)?;
+            return Ok(Planned { outcome: ApplyOutcome::Created, changed: BTreeSet::new(), claimed });
         };
         if !draft.interfaces.iter().eq(record.interfaces.iter().map(|interface| &interface.name)) {
             return Err(RegistryError::OtherInterfaces(described.instance_id.clone()));
@@ -66,13 +109,18 @@ impl<K: Kernel> Registry<K> {
         let document = instance.document.unpack();
         let fates = Fates::of_replacement(record, &document, kept);
         let limits = record.limits.changed(&described.limits).map_err(DraftError::from)?;
-        let same = self.planned(record, &document, fates).await?.is_none()
-            && options == record.options
-            && limits == record.limits;
-        Ok(if same { ApplyOutcome::Unchanged } else { ApplyOutcome::Updated })
+        let mut changed = self.planned(record, &document, fates).await?.map(|change| change.parts).unwrap_or_default();
+        changed.extend((options != record.options).then_some(Part::Options));
+        changed.extend((limits != record.limits).then_some(Part::Limits));
+        Ok(Planned { outcome: outcome(&changed), changed, claimed: Vec::new() })
     }
 
-    async fn apply_one(&self, described: &Described) -> Result<ApplyOutcome, RegistryError> {
+    /// Does it, and says what it has `changed` even where it fails.
+    async fn apply_one(
+        &self,
+        described: &Described,
+        changed: &mut BTreeSet<Part>,
+    ) -> Result<ApplyOutcome, RegistryError> {
         let id = &described.instance_id;
         let current = self.state.lock().await.records.get(id).map(|record| (record.options, record.limits.clone()));
         let Some((options, limits)) = current else {
@@ -83,30 +131,39 @@ impl<K: Kernel> Registry<K> {
         let wanted = wanted(&described.metadata_options, &options, &draft)?;
         // Tags that can't be shown come after they are hidden, and go before others are shown.
         let shown = wanted.instance_metadata_tags.is_enabled();
-        let mut changed = limits.changed(&described.limits).map_err(DraftError::from)? != limits;
-        if changed {
+        if limits.changed(&described.limits).map_err(DraftError::from)? != limits {
             self.set_limits(id, &described.limits).await?;
+            changed.insert(Part::Limits);
         }
         if !shown {
-            changed |= self.put_options(id, &described.metadata_options, wanted != options).await?;
+            changed.extend(self.put_options(id, &described.metadata_options, wanted != options).await?);
         }
         let (document, kept) = read_document(described.document.0.clone()).map_err(DraftError::from)?;
         let mut state = self.state.lock().await;
         let fates = Fates::of_replacement(state.record(id)?, &document, kept);
-        changed |= self.put(&mut state, id, document, fates).await?;
+        changed.extend(self.put(&mut state, id, document, fates).await?);
         drop(state);
         if shown {
-            changed |= self.put_options(id, &described.metadata_options, wanted != options).await?;
+            changed.extend(self.put_options(id, &described.metadata_options, wanted != options).await?);
         }
-        Ok(if changed { ApplyOutcome::Updated } else { ApplyOutcome::Unchanged })
+        Ok(outcome(changed))
     }
 
-    async fn put_options(&self, id: &str, changes: &OptionChanges, needed: bool) -> Result<bool, RegistryError> {
+    async fn put_options(
+        &self,
+        id: &str,
+        changes: &OptionChanges,
+        needed: bool,
+    ) -> Result<Option<Part>, RegistryError> {
         if needed {
             self.set_options(Some(id), changes).await?;
         }
-        Ok(needed)
+        Ok(needed.then_some(Part::Options))
     }
+}
+
+fn outcome(changed: &BTreeSet<Part>) -> ApplyOutcome {
+    if changed.is_empty() { ApplyOutcome::Unchanged } else { ApplyOutcome::Updated }
 }
 
 fn create_of(described: &Described) -> CreateInstance {

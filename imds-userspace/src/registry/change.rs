@@ -1,17 +1,22 @@
 //! How an instance's document changes while the instance runs.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
+use super::creation::deposits;
 use super::draft::{DraftError, Kept, read_document, same_credentials, tag_keys};
 use super::error::RegistryError;
 use super::fates::{Fate, Fates};
 use super::kernel::Kernel;
 use super::record::Record;
 use super::{Registry, State, event, options};
-use crate::control::change::Change;
+use crate::control::change::{Change, Part};
 use crate::control::protocol::InstanceView;
+use crate::credentials::vault::Deposit;
 use crate::metadata::bearer::{Bearer, ByBearer};
 use crate::metadata::document::{Credentials, Document, PackedDocument, Time};
+use crate::metadata::instance::Instance;
 use crate::metadata::patch;
 
 /// The member of the document that stands in a table of its own.
@@ -32,7 +37,9 @@ pub(super) struct Planned {
     next: Record,
     fates: Fates,
     /// The credentials in whose place others come, or none.
-    former: ByBearer<Credentials>,
+    former: ByBearer<Deposit>,
+    /// What is another.
+    pub(super) parts: BTreeSet<Part>,
 }
 
 impl<K: Kernel> Registry<K> {
@@ -59,7 +66,7 @@ impl<K: Kernel> Registry<K> {
         Ok(state.record(instance_id)?.instance.complete().shown())
     }
 
-    /// Puts a document in the place of an instance's; whether it was another. The record is written before any reader
+    /// Puts a document in the place of an instance's; what of it was another. The record is written before any reader
     /// sees the new tree, and a tree is swapped as a whole.
     pub(super) async fn put(
         &self,
@@ -67,11 +74,12 @@ impl<K: Kernel> Registry<K> {
         instance_id: &str,
         document: Document,
         fates: Fates,
-    ) -> Result<bool, RegistryError> {
+    ) -> Result<BTreeSet<Part>, RegistryError> {
         let record = state.record(instance_id)?;
         let refused = |source| RegistryError::Options { instance_id: instance_id.to_owned(), source };
         options::check_tags(&record.options, tag_keys(&document)).map_err(refused)?;
-        let Some(planned) = self.planned(record, &document, fates).await? else { return Ok(false) };
+        let Some(planned) = self.planned(record, &document, fates).await? else { return Ok(BTreeSet::new()) };
+        let parts = planned.parts.clone();
         let next = self.write_change(planned).await?;
         self.load_credentials(&next).await;
         let tree = self.tree(&next);
@@ -80,7 +88,7 @@ impl<K: Kernel> Registry<K> {
         }
         tracing::info!(instance = instance_id, "document changed");
         state.records.insert(instance_id.to_owned(), next);
-        Ok(true)
+        Ok(parts)
     }
 
     /// What has to be done for an instance to have this document, if anything.
@@ -90,15 +98,18 @@ impl<K: Kernel> Registry<K> {
         document: &Document,
         fates: Fates,
     ) -> Result<Option<Planned>, RegistryError> {
-        let (fates, former) = self.without_repetition(record, fates).await?;
         let mut next = record.clone();
         next.instance.document = PackedDocument::try_from(document).map_err(DraftError::from)?;
+        let (fates, former) = self.without_repetition(record, &next.instance, fates).await?;
         let (mut others, own) = (false, &mut next.instance.own_credentials);
         for bearer in fates.replaced() {
             others = true;
             own.set(bearer, fates.credentials().of(bearer).map(Credentials::end));
         }
-        if next.instance.document == record.instance.document && !others && fates.user_data == Fate::Keep {
+        let mut parts = differences(record.instance.document.unpack(), document.clone());
+        parts.extend(others.then_some(Part::Credentials));
+        parts.extend((fates.user_data != Fate::Keep).then_some(Part::UserData));
+        if parts.is_empty() {
             return Ok(None);
         }
         next.instance.check().map_err(DraftError::from)?;
@@ -114,16 +125,16 @@ impl<K: Kernel> Registry<K> {
             next.user_data_bytes = bytes.as_ref().map(Vec::len);
         }
         next.instance.modified = Time::now();
-        Ok(Some(Planned { next, fates, former }))
+        Ok(Some(Planned { next, fates, former, parts }))
     }
 
     /// Writes a change: new credentials are there before the record says so, others go after it.
     async fn write_change(&self, planned: Planned) -> Result<Record, RegistryError> {
-        let Planned { next, fates, former } = planned;
+        let Planned { next, fates, former, parts: _ } = planned;
         let id = next.instance.instance_id.as_str();
         let (given, gone): (Vec<_>, Vec<_>) =
             fates.replaced().into_iter().partition(|bearer| next.instance.own_credentials.of(*bearer).is_some());
-        let outcome = match self.keep_credentials(id, fates.credentials()).await {
+        let outcome = match self.keep_credentials(id, deposits(&next.instance, fates.credentials())).await {
             Ok(()) => self.write_record(next.clone(), fates.user_data).await,
             Err(error) => Err(error.into()),
         };
@@ -144,7 +155,7 @@ impl<K: Kernel> Registry<K> {
     }
 
     /// Keeps again what an instance had before a change that came to nothing.
-    async fn put_back(&self, instance_id: &str, given: Vec<Bearer>, former: ByBearer<Credentials>) {
+    async fn put_back(&self, instance_id: &str, given: Vec<Bearer>, former: ByBearer<Deposit>) {
         let added: Vec<_> = given.into_iter().filter(|bearer| former.of(*bearer).is_none()).collect();
         if let Err(error) = self.keep_credentials(instance_id, former).await {
             tracing::error!(instance = instance_id, %error, "its former credentials are not kept; give them again");
@@ -152,18 +163,21 @@ impl<K: Kernel> Registry<K> {
         self.forget_credentials(instance_id, &added).await;
     }
 
-    /// Keeps what is replaced by the same, and gives the credentials that aren't.
+    /// Keeps what is replaced by the same for the same role, and gives the credentials that aren't.
     async fn without_repetition(
         &self,
         record: &Record,
+        next: &Instance,
         fates: Fates,
-    ) -> Result<(Fates, ByBearer<Credentials>), RegistryError> {
+    ) -> Result<(Fates, ByBearer<Deposit>), RegistryError> {
         let mut former = self.kept_credentials(record, &fates.replaced()).await?;
         let own = &record.instance.own_credentials;
         let mut same = |bearer, fate: Fate<Credentials>| {
             let is_repeated = match &fate {
                 Fate::Keep => true,
-                Fate::Replace(Some(new)) => same_credentials(Some(new), former.of(bearer)),
+                Fate::Replace(Some(new)) => former.of(bearer).is_some_and(|former| {
+                    former.is_of(next, bearer) && same_credentials(Some(new), Some(&former.credentials))
+                }),
                 Fate::Replace(None) => own.of(bearer).is_none(),
             };
             if is_repeated {
@@ -190,6 +204,12 @@ impl<K: Kernel> Registry<K> {
     }
 }
 
+/// Which parts of a document are others in another.
+fn differences(mut one: Document, mut other: Document) -> BTreeSet<Part> {
+    let tags = (one.tags.take() != other.tags.take()).then_some(Part::Tags);
+    (one != other).then_some(Part::Document).into_iter().chain(tags).collect()
+}
+
 /// The document after a change, and what becomes of what isn't in it.
 fn next(record: &Record, change: &Change) -> Result<(Document, Fates), RegistryError> {
     let document = record.instance.document.unpack();
@@ -201,7 +221,7 @@ fn next(record: &Record, change: &Change) -> Result<(Document, Fates), RegistryE
             let given = patch.0.get(USER_DATA).is_some();
             let taken = |path| patch::get(&patch.0, path).is_some_and(Value::is_null);
             let user_data = if given { Fate::Replace(kept.user_data.clone()) } else { Fate::Keep };
-            let mut fates = Fates { user_data, ..Fates::of_part(&document, kept) };
+            let mut fates = Fates { user_data, ..Fates::of_part(record, &document, kept) };
             CREDENTIALS.iter().filter(|(path, _)| taken(path)).for_each(|(_, bearer)| fates.take_away(*bearer));
             (document, fates)
         }
@@ -216,7 +236,7 @@ fn next(record: &Record, change: &Change) -> Result<(Document, Fates), RegistryE
             let given = document.user_data.is_some();
             let kept = Kept::take(&mut document);
             let user_data = if given { Fate::Replace(kept.user_data.clone()) } else { Fate::Keep };
-            let fates = Fates { user_data, ..Fates::of_part(&document, kept) };
+            let fates = Fates { user_data, ..Fates::of_part(record, &document, kept) };
             (document, fates)
         }
         Change::Unset { path } => unset(record, document, path)?,
@@ -241,6 +261,6 @@ fn unset(record: &Record, document: Document, path: &str) -> Result<(Document, F
         return Ok((document, fates));
     }
     let document = patch::unset(&document.to_value(), path).map_err(DraftError::from)?;
-    let fates = Fates::of_part(&document, Kept::default());
+    let fates = Fates::of_part(record, &document, Kept::default());
     Ok((document, fates))
 }

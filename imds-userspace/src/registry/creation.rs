@@ -9,6 +9,7 @@ use super::record::{InterfaceRecord, Record, user_data_digest};
 use super::totals::Totals;
 use super::{Registry, State};
 use crate::control::protocol::{CreateInstance, InstanceView};
+use crate::credentials::vault::Deposit;
 use crate::dataplane::interface::Interface;
 use crate::metadata::bearer::{Bearer, ByBearer};
 use crate::metadata::document::{Credentials, Mac, Time};
@@ -25,7 +26,7 @@ impl<K: Kernel> Registry<K> {
         let draft = Draft::new(request, &self.settings.defaults)?;
         let mut state = self.state.lock().await;
         if let Some(record) = state.records.get(&draft.instance.instance_id) {
-            let credentials = self.kept_credentials(record, &Bearer::ALL).await?;
+            let credentials = self.kept_credentials(record, &Bearer::ALL).await?.map(|kept| kept.credentials.clone());
             return if draft.made(request, record, &credentials) {
                 self.view(record)
             } else {
@@ -83,9 +84,7 @@ impl<K: Kernel> Registry<K> {
     }
 
     fn choose_slots(&self, state: &State, count: usize) -> Result<Vec<u16>, RegistryError> {
-        let recorded = state.records.values().flat_map(Record::slots);
-        let in_kernel = self.kernel.status()?.into_iter().map(|status| status.slot);
-        let mut taken: BTreeSet<u16> = recorded.chain(in_kernel).collect();
+        let mut taken = self.taken_slots(state)?;
         let mut free = state.slots.clone();
         let mut slots = Vec::with_capacity(count);
         for _ in 0..count {
@@ -97,6 +96,12 @@ impl<K: Kernel> Registry<K> {
         Ok(slots)
     }
 
+    /// The slots that nobody can be given.
+    pub(super) fn taken_slots(&self, state: &State) -> Result<BTreeSet<u16>, RegistryError> {
+        let recorded = state.records.values().flat_map(Record::slots);
+        Ok(recorded.chain(self.kernel.status()?.into_iter().map(|status| status.slot)).collect())
+    }
+
     /// Has an instance's own credentials at hand, and then its interfaces served.
     async fn keep_and_occupy(
         &self,
@@ -105,7 +110,8 @@ impl<K: Kernel> Registry<K> {
         interfaces: &[Interface],
         slots: &[u16],
     ) -> Result<(), RegistryError> {
-        self.keep_credentials(&record.instance.instance_id, credentials).await?;
+        let deposits = deposits(&record.instance, credentials);
+        self.keep_credentials(&record.instance.instance_id, deposits).await?;
         self.load_credentials(record).await;
         self.occupy_all(record, interfaces, slots).await
     }
@@ -135,6 +141,11 @@ impl State {
     pub(super) fn owner_of(&self, is_it: impl Fn(&InterfaceRecord) -> bool) -> Option<&Record> {
         self.records.values().find(|record| record.interfaces.iter().any(&is_it))
     }
+}
+
+/// Credentials that an instance is given, as they are kept.
+pub(super) fn deposits(instance: &Instance, given: ByBearer<Credentials>) -> ByBearer<Deposit> {
+    ByBearer::from_fn(|bearer| Some(Deposit::new(instance, bearer, given.of(bearer)?.clone())))
 }
 
 /// The record of a draft, with what is made at creation, and what is kept beside it.

@@ -39,8 +39,11 @@ pub enum RegistryError {
     /// The same id twice.
     #[error("it is described twice; describe each instance once")]
     DescribedTwice,
+    /// Two described instances behind one interface.
+    #[error("interface \"{0}\" is that of another described instance under another name; describe each interface once")]
+    DescribedInterface(String),
     /// A description that can't be.
-    #[error("instance {instance_id}: {source}; nothing was changed")]
+    #[error("instance {instance_id}: {source}")]
     Described {
         /// The instance.
         instance_id: String,

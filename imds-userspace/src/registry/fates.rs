@@ -30,24 +30,26 @@ impl Fates {
     /// Everything stays.
     pub(super) const KEEP: Self = Self { user_data: Fate::Keep, role: Fate::Keep, instance: Fate::Keep };
 
-    /// What a document gives in the place of a record's. Credentials that it doesn't give stay, while it is the same
-    /// role; user data doesn't.
+    /// What a document gives in the place of a record's. User data that it doesn't give goes.
     pub(super) fn of_replacement(record: &Record, document: &Document, kept: Kept) -> Self {
-        let mut fates = Self::of_credentials(document, kept.credentials);
-        if matches!(fates.role, Fate::Keep) && record.instance.role() != document.iam.role {
-            fates.role = Fate::Replace(None);
-        }
-        Self { user_data: Fate::Replace(kept.user_data), ..fates }
+        let user_data = Fate::Replace(kept.user_data);
+        Self { user_data, ..Self::of_credentials(record, document, kept.credentials) }
     }
 
     /// What a document that was changed in part gives.
-    pub(super) fn of_part(document: &Document, kept: Kept) -> Self {
-        Self { user_data: Fate::given(kept.user_data), ..Self::of_credentials(document, kept.credentials) }
+    pub(super) fn of_part(record: &Record, document: &Document, kept: Kept) -> Self {
+        let user_data = Fate::given(kept.user_data);
+        Self { user_data, ..Self::of_credentials(record, document, kept.credentials) }
     }
 
-    /// Credentials that aren't given stay, while there is a role.
-    fn of_credentials(document: &Document, credentials: ByBearer<Credentials>) -> Self {
-        let role = if document.iam.role.is_none() { Fate::Replace(None) } else { Fate::given(credentials.role) };
+    /// Credentials that aren't given stay, those of the role while it is the same one: none are served as another's.
+    fn of_credentials(record: &Record, document: &Document, credentials: ByBearer<Credentials>) -> Self {
+        let role = match Fate::given(credentials.role) {
+            Fate::Keep if document.iam.role.is_none() || record.instance.role() != document.iam.role => {
+                Fate::Replace(None)
+            }
+            fate => fate,
+        };
         Self { user_data: Fate::Keep, role, instance: Fate::given(credentials.instance) }
     }
 

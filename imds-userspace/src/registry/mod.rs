@@ -9,7 +9,8 @@
 //! - create: credentials, directory, kernel, then record. Before the record is there, the next start removes the
 //!   credentials and releases the slots;
 //! - change of the document: new credentials, record, credentials that are gone, then directory. Before the record is
-//!   there, the next start removes credentials that come for the first time, and serves those that come for others;
+//!   there, the next start removes credentials that come for the first time, and serves those that come for others of the
+//!   same role; those of another role it serves nobody, until others are given;
 //! - delete: record, credentials, directory, then kernel. Once the record is gone, the next start does the same, and the
 //!   interfaces stay closed until somebody says otherwise again;
 //! - options: what gets stricter, in the directory and the kernel; the record; what gets looser, in the kernel and the
@@ -67,11 +68,10 @@ use self::slots::Slots;
 use self::store::{Contents, Store, StoreError};
 use crate::control::protocol::{InstanceStats, InstanceView, LimitChanges, OptionChanges, StatsView};
 use crate::credentials::Issuer;
-use crate::credentials::vault::VaultError;
+use crate::credentials::vault::{Deposit, VaultError};
 use crate::dataplane::Rules;
 use crate::heap;
 use crate::metadata::bearer::{Bearer, ByBearer};
-use crate::metadata::document::Credentials;
 use crate::metadata::identity::Authority;
 
 /// What the operator's config says of instances.
@@ -303,7 +303,7 @@ impl<K: Kernel> Registry<K> {
     }
 
     /// Credentials that an instance has of its own for these bearers.
-    async fn kept_credentials(&self, record: &Record, bearers: &[Bearer]) -> Result<ByBearer<Credentials>, VaultError> {
+    async fn kept_credentials(&self, record: &Record, bearers: &[Bearer]) -> Result<ByBearer<Deposit>, VaultError> {
         let id = &record.instance.instance_id;
         let mut kept = ByBearer::default();
         for &bearer in bearers.iter().filter(|bearer| record.instance.own_credentials.of(**bearer).is_some()) {
@@ -314,7 +314,7 @@ impl<K: Kernel> Registry<K> {
     }
 
     /// Keeps credentials of an instance, without serving them yet.
-    async fn keep_credentials(&self, instance_id: &str, given: ByBearer<Credentials>) -> Result<(), VaultError> {
+    async fn keep_credentials(&self, instance_id: &str, given: ByBearer<Deposit>) -> Result<(), VaultError> {
         let id = instance_id.to_owned();
         self.own_credentials(move |issuer| issuer.keep(&id, &given)).await
     }

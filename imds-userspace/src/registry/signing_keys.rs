@@ -1,28 +1,21 @@
 //! The keys that sign identity documents: files of the operator's, or files in the state directory, made where they are
 //! missing. Each holds a private key and its certificate, so that both are replaced at once or not at all.
 
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
 use thiserror::Error;
-use zeroize::Zeroizing;
 
 use crate::metadata::identity::{Algorithm, Authority, Signer, SignerError};
 use crate::private_directory::{self, PrivateDirectoryError};
+use crate::private_file::{self, PrivateFileError};
 
 /// The RSA key's file in the state directory.
 const RSA_FILE: &str = "identity-rsa.pem";
 /// The DSA key's file in the state directory.
 const DSA_FILE: &str = "identity-dsa.pem";
-/// Permissions of a file that is made.
-const MODE: u32 = 0o600;
-/// The permission bits that give a key to others.
-const FOR_OTHERS: u32 = 0o077;
 /// The largest file in bytes: a key and a chain of certificates have some KiB.
-const FILE_MAX: u64 = 64 * 1024;
+const FILE_MAX: usize = 64 * 1024;
 
 /// Why documents can't be signed. No message holds anything of a key.
 #[derive(Debug, Error)]
@@ -30,30 +23,9 @@ pub enum SigningKeyError {
     /// The state directory.
     #[error("state directory: {0}")]
     Directory(#[from] PrivateDirectoryError),
-    /// A file can't be read.
-    #[error("signing key {} can't be read ({source}); see [identity] in imdsd's config", .path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the kernel said.
-        source: io::Error,
-    },
-    /// A file isn't the daemon's own.
-    #[error("signing key {} belongs to user {owner} and has mode {mode:04o}; `chown root` and `chmod 600` it", .path.display())]
-    Exposed {
-        /// The file.
-        path: PathBuf,
-        /// Who owns it.
-        owner: u32,
-        /// Its mode.
-        mode: u32,
-    },
-    /// A file that can't be a key.
-    #[error("signing key {} is no file of at most {FILE_MAX} bytes; give one with a key and its certificate in PEM", .path.display())]
-    NoFile {
-        /// The file.
-        path: PathBuf,
-    },
+    /// A file isn't read.
+    #[error("signing key {0}; see [identity] in imdsd's config")]
+    File(#[from] PrivateFileError),
     /// A file holds no good key.
     #[error("signing key {}: {source}", .path.display())]
     Signer {
@@ -90,55 +62,37 @@ pub fn open(state_directory: &Path, rsa: Option<&Path>, dsa: Option<&Path>) -> R
 }
 
 fn read(algorithm: Algorithm, path: &Path) -> Result<Signer, SigningKeyError> {
-    let unreadable = |source| SigningKeyError::Read { path: path.to_owned(), source };
-    // Without waiting for the other end, should it be a pipe.
-    let flags = OFlags::NONBLOCK.bits().cast_signed();
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(unreadable)?;
-    let metadata = file.metadata().map_err(unreadable)?;
-    let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
-    if owner != rustix::process::geteuid().as_raw() || mode & FOR_OTHERS != 0 {
-        return Err(SigningKeyError::Exposed { path: path.to_owned(), owner, mode });
-    }
-    if !metadata.is_file() || metadata.len() > FILE_MAX {
-        return Err(SigningKeyError::NoFile { path: path.to_owned() });
-    }
-    // Of its whole size at once: a string that grows leaves copies of the key behind.
-    let size = usize::try_from(FILE_MAX).unwrap_or(usize::MAX);
-    let mut text = Zeroizing::new(String::with_capacity(size));
-    file.take(FILE_MAX).read_to_string(&mut text).map_err(unreadable)?;
-    Signer::from_pem(algorithm, &text).map_err(|source| SigningKeyError::Signer { path: path.to_owned(), source })
+    let content = private_file::read(path, FILE_MAX)?;
+    // What is no text is no key: an empty one says so.
+    let text = std::str::from_utf8(&content).unwrap_or_default();
+    Signer::from_pem(algorithm, text).map_err(|source| SigningKeyError::Signer { path: path.to_owned(), source })
 }
 
 fn read_or_make(algorithm: Algorithm, directory: &Path, name: &str) -> Result<Signer, SigningKeyError> {
     let path = directory.join(name);
     match read(algorithm, &path) {
-        Err(SigningKeyError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+        Err(SigningKeyError::File(error)) if error.is_not_found() => {}
         outcome => return outcome,
     }
     let failed = |source| SigningKeyError::Signer { path: path.clone(), source };
     let signer = Signer::generate(algorithm).map_err(failed)?;
     let text = signer.to_pem().map_err(failed)?;
-    keep(directory, &path, text.as_bytes()).map_err(|source| SigningKeyError::Write { path: path.clone(), source })?;
+    private_file::write(&path, text.as_bytes())
+        .map_err(|source| SigningKeyError::Write { path: path.clone(), source })?;
     tracing::info!(path = %path.display(), "signing key made");
     Ok(signer)
 }
 
-/// Writes a file that is there whole or not at all, and after a power failure too.
-fn keep(directory: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
-    let new = path.with_extension("new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(&new)?;
-    // One that an earlier try left behind keeps its mode.
-    file.set_permissions(Permissions::from_mode(MODE))?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
-    File::open(directory)?.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
     use super::*;
     use crate::metadata::identity::sample;
+
+    /// Permissions of a key.
+    const MODE: u32 = 0o600;
 
     /// A state directory with the known keys.
     fn known() -> tempfile::TempDir {
@@ -194,11 +148,11 @@ mod tests {
             let path = directory.path().join(DSA_FILE);
             write(&path, sample::DSA, mode);
             let error = open(directory.path(), None, None).expect_err("readable by others").to_string();
-            assert!(error.contains(&format!("has mode {mode:04o}; ")), "{error}");
+            assert!(error.contains(&format!("open to others (mode {mode:04o}); ")), "{error}");
         }
         let long = "x".repeat(64 * 1024 + 1);
         for (text, reason) in
-            [("", "no section PRIVATE KEY"), (sample::DSA, "one of RSA"), (&long, "at most 65536 bytes")]
+            [("", "no section PRIVATE KEY"), (sample::DSA, "one of RSA"), (&long, "more than 65536 bytes")]
         {
             let directory = known();
             let path = directory.path().join(RSA_FILE);
@@ -213,6 +167,6 @@ mod tests {
         rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::from(MODE), 0)
             .expect("a pipe");
         let error = open(directory.path(), None, None).expect_err("a pipe");
-        assert!(matches!(error, SigningKeyError::NoFile { .. }), "{error}");
+        assert!(matches!(error, SigningKeyError::File(PrivateFileError::NotRegular { .. })), "{error}");
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::printable;
-use crate::control::change::{Applied, ApplyOutcome};
+use crate::control::change::{Applied, ApplyOutcome, Part};
 
 /// A value of a document as people read it: a text as it is, anything else as JSON.
 pub(super) fn value(value: &Value) -> String {
@@ -17,7 +17,7 @@ pub(super) fn value(value: &Value) -> String {
 pub(super) fn applied(applied: &[Applied], check: bool) -> String {
     applied
         .iter()
-        .map(|Applied { instance_id, outcome, message }| {
+        .map(|Applied { instance_id, outcome, changed, claimed: _, message }| {
             let word = match (outcome, check) {
                 (ApplyOutcome::Created, false) => "created",
                 (ApplyOutcome::Created, true) => "to create",
@@ -27,7 +27,24 @@ pub(super) fn applied(applied: &[Applied], check: bool) -> String {
                 (ApplyOutcome::Failed, _) => "failed",
             };
             let reason = message.as_ref().map_or_else(String::new, |message| format!(": {}", printable(message)));
-            format!("{word} {}{reason}\n", printable(instance_id))
+            let parts: Vec<_> = changed.iter().map(|part| name(*part)).collect();
+            let parts = match outcome {
+                _ if parts.is_empty() => String::new(),
+                ApplyOutcome::Failed => format!("; changed before that: {}", parts.join(", ")),
+                _ => format!(": {}", parts.join(", ")),
+            };
+            format!("{word} {}{reason}{parts}\n", printable(instance_id))
         })
         .collect()
+}
+
+const fn name(part: Part) -> &'static str {
+    match part {
+        Part::Document => "document",
+        Part::Options => "options",
+        Part::Limits => "limits",
+        Part::UserData => "user data",
+        Part::Credentials => "credentials",
+        Part::Tags => "tags",
+    }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::control::change::{Applied, ApplyOutcome, Part};
 use crate::control::protocol::{
     InstanceStats, InstanceView, InterfaceView, KeysView, LimitsView, OptionsView, ReleasedInterface, StatsView,
 };
@@ -157,6 +158,34 @@ fn a_deletion_says_what_becomes_of_the_interfaces() {
         let text = TABLE.render(&view, Payload::Instance(Box::new(instance()))).expect("rendered");
         assert_eq!(text, format!("deleted i-0123456789abcdef0\n{line}\n"));
     }
+}
+
+#[test]
+fn what_was_applied_is_a_line_for_each_instance() {
+    let applied = |outcome, changed: &[Part], message: Option<&str>| Applied {
+        instance_id: "i-1".into(),
+        outcome,
+        changed: changed.to_vec(),
+        claimed: Vec::new(),
+        message: message.map(str::to_owned),
+    };
+    let all = [Part::Document, Part::Options, Part::Limits, Part::UserData, Part::Credentials, Part::Tags];
+    let all = || {
+        Payload::Applied(vec![
+            applied(ApplyOutcome::Created, &[], None),
+            applied(ApplyOutcome::Updated, &all, None),
+            applied(ApplyOutcome::Failed, &[Part::Options], Some("no")),
+        ])
+    };
+    let text = TABLE.render(&View::Applied { check: false }, all()).expect("rendered");
+    let expected = "\
+created i-1
+updated i-1: document, options, limits, user data, credentials, tags
+failed i-1: no; changed before that: options
+";
+    assert_eq!(text, expected);
+    let json = JSON.render(&View::Applied { check: true }, all()).expect("rendered");
+    assert!(json.contains("\"user_data\"") && !json.contains("claimed"), "{json}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::*;
+use crate::metadata::document::Credentials;
 use crate::metadata::sample;
 
 fn specs(given: &[(&str, Delivery, Provider)]) -> Vec<RoleSpec> {
@@ -124,8 +125,9 @@ fn a_static_file_of_the_config_must_be_good_at_the_start() {
 fn an_instances_own_outlive_the_daemon_and_go_with_the_instance() {
     let scratch = tempfile::tempdir().expect("scratch directory");
     let own = sample::instance();
-    let credentials = ByBearer { role: Some(sample::credentials()), instance: None };
-    opened(&scratch, &[]).keep(&own.instance_id, &credentials).expect("kept");
+    let deposit = Deposit::new(&own, Bearer::Role, sample::credentials());
+    let deposits = ByBearer { role: Some(deposit.clone()), instance: None };
+    opened(&scratch, &[]).keep(&own.instance_id, &deposits).expect("kept");
     let issuer = opened(&scratch, &[]);
     let lost = RoleState { provider: "static".into(), expiration: None };
     let there = RoleState { expiration: Some("2100-01-02T03:04:05Z".into()), ..lost.clone() };
@@ -138,7 +140,7 @@ fn an_instances_own_outlive_the_daemon_and_go_with_the_instance() {
         );
     }
     assert_eq!(issuer.state(&own), Some(there));
-    assert_eq!(issuer.kept(&own.instance_id, Bearer::Role).expect("readable"), Some(sample::credentials()));
+    assert_eq!(issuer.kept(&own.instance_id, Bearer::Role).expect("readable"), Some(deposit));
     issuer.forget(&own.instance_id, Bearer::Role).expect("forgotten");
     assert_eq!(issuer.kept(&own.instance_id, Bearer::Role).expect("readable"), None);
     assert!(read(&issuer, &own)[0].contains("The role app has no credentials now."));
@@ -152,13 +154,19 @@ fn an_instances_own_identity_is_not_its_roles() {
     let issuer = opened(&scratch, &[]);
     assert!(read_of(Bearer::Instance, &issuer, &instance)[0].contains("The instance has no credentials now."));
     let own = Credentials { token: "identity==".into(), ..sample::credentials() };
-    let credentials = ByBearer { role: Some(sample::credentials()), instance: Some(own) };
-    issuer.keep(&instance.instance_id, &credentials).expect("kept");
+    let given = Instance { modified: Time::parse("2026-12-24T01:02:03Z").expect("a time"), ..instance.clone() };
+    let deposits = ByBearer {
+        role: Some(Deposit::new(&instance, Bearer::Role, sample::credentials())),
+        instance: Some(Deposit::new(&given, Bearer::Instance, own)),
+    };
+    issuer.keep(&instance.instance_id, &deposits).expect("kept");
     issuer.load([instance.clone()].iter());
-    let launched = instance.complete().pending_time.expect("derived").to_string();
+    let updated = "\"LastUpdated\" : \"2026-12-24T01:02:03Z\"";
     for body in read_of(Bearer::Instance, &issuer, &instance) {
-        assert!(body.contains("\"Token\" : \"identity==\"") && body.contains(&launched), "{body}");
+        assert!(body.contains("\"Token\" : \"identity==\"") && body.contains(updated), "{body}");
     }
+    let page = issuer.deliveries(&instance).instance.map(|deliveries| deliveries.page(0, true)).expect("it has them");
+    assert_eq!(page.modified(), b"Thu, 24 Dec 2026 01:02:03 GMT");
     assert!(read(&issuer, &instance)[1].contains("\"Token\" : \"session==\""));
     let deliveries = issuer.deliveries(&instance).instance.expect("it has them");
     let over = deliveries.page(u64::MAX, true);

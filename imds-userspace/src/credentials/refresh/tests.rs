@@ -3,6 +3,7 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::metadata::sample;
+use crate::private_file::PrivateFileError;
 
 const NOW: u64 = 1_800_000_000;
 const HOUR: u64 = 3600;
@@ -31,7 +32,7 @@ impl Source for Told {
                 let expiration = Time::from_unix(end).to_string();
                 Ok(Credentials { access_key_id: format!("KEY{end}"), expiration, ..sample::credentials() })
             }
-            None => Err(FileError::NotRegular { path: "/a/file".into() }.into()),
+            None => Err(FileError::from(PrivateFileError::NotRegular { path: "/a/file".into() }).into()),
         }
     }
 }
@@ -147,6 +148,24 @@ async fn news_are_not_waited_for() {
     role.told.0.lock().expect("not poisoned").news = true;
     role.refresher.tick(NOW + 2).await;
     assert_eq!(role.read(NOW + 2), Some(NOW + 9 * HOUR));
+}
+
+#[tokio::test]
+async fn the_same_again_is_no_news_to_a_guest_and_what_ends_sooner_is() {
+    let mut role = Role::new();
+    for end in [NOW + 2 * HOUR, NOW + 2 * HOUR, NOW + HOUR] {
+        role.will_give(Some(end));
+    }
+    role.refresher.tick(NOW).await;
+    let first = role.live.page(NOW);
+    let mut news = async |now| {
+        role.told.0.lock().expect("not poisoned").news = true;
+        role.refresher.tick(now).await;
+    };
+    news(NOW + 1).await;
+    assert!(Arc::ptr_eq(&role.live.page(NOW + 1), &first), "touched, and no more");
+    news(NOW + 2).await;
+    assert_eq!((role.read(NOW + 2), role.asked()), (Some(NOW + HOUR), 3), "the provider's word holds");
 }
 
 #[tokio::test]

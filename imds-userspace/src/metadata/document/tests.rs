@@ -171,6 +171,13 @@ fn no_error_quotes_a_secret() {
             json!({ "iam": { "role": "app", "credentials": { "Token": ["SECRET"] } } }),
             "document, at iam/credentials/Tok",
         ),
+        (
+            json!({ "iam": { "role": "app", "credentials": credentials("SECRET") } }),
+            "document, at iam/credentials: Exp",
+        ),
+        (json!({ "iam": { "role": "app", "credentials": { "SECRET": "A" } } }), "document, at iam/credentials: it is"),
+        (json!({ "iam": { "SECRET": "A" } }), "document, at iam: it is not of the form"),
+        (json!({ "user-data": { "SECRET": "A" } }), "document, at user-data: it is not of the form"),
         (json!({ "identity-credentials": { "credentials": "SECRET" } }), "document, at identity-credentials/cred"),
         (json!({ "user-data": "SECRET" }), "document, at user-data: "),
         (json!({ "user-data": { "base64": "SECRET" } }), "document, at user-data: "),

@@ -142,6 +142,46 @@ async fn lost_ones_are_a_failure_to_the_guest_and_no_harm_to_anybody_else() {
 }
 
 #[tokio::test]
+async fn those_of_another_role_that_a_crash_left_are_served_to_nobody() {
+    let host = Host::new(&[("tap1", 11)]);
+    let daemon = host.daemon().await;
+    daemon.registry.create(&with_role(A, "tap1")).await.expect("created");
+    drop(daemon);
+    let file = host.state.path().join("credentials/i-0000000a.json");
+    let before = fs::read_to_string(&file).expect("there");
+    let daemon = host.daemon().await;
+    let another = merge(json!({ "iam": { "role": "web", "credentials": others("web==", "2100-01-02T03:04:05Z") } }));
+    daemon.registry.change(A, &another).await.expect("changed");
+    drop(daemon);
+    // The credentials are there, and the record isn't: as if it were the other way round.
+    let after = fs::read_to_string(&file).expect("there");
+    assert!(after.contains("web==") && !after.contains("session=="), "{after}");
+    fs::write(&file, before).expect("scratch");
+    let daemon = host.daemon().await;
+    let path = "iam/security-credentials/web";
+    let read = read_at(&daemon, path).expect("credentials");
+    assert!(read.contains("AssumeRoleUnauthorizedAccess") && !read.contains("session=="), "{read}");
+    assert_eq!(daemon.registry.show(A).await.expect("there").credentials_expiration, None);
+    for token in ["web==", "session=="] {
+        let given = merge(json!({ "iam": { "credentials": others(token, "2100-01-02T03:04:05Z") } }));
+        daemon.registry.change(A, &given).await.expect("given again");
+        assert!(read_at(&daemon, path).is_some_and(|body| body.contains(token)), "{token}");
+    }
+}
+
+#[tokio::test]
+async fn the_same_ones_given_for_another_role_are_kept_for_that() {
+    let host = Host::new(&[("tap1", 11)]);
+    let daemon = host.daemon().await;
+    daemon.registry.create(&with_role(A, "tap1")).await.expect("created");
+    let renamed = merge(json!({ "iam": { "role": "web", "credentials": sample::credentials() } }));
+    daemon.registry.change(A, &renamed).await.expect("changed");
+    drop(daemon);
+    let read = read_at(&host.daemon().await, "iam/security-credentials/web").expect("credentials");
+    assert!(read.contains("\"session==\""), "{read}");
+}
+
+#[tokio::test]
 async fn a_role_that_nobody_knows_makes_no_instance() {
     let host = Host::new(&[("tap1", 11)]);
     let daemon = host.daemon().await;
@@ -170,7 +210,16 @@ async fn others_come_in_their_place_and_what_does_not_give_any_keeps_them() {
         daemon.registry.change(A, &keeping).await.expect("changed");
         assert!(read(&daemon).contains("\"second==\""), "{keeping:?}");
     }
-    let renamed = Change::Set { path: "iam/role".into(), value: Json("web".into()) };
+    // They go to another role only where they are given for it.
+    for renamed in
+        [Change::Set { path: "iam/role".into(), value: Json("web".into()) }, merge(json!({ "iam": { "role": "web" } }))]
+    {
+        let error = daemon.registry.change(A, &renamed).await.expect_err("the config has no such role");
+        assert!(matches!(error, RegistryError::Credentials(CredentialsError::UnknownRole { .. })), "{error}");
+        assert!(read(&daemon).contains("\"second==\""), "{renamed:?}");
+    }
+    let again = others("second==", "2101-01-01T00:00:00Z");
+    let renamed = merge(json!({ "iam": { "role": "web", "credentials": again } }));
     daemon.registry.change(A, &renamed).await.expect("changed");
     assert!(read_at(&daemon, "iam/security-credentials/web").is_some_and(|body| body.contains("\"second==\"")));
     assert!(!daemon.registry.document(A).await.expect("there").to_value().to_string().contains("second=="));
@@ -263,12 +312,13 @@ async fn a_description_without_them_keeps_them() {
         (json!({ "role": "app", "credentials": second }), ApplyOutcome::Unchanged, "\"second==\""),
     ] {
         for check in [true, false] {
-            let applied = daemon.registry.apply(&[described(A, "tap1", iam.clone())], check).await.expect("applied");
+            let applied =
+                daemon.registry.apply(&[described(A, "tap1", iam.clone())], check, &[]).await.expect("applied");
             assert_eq!(applied[0].outcome, outcome, "{iam}");
         }
         assert!(read(&daemon).contains(token), "{iam}");
     }
     let unknown = described(B, "tap2", json!({ "role": "app" }));
-    let error = daemon.registry.apply(&[unknown], true).await.expect_err("unknown").to_string();
+    let error = daemon.registry.apply(&[unknown], true, &[]).await.expect_err("unknown").to_string();
     assert!(error.contains("role \"app\" is not in imdsd's config"), "{error}");
 }

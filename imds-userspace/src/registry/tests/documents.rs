@@ -1,9 +1,9 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::control::change::{ApplyOutcome, Change, Described, Event, Json};
-use crate::metadata::date;
+use crate::control::change::{ApplyOutcome, Change, Described, Event, Json, Part};
 use crate::metadata::tree::Lookup;
+use crate::metadata::{date, sample};
 
 impl Daemon {
     /// What an instance reads at a path, if anything is there.
@@ -156,32 +156,82 @@ async fn described_instances_are_created_changed_or_left() {
         described(B, "tap2", json!({})),
     ];
     let outcomes = async |file: &[Described], check| {
-        let applied = daemon.registry.apply(file, check).await.expect("applied");
-        applied.iter().map(|applied| applied.outcome).collect::<Vec<_>>()
+        let applied = daemon.registry.apply(file, check, &[]).await.expect("applied");
+        applied.into_iter().map(|applied| (applied.outcome, applied.changed)).collect::<Vec<_>>()
     };
-    use ApplyOutcome::{Created, Unchanged, Updated};
-    assert_eq!(outcomes(&file, true).await, [Created, Created]);
+    const CREATED: (ApplyOutcome, Vec<Part>) = (ApplyOutcome::Created, Vec::new());
+    const UNCHANGED: (ApplyOutcome, Vec<Part>) = (ApplyOutcome::Unchanged, Vec::new());
+    let updated = |parts: &[Part]| (ApplyOutcome::Updated, parts.to_vec());
+    let secrets = json!({ "identity-credentials": { "credentials": sample::credentials() }, "ami-id": "ami-2" });
+    assert_eq!(outcomes(&file, true).await, [CREATED, CREATED]);
     assert!(daemon.registry.list().await.expect("fake").is_empty(), "only checked");
-    assert_eq!(outcomes(&file, false).await, [Created, Created]);
-    assert_eq!(outcomes(&file, true).await, [Unchanged, Unchanged]);
-    assert_eq!(outcomes(&file, false).await, [Unchanged, Unchanged]);
+    assert_eq!(outcomes(&file, false).await, [CREATED, CREATED]);
+    assert_eq!(outcomes(&file, true).await, [UNCHANGED, UNCHANGED]);
+    assert_eq!(outcomes(&file, false).await, [UNCHANGED, UNCHANGED]);
     file[0].document.0["user-data"]["text"] = "two".into();
     file[1].metadata_options.http_tokens = Some("required".into());
-    assert_eq!(outcomes(&file, true).await, [Updated, Updated]);
-    assert_eq!(outcomes(&file, false).await, [Updated, Updated]);
+    for check in [true, false] {
+        let expected = [updated(&[Part::UserData]), updated(&[Part::Options])];
+        assert_eq!(outcomes(&file, check).await, expected, "{check}");
+    }
     assert_eq!(daemon.user_data(1).await, Some(b"two".to_vec()));
     assert_eq!(daemon.registry.show(B).await.expect("there").metadata_options.http_tokens, "required");
     // Tags that can't be shown, and their hiding, at once.
     file[1].metadata_options.instance_metadata_tags = Some("enabled".into());
     file[1].document = Json(json!({ "tags": { "good": "1" } }));
-    assert_eq!(outcomes(&file, false).await, [Unchanged, Updated]);
+    assert_eq!(outcomes(&file, false).await, [UNCHANGED, updated(&[Part::Options, Part::Tags])]);
     file[1].metadata_options.instance_metadata_tags = Some("disabled".into());
     file[1].document = Json(json!({ "tags": { "not good": "1" } }));
-    assert_eq!(outcomes(&file, false).await, [Unchanged, Updated]);
+    assert_eq!(outcomes(&file, false).await, [UNCHANGED, updated(&[Part::Options, Part::Tags])]);
     file[1].metadata_options.instance_metadata_tags = Some("enabled".into());
     file[1].document = Json(json!({ "tags": { "good": "1" } }));
-    assert_eq!(outcomes(&file, false).await, [Unchanged, Updated]);
-    assert_eq!(outcomes(&file, false).await, [Unchanged, Unchanged]);
+    assert_eq!(outcomes(&file, false).await, [UNCHANGED, updated(&[Part::Options, Part::Tags])]);
+    file[1].document = Json(secrets);
+    for check in [true, false] {
+        let expected = [UNCHANGED, updated(&[Part::Document, Part::Credentials, Part::Tags])];
+        assert_eq!(outcomes(&file, check).await, expected, "{check}");
+    }
+    assert_eq!(outcomes(&file, false).await, [UNCHANGED, UNCHANGED]);
+}
+
+#[tokio::test]
+async fn descriptions_are_checked_against_each_other() {
+    let links = [("tap1", 11), ("alt1", 11), ("tap2", 12), ("tap3", 13), ("tap4", 14)];
+    let host = Host::new(&links);
+    let daemon = host.daemon().await;
+    let two = [described(A, "tap1", json!({})), described(B, "alt1", json!({}))];
+    for (described, claimed) in [(&two[..], &[][..]), (&two[..1], &[11])] {
+        let error = daemon.registry.apply(described, false, claimed).await.expect_err("one interface").to_string();
+        assert!(error.contains("1\" is that of another described instance under another name"), "{error}");
+    }
+    // There are three slots.
+    let ids = [A, B, "i-0000000c", "i-0000000d"];
+    let names = ["tap1", "tap2", "tap3", "tap4"];
+    let four: Vec<_> = ids.iter().zip(names).map(|(id, name)| described(id, name, json!({}))).collect();
+    for (described, claimed) in [(&four[..], &[][..]), (&four[..2], &[13, 14])] {
+        let error = daemon.registry.apply(described, false, claimed).await.expect_err("no slot").to_string();
+        assert!(error.contains("all 3 slots are taken"), "{error}");
+    }
+    assert!(daemon.registry.list().await.expect("fake").is_empty(), "nothing is done");
+    let planned = daemon.registry.apply(&four[..3], true, &[]).await.expect("room");
+    let claimed: Vec<_> = planned.into_iter().flat_map(|planned| planned.claimed).collect();
+    assert_eq!(claimed, [11, 12, 13]);
+    daemon.registry.apply(&four[..3], false, &[]).await.expect("room");
+}
+
+#[tokio::test]
+async fn a_description_that_fails_says_what_is_changed_all_the_same() {
+    let host = Host::new(&[("tap1", 11)]);
+    let daemon = host.daemon().await;
+    daemon.create(A, &["tap1"]).await.expect("created");
+    let obstacle = host.state.path().join("credentials/i-0000000a.identity.new");
+    std::fs::create_dir(&obstacle).expect("scratch");
+    let own = json!({ "identity-credentials": { "credentials": sample::credentials() } });
+    let mut described = described(A, "tap1", own);
+    described.metadata_options.http_tokens = Some("required".into());
+    let applied = daemon.registry.apply(&[described], false, &[]).await.expect("planned").remove(0);
+    assert_eq!((applied.outcome, applied.changed), (ApplyOutcome::Failed, vec![Part::Options]));
+    assert!(applied.message.is_some_and(|message| message.contains("can't be written")));
 }
 
 #[tokio::test]
@@ -205,8 +255,9 @@ async fn a_bad_description_keeps_all_from_being_applied() {
         ),
     ] {
         for check in [true, false] {
-            let error = daemon.registry.apply(&[good.clone(), bad.clone()], check).await.expect_err(words).to_string();
-            assert!(error.contains(words) && error.contains("nothing was changed"), "{error}");
+            let error =
+                daemon.registry.apply(&[good.clone(), bad.clone()], check, &[]).await.expect_err(words).to_string();
+            assert!(error.contains(words), "{error}");
         }
     }
     assert_eq!(daemon.registry.list().await.expect("fake").len(), 1);
