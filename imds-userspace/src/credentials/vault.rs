@@ -79,7 +79,11 @@ impl Vault {
             fs::rename(&unfinished, &path)?;
             self.sync()
         };
-        write().map_err(|source| failed(&path, "written", source))
+        write().map_err(|source| {
+            // Half of a secret is a trace, too; what can't be removed now is swept at the next start.
+            let _ = remove(&unfinished);
+            failed(&path, "written", source)
+        })
     }
 
     /// An instance's credentials, if it has any.
