@@ -7,10 +7,18 @@ use etherparse::{PacketBuilderStep, TcpHeader};
 use imds_tests::guest::Guest;
 use imds_tests::host::Host;
 use imds_tests::http::{Answer, Connection, TOKEN, TTL, request};
+use imds_tests::in_each_attachment;
 use imds_tests::namespace::{PATIENCE, SERVICE, SERVICE_V6};
 use imds_tests::packet;
 use imds_tests::tap::Tap;
 use imds_tests::wait;
+
+in_each_attachment!(
+    it_answers_as_over_ipv4_in_every_mode,
+    the_kernel_refuses_and_the_daemon_sees_nothing,
+    it_is_dropped_and_counted_where_it_is_disabled,
+    hostile_packets_are_dropped_and_counted
+);
 
 const INSTANCE_ID: &str = "/latest/meta-data/instance-id";
 const ENABLED: [&str; 2] = ["--metadata-options", "HttpProtocolIpv6=enabled"];
@@ -35,7 +43,6 @@ fn without_date(answer: &Answer) -> (u16, String, Vec<u8>) {
     (answer.status, lines.collect::<Vec<_>>().join("\n"), answer.body.clone())
 }
 
-#[test]
 fn it_answers_as_over_ipv4_in_every_mode() {
     let host = Host::start();
     let guest = Guest::on_veth("10.0.0.1");
@@ -70,7 +77,6 @@ fn it_answers_as_over_ipv4_in_every_mode() {
     }
 }
 
-#[test]
 fn the_kernel_refuses_and_the_daemon_sees_nothing() {
     let host = Host::start();
     let guest = Guest::on_veth("10.0.0.1");
@@ -91,7 +97,6 @@ fn the_kernel_refuses_and_the_daemon_sees_nothing() {
     }
 }
 
-#[test]
 fn it_is_dropped_and_counted_where_it_is_disabled() {
     let host = Host::start();
     let guest = Guest::on_veth("10.0.0.1");
@@ -126,7 +131,6 @@ fn behind(tap: &Tap, extension: u8) -> Vec<u8> {
     frame
 }
 
-#[test]
 fn hostile_packets_are_dropped_and_counted() {
     let host = Host::start();
     let mut tap = Tap::new();
