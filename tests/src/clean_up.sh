@@ -28,4 +28,7 @@ done
 for link in /sys/class/net/"$PREFIX"*; do
     [ ! -e "$link" ] || ip link delete "${link##*/}"
 done
+while read -r _ mount _; do
+    case $mount in "$ROOT"/*) umount --lazy "$mount" ;; esac
+done </proc/self/mounts
 rm -rf "$ROOT"

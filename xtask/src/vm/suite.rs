@@ -70,6 +70,10 @@ const LEFT_OUT: &[(&str, Reason)] = &[
     ("limits/", Reason::Slow(DAEMON)),
     ("keys/", Reason::Slow(DAEMON)),
     ("service/", Reason::Slow(DAEMON)),
+    ("drain/", Reason::Slow(DAEMON)),
+    ("full_disk/", Reason::Slow(DAEMON)),
+    ("flags/", Reason::Slow(CONNECTIONS)),
+    ("bad_interfaces/that_vanish_while_they_are_taken", Reason::Slow("forty instances, one after the other")),
     ("options/*/ipv6", Reason::Slow(BOTH_FAMILIES)),
     ("restart/*/ipv6", Reason::Slow(BOTH_FAMILIES)),
 ];
