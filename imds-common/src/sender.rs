@@ -7,6 +7,8 @@ use core::fmt;
 use core::net::IpAddr;
 use core::str::FromStr;
 
+use crate::address::halves;
+
 /// Addresses and networks that an instance may list: an address of each family, a link-local one, and delegated prefixes
 /// fit several times, and a search through all of them is short.
 pub const ADDRESSES: usize = 16;
@@ -171,8 +173,8 @@ impl Sender {
 }
 
 /// The bits of an IPv6 address as they stand in memory.
-const fn words(bits: u128) -> [u64; 2] {
-    [((bits >> 64) as u64).to_be(), (bits as u64).to_be()]
+fn words(bits: u128) -> [u64; 2] {
+    halves(bits.to_be_bytes()).map(u64::to_be)
 }
 
 /// A network as the kernel compares with it: three words that are to be those of the sender. Zeros are none.
@@ -263,7 +265,7 @@ impl Senders {
     #[must_use]
     pub fn allows_mac(&self, mac: [u8; 6]) -> bool {
         let mac = mac_word(mac);
-        self.limits & Self::BY_MAC == 0 || self.macs.iter().any(|&listed| listed == mac)
+        self.limits & Self::BY_MAC == 0 || self.macs.contains(&mac)
     }
 }
 

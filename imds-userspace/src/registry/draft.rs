@@ -10,6 +10,7 @@ use super::limits::{Limits, LimitsError};
 use super::options::{Changes, OptionsError, Scope};
 use super::record::{Record, user_data_digest};
 use crate::control::protocol::CreateInstance;
+use crate::dataplane::attach::Attach;
 use crate::metadata::bearer::{Bearer, ByBearer};
 use crate::metadata::document::{AccountId, AvailabilityZone, Credentials, Document, DocumentError};
 use crate::metadata::field::{self, FieldError};
@@ -53,6 +54,8 @@ pub struct Draft {
     pub instance: Instance,
     /// Its interfaces, the primary first, each once.
     pub interfaces: Vec<String>,
+    /// How programs are attached to them, if that is said. No content: a repetition changes nothing of it.
+    pub attach: Option<Attach>,
     /// Its options.
     pub options: MetadataOptions,
     /// Its limits.
@@ -77,7 +80,7 @@ impl Draft {
     ///
     /// The first [`DraftError`].
     pub fn new(request: &CreateInstance, defaults: &Defaults) -> Result<Self, DraftError> {
-        let CreateInstance { interfaces, instance_id, document, metadata_options, limits } = request;
+        let CreateInstance { interfaces, attach, instance_id, document, metadata_options, limits } = request;
         let mut seen = BTreeSet::new();
         for interface in interfaces {
             field::interface(interface)?;
@@ -105,7 +108,7 @@ impl Draft {
             document: (&document).into(),
             own_credentials: kept.credentials.map(Credentials::end),
         };
-        Ok(Self { instance, interfaces: interfaces.clone(), options, limits, kept })
+        Ok(Self { instance, interfaces: interfaces.clone(), attach: *attach, options, limits, kept })
     }
 
     /// Whether `record` was made of the same `request`, of which this is the draft. A value that the request leaves out

@@ -14,8 +14,9 @@ use super::kernel::Kernel;
 use super::limits::Limits;
 use super::record::{InterfaceRecord, Record};
 use super::totals::Totals;
+use crate::dataplane::attach::{Attach, XdpMode};
 use crate::dataplane::counters::SlotCounter;
-use crate::dataplane::interface::{Interface, InterfaceError};
+use crate::dataplane::interface::{Interface, InterfaceError, Kind};
 use crate::dataplane::{DataplaneError, Rules, SlotStatus};
 use crate::metadata::{identity, sample};
 
@@ -23,7 +24,8 @@ use crate::metadata::{identity, sample};
 pub(crate) fn record(instance_id: &str, interfaces: &[&str]) -> Record {
     let mut instance = sample::instance();
     instance.instance_id = instance_id.to_owned();
-    let interfaces = interfaces.iter().map(|&name| InterfaceRecord { name: name.to_owned(), assignment: None });
+    let interfaces =
+        interfaces.iter().map(|&name| InterfaceRecord { name: name.to_owned(), attach: None, assignment: None });
     Record {
         identity: Some(Arc::new(identity::sample::authority().sign(instance_id.to_owned()).expect("signed"))),
         instance,
@@ -38,6 +40,11 @@ pub(crate) fn record(instance_id: &str, interfaces: &[&str]) -> Record {
         user_data_bytes: None,
         carried: Totals::default(),
     }
+}
+
+/// As a daemon that attaches by tc where nobody says how.
+fn mode(attach: Option<Attach>) -> Option<XdpMode> {
+    attach.unwrap_or(Attach::Tc).mode(Kind::Tap)
 }
 
 /// What becomes of one step of the kernel's.
@@ -161,7 +168,7 @@ impl Kernel for FakeKernel {
         if name == "lo" {
             return Err(InterfaceError::Unsuitable { name: name.to_owned(), what: "the loopback interface" });
         }
-        Ok(Interface { name: name.to_owned(), index, mac: [2, 0, 0, 0, 0, 1] })
+        Ok(Interface { name: name.to_owned(), index, kind: Kind::Tap, mac: [2, 0, 0, 0, 0, 1] })
     }
 
     fn status(&self) -> Result<Vec<SlotStatus>, DataplaneError> {
@@ -180,7 +187,13 @@ impl Kernel for FakeKernel {
         Ok(generations)
     }
 
-    async fn assign(&self, slot: u16, interface: &Interface, rules: &Rules) -> Result<SlotStatus, DataplaneError> {
+    async fn assign(
+        &self,
+        slot: u16,
+        interface: &Interface,
+        rules: &Rules,
+        attach: Option<Attach>,
+    ) -> Result<SlotStatus, DataplaneError> {
         tokio::task::yield_now().await;
         self.step()?;
         self.note(format!("assign {slot} {}", interface.name));
@@ -191,20 +204,28 @@ impl Kernel for FakeKernel {
         self.refuse(&interface.name)?;
         let (generation, token_generation) =
             self.prepared.lock().expect("not poisoned").remove(&slot).expect("prepared first");
-        let rules = rules.clone();
-        let status = SlotStatus { slot, ifindex: interface.index, generation, token_generation, rules };
+        let (rules, xdp) = (rules.clone(), mode(attach));
+        let status = SlotStatus { slot, ifindex: interface.index, generation, token_generation, rules, xdp };
         self.slots.lock().expect("not poisoned").insert(slot, status.clone());
         self.closed.lock().expect("not poisoned").remove(&interface.index);
         tokio::task::yield_now().await;
         Ok(status)
     }
 
-    async fn keep(&self, status: &SlotStatus) -> Result<(), DataplaneError> {
+    async fn keep(&self, status: &SlotStatus, attach: Option<Attach>) -> Result<(), DataplaneError> {
         tokio::task::yield_now().await;
         self.step()?;
         self.note(format!("keep {}", status.slot));
         let links = self.links.lock().expect("not poisoned").clone();
-        links.iter().filter(|(_, index)| **index == status.ifindex).try_for_each(|(name, _)| self.refuse(name))
+        links.iter().filter(|(_, index)| **index == status.ifindex).try_for_each(|(name, _)| self.refuse(name))?;
+        self.attach(status.ifindex, attach).await
+    }
+
+    async fn attach(&self, ifindex: u32, attach: Option<Attach>) -> Result<(), DataplaneError> {
+        self.step()?;
+        let mut slots = self.slots.lock().expect("not poisoned");
+        slots.values_mut().filter(|status| status.ifindex == ifindex).for_each(|status| status.xdp = mode(attach));
+        Ok(())
     }
 
     fn release(&self, slot: u16) -> Result<(), DataplaneError> {

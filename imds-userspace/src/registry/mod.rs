@@ -17,6 +17,7 @@
 
 pub mod allowance;
 mod apply;
+mod attachment;
 mod change;
 mod creation;
 mod deletion;

@@ -11,6 +11,7 @@ use super::limits::Limits;
 use super::options::stored;
 use super::totals::Totals;
 use crate::dataplane::SlotStatus;
+use crate::dataplane::attach::Attach;
 use crate::metadata::bearer::ByBearer;
 use crate::metadata::document::{PackedDocument, Time};
 use crate::metadata::identity::Identity;
@@ -74,6 +75,9 @@ impl Record {
 pub struct InterfaceRecord {
     /// Its name on the host.
     pub name: String,
+    /// How programs are attached to it; none: as the daemon does by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attach: Option<Attach>,
     /// The slot it was given; none while it isn't there.
     pub assignment: Option<Assignment>,
 }
@@ -104,7 +108,7 @@ impl Assignment {
 
 impl From<SlotStatus> for Assignment {
     fn from(status: SlotStatus) -> Self {
-        let SlotStatus { slot, ifindex, generation, token_generation, rules: _ } = status;
+        let SlotStatus { slot, ifindex, generation, token_generation, rules: _, xdp: _ } = status;
         Self { slot, ifindex, generation, token_generation }
     }
 }
