@@ -7,8 +7,6 @@ use core::fmt;
 use core::net::IpAddr;
 use core::str::FromStr;
 
-use crate::address::halves;
-
 /// Addresses and networks that an instance may list: an address of each family, a link-local one, and delegated prefixes
 /// fit several times, and a search through all of them is short.
 pub const ADDRESSES: usize = 16;
@@ -173,8 +171,10 @@ impl Sender {
 }
 
 /// The bits of an IPv6 address as they stand in memory.
-fn words(bits: u128) -> [u64; 2] {
-    halves(bits.to_be_bytes()).map(u64::to_be)
+const fn words(bits: u128) -> [u64; 2] {
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
+    let words = [((bits >> 64) as u64).to_be(), (bits as u64).to_be()];
+    words
 }
 
 /// A network as the kernel compares with it: three words that are to be those of the sender. Zeros are none.

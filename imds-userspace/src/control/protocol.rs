@@ -178,8 +178,8 @@ pub enum Command {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Payload {
-    /// Of create, show, restart, delete, `InterfaceAttach`, and changes of a document or of limits: the instance (as it
-    /// was, when deleted).
+    /// Of create, show, restart, delete, `InterfaceAttach` and changes of a document or of limits: the instance (as it was,
+    /// when deleted).
     Instance(Box<InstanceView>),
     /// Of list and of `OptionsSet`: the instances.
     Instances(Vec<InstanceView>),

@@ -50,8 +50,7 @@ impl Dataplane {
     }
 
     /// Attaches the program to `interface`, as was asked for or as the daemon does by itself, and lets it lead to a slot
-    /// that was prepared. Until then its packets to the service are dropped; the first one after it is judged by
-    /// `rules`.
+    /// that was prepared. Until then its packets to the service are dropped; the first one after it is judged by `rules`.
     ///
     /// # Errors
     ///

@@ -9,9 +9,10 @@ use super::error::RegistryError;
 use super::fates::Fates;
 use super::kernel::Kernel;
 use super::options::{self, Changes, Scope};
-use super::{Registry, State};
+use super::{Registry, State, blocking};
 use crate::control::change::{Applied, ApplyOutcome, Described};
 use crate::control::protocol::{CreateInstance, OptionChanges};
+use crate::heap;
 
 impl<K: Kernel> Registry<K> {
     /// Creates or changes every described instance, one after the other, and says of each what was done; with `check`
@@ -42,6 +43,8 @@ impl<K: Kernel> Registry<K> {
             };
             applied.push(Applied { instance_id: instance.instance_id.clone(), outcome, message });
         }
+        // Every instance took many times the memory that it keeps.
+        blocking(heap::give_back).await;
         Ok(applied)
     }
 
