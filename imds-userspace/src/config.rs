@@ -72,7 +72,7 @@ table! {
 table! {
     /// What instances get that are created without a value of their own.
     DefaultsTable {
-        /// Availability zone; the region is this without the letters at its end.
+        /// Availability zone; the region is this up to its first number.
         availability_zone: AvailabilityZone = value::default_zone(),
         /// Account: twelve digits.
         account_id: AccountId = value::default_account(),

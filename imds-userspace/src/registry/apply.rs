@@ -9,10 +9,11 @@ use super::error::RegistryError;
 use super::fates::Fates;
 use super::kernel::Kernel;
 use super::options::{self, Changes, Scope};
-use super::{Registry, State, blocking};
+use super::{Registry, State, blocking, creation};
 use crate::control::change::{Applied, ApplyOutcome, Described};
 use crate::control::protocol::{CreateInstance, OptionChanges};
 use crate::heap;
+use crate::metadata::instance::Instance;
 
 impl<K: Kernel> Registry<K> {
     /// Creates or changes every described instance, one after the other, and says of each what was done; with `check`
@@ -50,10 +51,11 @@ impl<K: Kernel> Registry<K> {
 
     /// What has to be done for an instance.
     async fn plan_one(&self, state: &State, described: &Described) -> Result<ApplyOutcome, RegistryError> {
-        let draft = Draft::new(&creation(described), &self.settings.defaults)?;
+        let draft = Draft::new(&create_of(described), &self.settings.defaults)?;
         let Some(record) = state.records.get(&described.instance_id) else {
             self.issuer.check(&draft.instance)?;
-            self.find_all(state, &draft.interfaces).await?;
+            let macs = creation::macs(&self.find_all(state, &draft.interfaces).await?);
+            Instance { macs, ..draft.instance }.check().map_err(DraftError::from)?;
             return Ok(ApplyOutcome::Created);
         };
         if !draft.interfaces.iter().eq(record.interfaces.iter().map(|interface| &interface.name)) {
@@ -74,10 +76,10 @@ impl<K: Kernel> Registry<K> {
         let id = &described.instance_id;
         let current = self.state.lock().await.records.get(id).map(|record| (record.options, record.limits.clone()));
         let Some((options, limits)) = current else {
-            self.create(&creation(described)).await?;
+            self.create(&create_of(described)).await?;
             return Ok(ApplyOutcome::Created);
         };
-        let draft = Draft::new(&creation(described), &self.settings.defaults)?;
+        let draft = Draft::new(&create_of(described), &self.settings.defaults)?;
         let wanted = wanted(&described.metadata_options, &options, &draft)?;
         // Tags that can't be shown come after they are hidden, and go before others are shown.
         let shown = wanted.instance_metadata_tags.is_enabled();
@@ -107,7 +109,7 @@ impl<K: Kernel> Registry<K> {
     }
 }
 
-fn creation(described: &Described) -> CreateInstance {
+fn create_of(described: &Described) -> CreateInstance {
     CreateInstance {
         interfaces: described.interfaces.clone(),
         attach: None,

@@ -168,7 +168,8 @@ impl Kernel for FakeKernel {
         if name == "lo" {
             return Err(InterfaceError::Unsuitable { name: name.to_owned(), what: "the loopback interface" });
         }
-        Ok(Interface { name: name.to_owned(), index, kind: Kind::Tap, mac: [2, 0, 0, 0, 0, 1] })
+        let mac = [2, 0, 0, 0, 0, index.to_le_bytes()[0]];
+        Ok(Interface { name: name.to_owned(), index, kind: Kind::Tap, mac })
     }
 
     fn status(&self) -> Result<Vec<SlotStatus>, DataplaneError> {
