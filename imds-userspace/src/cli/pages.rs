@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     /// Every command by its whole name.
-    const COMMANDS: [&str; 35] = [
+    const COMMANDS: [&str; 36] = [
         "imdsctl",
         "imdsctl-instance",
         "imdsctl-instance-create",
@@ -77,6 +77,7 @@ mod tests {
         "imdsctl-options-show",
         "imdsctl-options-set",
         "imdsctl-interface",
+        "imdsctl-interface-attach",
         "imdsctl-interface-release",
         "imdsctl-metadata",
         "imdsctl-metadata-get",

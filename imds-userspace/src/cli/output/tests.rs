@@ -108,7 +108,7 @@ Zone                     us-east-1a
 Account                  123456789012
 Private IP               10.0.0.5
 Hostname                 ip-10-0-0-5.ec2.internal
-Interface                tap0: enforced, index 7, slot 1
+Interface                tap0: enforced by tc, index 7, slot 1
 Interface                tap1: absent, slot 2
 Role                     web (file), credentials expire 2030-01-01T00:00:00Z
 Tag                      Name=web
