@@ -125,6 +125,25 @@ fn hostile_packets_are_dropped_and_counted() {
     assert!(answer.is_some_and(|segment| segment.syn), "a good SYN is answered");
 }
 
+/// What ends before it says where it goes is nobody's: the host's stack drops it, as it does without the programs.
+#[test]
+fn what_ends_before_its_destination_passes_and_is_never_answered() {
+    let host = Host::start();
+    let mut tap = Tap::new();
+    let id = host.create(tap.interface(), &["--metadata-options", "HttpProtocolIpv6=enabled"]);
+    let before = host.stats(&id).kernel_counters();
+    let v4 = syn_from(&tap, SOURCE, 80);
+    let v6 = written(tap.frame().ipv6(SOURCE_V6, SERVICE_V6, TTL).tcp(PORT, 80, 1_000, 64_000).syn());
+    let tag = [&v4[..12], &[0x81, 0, 0, 7]].concat();
+    for (frame, least, whole) in [(&v4, 14, 34), (&v6, 14, 54), (&tag, 14, 16)] {
+        for length in least..whole {
+            tap.send(&frame[..length]);
+        }
+    }
+    assert_eq!(tap.receive_segment(PORT, SILENCE), None);
+    assert_eq!(host.stats(&id).kernel_counters().moved_since(&before), Vec::<String>::new());
+}
+
 fn clients_and_connections_are_bounded() {
     let host = Host::start();
     let mut tap = Tap::new();
