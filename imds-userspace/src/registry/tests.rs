@@ -1,3 +1,4 @@
+mod attachment;
 mod credentials;
 mod deletion;
 mod documents;
