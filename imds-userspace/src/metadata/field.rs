@@ -11,6 +11,7 @@ use time::format_description::FormatItem;
 use time::macros::format_description;
 
 use super::document::Credentials;
+use super::names;
 
 /// Raw user data's largest size in bytes (behaviour.md section 5).
 pub const USER_DATA_MAX: usize = 16 * 1024;
@@ -116,13 +117,20 @@ pub fn instance_type(value: &str) -> Checked<'_> {
     check("instance type", value, "a family and a size in lowercase, like t3.micro", good)
 }
 
-/// For example `us-east-1a`.
+/// For example `us-east-1a`; also `us-west-2-lax-1a` and `us-east-1-wl1-bos-wlz-1`.
 pub fn availability_zone(value: &str) -> Checked<'_> {
     let mut end = value.bytes().rev();
     let letter = end.next().is_some_and(|byte| byte.is_ascii_lowercase());
     let digit = end.next().is_some_and(|byte| byte.is_ascii_digit());
-    let good = letter && digit && is_name(value, b"-") && value.as_bytes()[0].is_ascii_lowercase();
-    check("availability zone", value, "a region and a letter, like us-east-1a", good)
+    let is_wavelength =
+        names::split_zone(value).is_some_and(|(_, rest)| rest.starts_with("-wl") && !rest.ends_with('-'));
+    let good = (letter && digit || is_wavelength) && is_name(value, b"-") && value.as_bytes()[0].is_ascii_lowercase();
+    check(
+        "availability zone",
+        value,
+        "a region and a letter, like us-east-1a, or a zone of another kind in a region",
+        good,
+    )
 }
 
 /// Twelve digits.
@@ -288,8 +296,22 @@ mod tests {
             ),
             (
                 availability_zone,
-                &["us-east-1a", "us-west-2-lax-1a"],
-                &["", "a", "us-east-1", "us-east-a", "US-EAST-1A", "us-east-1\n", "us/east-1a", "1a", "-1a", &long],
+                &["us-east-1a", "us-west-2-lax-1a", "us-east-1-wl1-bos-wlz-1"],
+                &[
+                    "",
+                    "a",
+                    "us-east-1",
+                    "us-east-1-wl1-",
+                    "us-east-1-2",
+                    "us-east-1-wl1/a-1",
+                    "us-east-a",
+                    "US-EAST-1A",
+                    "us-east-1\n",
+                    "us/east-1a",
+                    "1a",
+                    "-1a",
+                    &long,
+                ],
             ),
             (account_id, &["000000000000"], &["", "12345678901", "1234567890123", "12345678901x"]),
             (

@@ -9,10 +9,11 @@ use super::error::RegistryError;
 use super::fates::Fates;
 use super::kernel::Kernel;
 use super::options::{self, Changes, Scope};
-use super::{Registry, State, blocking};
+use super::{Registry, State, blocking, creation};
 use crate::control::change::{Applied, ApplyOutcome, Described};
 use crate::control::protocol::{CreateInstance, OptionChanges};
 use crate::heap;
+use crate::metadata::instance::Instance;
 
 impl<K: Kernel> Registry<K> {
     /// Creates or changes every described instance, one after the other, and says of each what was done; with `check`
@@ -50,10 +51,11 @@ impl<K: Kernel> Registry<K> {
 
     /// What has to be done for an instance.
     async fn plan_one(&self, state: &State, described: &Described) -> Result<ApplyOutcome, RegistryError> {
-        let draft = Draft::new(&creation(described), &self.settings.defaults)?;
+        let draft = Draft::new(&create_of(described), &self.settings.defaults)?;
         let Some(record) = state.records.get(&described.instance_id) else {
             self.issuer.check(&draft.instance)?;
-            self.find_all(state, &draft.interfaces).await?;
+            let macs = creation::macs(&self.find_all(state, &draft.interfaces).await?);
+            Instance { macs, ..draft.instance }.check().map_err(DraftError::from)?;
             return Ok(ApplyOutcome::Created);
         };
         if !draft.interfaces.iter().eq(record.interfaces.iter().map(|interface| &interface.name)) {
@@ -63,22 +65,28 @@ impl<K: Kernel> Registry<K> {
         let Draft { instance, kept, .. } = draft;
         let document = instance.document.unpack();
         let fates = Fates::of_replacement(record, &document, kept);
-        let same = self.planned(record, &document, fates).await?.is_none() && options == record.options;
+        let limits = record.limits.changed(&described.limits).map_err(DraftError::from)?;
+        let same = self.planned(record, &document, fates).await?.is_none()
+            && options == record.options
+            && limits == record.limits;
         Ok(if same { ApplyOutcome::Unchanged } else { ApplyOutcome::Updated })
     }
 
     async fn apply_one(&self, described: &Described) -> Result<ApplyOutcome, RegistryError> {
         let id = &described.instance_id;
-        let options = self.state.lock().await.records.get(id).map(|record| record.options);
-        let Some(options) = options else {
-            self.create(&creation(described)).await?;
+        let current = self.state.lock().await.records.get(id).map(|record| (record.options, record.limits.clone()));
+        let Some((options, limits)) = current else {
+            self.create(&create_of(described)).await?;
             return Ok(ApplyOutcome::Created);
         };
-        let draft = Draft::new(&creation(described), &self.settings.defaults)?;
+        let draft = Draft::new(&create_of(described), &self.settings.defaults)?;
         let wanted = wanted(&described.metadata_options, &options, &draft)?;
         // Tags that can't be shown come after they are hidden, and go before others are shown.
         let shown = wanted.instance_metadata_tags.is_enabled();
-        let mut changed = false;
+        let mut changed = limits.changed(&described.limits).map_err(DraftError::from)? != limits;
+        if changed {
+            self.set_limits(id, &described.limits).await?;
+        }
         if !shown {
             changed |= self.put_options(id, &described.metadata_options, wanted != options).await?;
         }
@@ -101,13 +109,14 @@ impl<K: Kernel> Registry<K> {
     }
 }
 
-fn creation(described: &Described) -> CreateInstance {
+fn create_of(described: &Described) -> CreateInstance {
     CreateInstance {
         interfaces: described.interfaces.clone(),
         attach: None,
         instance_id: Some(described.instance_id.clone()),
         document: described.document.clone(),
         metadata_options: described.metadata_options.clone(),
+        limits: described.limits.clone(),
     }
 }
 

@@ -17,6 +17,9 @@ use crate::metadata::patch;
 /// The member of the document that stands in a table of its own.
 const USER_DATA: &str = "user-data";
 
+/// Its paths, in either form: which of them it was given in, isn't kept.
+const USER_DATA_PATHS: [&str; 3] = [USER_DATA, "user-data/text", "user-data/base64"];
+
 /// Paths of an instance's own credentials, and of what holds nothing else.
 const CREDENTIALS: [(&str, Bearer); 3] = [
     ("iam/credentials", Bearer::Role),
@@ -71,7 +74,7 @@ impl<K: Kernel> Registry<K> {
         let Some(planned) = self.planned(record, &document, fates).await? else { return Ok(false) };
         let next = self.write_change(planned).await?;
         self.load_credentials(&next).await;
-        let tree = self.tree(&next, &next.options);
+        let tree = self.tree(&next);
         for served in next.slots().filter_map(|slot| self.directory.get(slot)) {
             served.set_tree(tree.clone());
         }
@@ -89,7 +92,7 @@ impl<K: Kernel> Registry<K> {
     ) -> Result<Option<Planned>, RegistryError> {
         let (fates, former) = self.without_repetition(record, fates).await?;
         let mut next = record.clone();
-        next.instance.document = PackedDocument::from(document);
+        next.instance.document = PackedDocument::try_from(document).map_err(DraftError::from)?;
         let (mut others, own) = (false, &mut next.instance.own_credentials);
         for bearer in fates.replaced() {
             others = true;
@@ -98,6 +101,7 @@ impl<K: Kernel> Registry<K> {
         if next.instance.document == record.instance.document && !others && fates.user_data == Fate::Keep {
             return Ok(None);
         }
+        next.instance.check().map_err(DraftError::from)?;
         if others || document.iam.role != record.instance.role() {
             self.issuer.check(&next.instance)?;
         }
@@ -226,8 +230,8 @@ fn next(record: &Record, change: &Change) -> Result<(Document, Fates), RegistryE
 
 /// The document without what stands at a path. Secrets aren't in it, so that they are taken away by their paths.
 fn unset(record: &Record, document: Document, path: &str) -> Result<(Document, Fates), RegistryError> {
-    let plain = path.trim_matches('/');
-    if plain == USER_DATA && record.user_data_bytes.is_some() {
+    let plain = path.split('/').filter(|name| !name.is_empty()).collect::<Vec<_>>().join("/");
+    if USER_DATA_PATHS.contains(&plain.as_str()) && record.user_data_bytes.is_some() {
         return Ok((document, Fates { user_data: Fate::Replace(None), ..Fates::KEEP }));
     }
     let own = |bearer| record.instance.own_credentials.of(bearer).is_some();

@@ -64,14 +64,30 @@ fn the_example_has_every_key_of_the_schema() {
 }
 
 #[test]
+fn the_schema_takes_null_wherever_a_document_may_be_without() {
+    let schema: Value = serde_json::from_str(SCHEMA).expect("JSON");
+    let properties = schema["properties"].as_object().expect("properties");
+    let takes_null = |property: &Value| {
+        let alternatives = property["anyOf"].as_array().cloned().unwrap_or_else(|| vec![property.clone()]);
+        let is_null = |kind: &Value| kind == "null";
+        let kinds =
+            |one: &Value| is_null(&one["type"]) || one["type"].as_array().is_some_and(|all| all.iter().any(is_null));
+        alternatives.iter().any(kinds)
+    };
+    let strict: Vec<_> = properties.iter().filter(|(_, property)| !takes_null(property)).collect();
+    assert!(strict.is_empty(), "{strict:?}");
+}
+
+#[test]
 fn a_document_is_written_as_it_was_read() {
     let mut value: Value = serde_json::from_str(sample::EVERYTHING).expect("JSON");
     let document = Document::parse(value.clone()).expect("good");
     value["user-data"] = json!({ "base64": "I2Nsb3VkLWNvbmZpZwo=" });
     assert_eq!(document.to_value(), value);
     assert_eq!(Document::default().to_value(), json!({}));
-    let nothing = json!({ "ami-id": null, "tags": null });
-    assert_eq!(Document::parse(nothing).expect("null is nothing"), Document::default());
+    let mut everything: Value = serde_json::from_str(sample::EVERYTHING).expect("JSON");
+    everything.as_object_mut().expect("an object").values_mut().for_each(|value| *value = Value::Null);
+    assert_eq!(Document::parse(everything).expect("null is nothing"), Document::default());
 }
 
 #[test]
@@ -81,6 +97,9 @@ fn what_is_wrong_is_named_by_its_path() {
         "not-before": "2030-01-01T00:00:00Z", "not-after": "2030-01-01T00:00:00Z" });
     let early = json!({ "event-id": "e", "code": "system-reboot", "description": "d",
         "not-before": "2030-01-01T00:00:01Z", "not-after": "2030-01-01T00:00:00Z" });
+    let mut long = event.clone();
+    long["description"] = "ä".repeat(257).into();
+    let at = |second: u32| format!("2030-01-01T00:00:0{second}Z");
     let mac = json!({ "mac": "02:00:00:00:00:01" });
     let key = json!({ "name": "k", "openssh-key": "ssh-ed25519 A" });
     for (document, expected) in [
@@ -109,6 +128,17 @@ fn what_is_wrong_is_named_by_its_path() {
             json!({ "events": { "maintenance": [event, event] } }),
             "document, at events/maintenance/1: another event has",
         ),
+        (
+            json!({ "events": { "maintenance": [long] } }),
+            "document, at events/maintenance/0/description: it has 257 characters, at most 256 are taken",
+        ),
+        (json!({ "spot": { "action": "stop" } }), "document, at spot: an action or a notice is given without a time"),
+        (json!({ "spot": { "notice": at(1) } }), "document, at spot: an action or a notice is given without a time"),
+        (
+            json!({ "spot": { "time": at(1), "notice": at(1) } }),
+            "document, at spot/notice: the instance would be told when all is over",
+        ),
+        (json!({ "spot": { "time": at(1), "notice": at(2) } }), "document, at spot/notice: the instance would be"),
         (
             json!({ "autoscaling": { "target-lifecycle-state": "Asleep" } }),
             "document, at autoscaling/target-lifecycle-state: unknown variant `Asleep`",
