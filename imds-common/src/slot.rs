@@ -13,6 +13,13 @@ pub const MADE_CLSACT: u32 = 1 << 16;
 /// In a value of the interfaces' map: the interface is gone; whichever has its index now is another.
 pub const GONE: u32 = 1 << 17;
 
+/// In a value of the interfaces' map: XDP is attached to the interface, in its driver.
+pub const XDP_DRIVER: u32 = 1 << 18;
+/// In a value of the interfaces' map: XDP is attached to the interface, in generic mode.
+pub const XDP_GENERIC: u32 = 1 << 19;
+/// In a value of the interfaces' map: what is known of the interface, whoever owns it.
+pub const OF_INTERFACE: u32 = MADE_CLSACT | XDP_DRIVER | XDP_GENERIC;
+
 /// Tables of senders that a slot has: one that holds, and one that can be written meanwhile.
 pub const SENDERS_BANKS: u32 = 2;
 

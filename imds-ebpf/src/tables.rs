@@ -136,34 +136,48 @@ extern "C" fn look_at_flow(step: u64, search: *mut c_void) -> i64 {
     GO_ON
 }
 
-/// Looks for a client's place: which one it has, or else which is free.
+/// Looks for a client's place.
 #[inline(always)]
-fn find_place(tables: *mut Tables, client: &Client, now_ms: u32) -> Option<Result<u32, u32>> {
+fn find_place(tables: *mut Tables, client: &Client, now_ms: u32) -> Hits {
     let first = first_place(client) as u32;
-    let hits = Search { tables, client, key: 0, now_ms, first, hits: hits()? }.run(PLACES, look_at_place);
+    let Some(hits) = hits() else { return Hits { found: NONE, free: NONE } };
+    let hits = Search { tables, client, key: 0, now_ms, first, hits }.run(PLACES, look_at_place);
     if hits.found != NONE {
-        let place = place_at(tables, hits.found as usize);
         // SAFETY: a live map value.
-        unsafe { (*place).touched = now_ms };
-        return Some(Ok(hits.found & (PLACES as u32 - 1)));
+        unsafe { (*place_at(tables, hits.found as usize)).touched = now_ms };
     }
-    if hits.free == NONE { None } else { Some(Err(hits.free)) }
+    hits
 }
 
-/// The place of a client, if it has one. A function with a stack of its own.
-#[inline(never)]
+/// The place of a client, if it has one.
+#[inline(always)]
 pub fn known_place(tables: *mut Tables, client: &Client, now_ms: u32) -> Option<u32> {
-    find_place(tables, client, now_ms)?.ok()
+    /// A function with a stack of its own, whose result fits a register.
+    #[inline(never)]
+    fn find(tables: *mut Tables, client: &Client, now_ms: u32) -> u32 {
+        find_place(tables, client, now_ms).found
+    }
+    known(find(tables, client, now_ms))
 }
 
-/// The place of a client, a new one if it has none: `None` if all are taken by others that live. A function with a
-/// stack of its own.
-#[inline(never)]
+/// The place of a client, a new one if it has none: `None` if all are taken by others that live.
+#[inline(always)]
 pub fn place(tables: *mut Tables, client: &Client, now_ms: u32) -> Option<u32> {
-    let free = match find_place(tables, client, now_ms)? {
-        Ok(known) => return Some(known),
-        Err(free) => free,
-    };
+    known(find_or_take_place(tables, client, now_ms))
+}
+
+#[inline(always)]
+fn known(place: u32) -> Option<u32> {
+    if place == NONE { None } else { Some(place & (PLACES as u32 - 1)) }
+}
+
+/// A function with a stack of its own, whose result fits a register.
+#[inline(never)]
+fn find_or_take_place(tables: *mut Tables, client: &Client, now_ms: u32) -> u32 {
+    let Hits { found, free } = find_place(tables, client, now_ms);
+    if found != NONE || free == NONE {
+        return found;
+    }
     let place = place_at(tables, free as usize);
     // SAFETY: a live map value; the state keeps readers away until the client is whole.
     unsafe {
@@ -175,7 +189,7 @@ pub fn place(tables: *mut Tables, client: &Client, now_ms: u32) -> Option<u32> {
     // Another CPU's client took it too: this packet is dropped and will be sent again. Volatile, so that it is read.
     // SAFETY: a live map value, copied out.
     let kept = unsafe { core::ptr::read_volatile(&raw const (*place).client) };
-    if is_same(&raw const kept, client) { Some(free & (PLACES as u32 - 1)) } else { None }
+    if is_same(&raw const kept, client) { free } else { NONE }
 }
 
 /// The client at a place, if it is whole.

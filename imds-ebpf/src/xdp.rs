@@ -26,17 +26,15 @@ pub fn handle(ctx: &XdpContext) -> i32 {
 /// it resets the daemon's half of the connection. A function with a stack of its own.
 #[inline(never)]
 fn silent(ctx: &XdpContext, number: u32) -> i32 {
-    let (Some(admitted), Some(tables), Some(exchange)) =
-        (Admitted::again(number), IMDS_TABLES.get_ptr_mut(number), ingress::exchange())
-    else {
-        return XdpContext::PASS;
-    };
+    let Some(admitted) = Admitted::again(number) else { return XdpContext::PASS };
     if !admitted.word.refuses_silently() {
         return XdpContext::PASS;
     }
+    let Some(exchange) = ingress::exchange() else { return XdpContext::PASS };
     if ingress::comes_to_nothing(admitted.word, exchange) {
         return ingress::ignore(ctx, &admitted);
     }
+    let Some(tables) = IMDS_TABLES.get_ptr_mut(number) else { return XdpContext::PASS };
     let now = tables::now_ms();
     let Some(place) = tables::known_place(tables, &exchange.client, now) else { return XdpContext::PASS };
     let key = flow::key(place, exchange.tcp.source);

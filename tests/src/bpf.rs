@@ -13,6 +13,14 @@ const BPF_PROG_LOAD: libc::c_int = 5;
 const BPF_OBJ_GET: libc::c_int = 7;
 const BPF_PROG_TEST_RUN: libc::c_int = 10;
 const BPF_LINK_CREATE: libc::c_int = 28;
+/// `BPF_PROG_TYPE_XDP`, `BPF_XDP`, `XDP_FLAGS_SKB_MODE`
+const XDP: u32 = 6;
+const ON_XDP: u32 = 37;
+const GENERIC: u32 = 1 << 1;
+/// What an XDP program returns that drops a frame: `XDP_DROP`.
+pub const XDP_DROPPED: i32 = 1;
+/// What it returns that lets one pass: `XDP_PASS`.
+pub const XDP_PASSED: i32 = 2;
 /// `BPF_PROG_TYPE_SCHED_CLS`, `BPF_TCX_INGRESS`, `BPF_F_BEFORE`
 const SCHED_CLS: u32 = 3;
 const TCX_INGRESS: u32 = 46;
@@ -120,15 +128,25 @@ impl Program {
         Self(open(pin))
     }
 
-    /// One that returns a verdict and does nothing else.
+    /// One of tc that returns a verdict and does nothing else.
     #[must_use]
     pub fn returning(verdict: i32) -> Self {
+        Self::load(SCHED_CLS, verdict)
+    }
+
+    /// One of XDP that returns a verdict and does nothing else.
+    #[must_use]
+    pub fn xdp_returning(verdict: i32) -> Self {
+        Self::load(XDP, verdict)
+    }
+
+    fn load(kind: u32, verdict: i32) -> Self {
         let [v0, v1, v2, v3] = verdict.to_le_bytes();
         // r0 = verdict; exit
         let code = [[0xb7, 0, 0, 0, v0, v1, v2, v3], [0x95, 0, 0, 0, 0, 0, 0, 0]];
         let license = c"GPL";
         let mut attributes = Load {
-            kind: SCHED_CLS,
+            kind,
             instructions: u32::try_from(code.len()).expect("two"),
             code: address(code.as_ptr()),
             license: address(license.as_ptr()),
@@ -151,6 +169,18 @@ impl Program {
             flags: BEFORE,
             ..Create::default()
         };
+        // SAFETY: the command takes these numbers and nothing behind a pointer.
+        owned(unsafe { bpf(BPF_LINK_CREATE, &mut attributes) })
+    }
+
+    /// Hangs an XDP program on an interface, in generic mode, as long as the link is open.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's.
+    pub fn attach_xdp(&self, ifindex: u32) -> io::Result<OwnedFd> {
+        let program = self.0.as_raw_fd().unsigned_abs();
+        let mut attributes = Create { program, interface: ifindex, kind: ON_XDP, flags: GENERIC, ..Create::default() };
         // SAFETY: the command takes these numbers and nothing behind a pointer.
         owned(unsafe { bpf(BPF_LINK_CREATE, &mut attributes) })
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::attachment::Attachment;
 use crate::family::Family;
 use crate::namespace::Namespace;
 use crate::process::{self, Output};
@@ -30,6 +31,7 @@ const SIGNING_KEYS: [(&str, &str); 2] = [
 #[derive(Debug)]
 pub struct Host {
     directory: PathBuf,
+    attachment: Option<Attachment>,
     family: Family,
     /// The network namespace that is the host's to the daemon, if it isn't this process's.
     network: Option<String>,
@@ -64,7 +66,13 @@ impl Host {
     /// The directories of a daemon that isn't started yet.
     #[must_use]
     pub fn prepare() -> Self {
-        let host = Self { directory: names::directory(), family: Family::default(), network: None, daemon: None };
+        let host = Self {
+            directory: names::directory(),
+            attachment: Attachment::current(),
+            family: Family::default(),
+            network: None,
+            daemon: None,
+        };
         names::write(&host.config(), b"", 0o600);
         host
     }
@@ -144,10 +152,10 @@ impl Host {
     /// The daemon's arguments.
     #[must_use]
     pub fn arguments(&self) -> Vec<String> {
-        [("--config", self.config()), ("--run-dir", self.run_dir()), ("--state-dir", self.state_dir())]
-            .into_iter()
-            .flat_map(|(name, path)| [name.to_owned(), path.display().to_string()])
-            .collect()
+        let paths = [("--config", self.config()), ("--run-dir", self.run_dir()), ("--state-dir", self.state_dir())];
+        let paths = paths.into_iter().flat_map(|(name, path)| [name.to_owned(), path.display().to_string()]);
+        let attachment = self.attachment.map(|attachment| ["--attach".to_owned(), attachment.as_str().to_owned()]);
+        paths.chain(attachment.into_iter().flatten()).collect()
     }
 
     /// The config file.

@@ -8,13 +8,14 @@
 //! |---|---|
 //! | [`environment`] | where binaries and clients are |
 //! | [`names`], [`reaper`], [`process`], [`wait`] | names of our own, their removal, commands and waits with a bound |
+//! | [`attachment`] | how daemons attach, and tests of each way |
 //! | [`host`], [`stats`] | a daemon on directories of its own, its command line, its counters |
 //! | [`namespace`], [`guest`] | network namespaces, and how they hang on the host |
 //! | [`family`] | by which address of the service's: IPv4 and IPv6 |
 //! | [`machine`] | a virtual machine at a tap of the host's |
 //! | [`http`], [`client`], [`credentials`] | requests byte by byte; real clients; what boto3 finds |
 //! | [`situation`], [`crawl`] | what clients meet, and find there; all that is listed |
-//! | [`capture`], [`packet`], [`tap`], [`tap_connection`] | packets as they came, and such as no client sends |
+//! | [`capture`], [`witness`], [`packet`], [`tap`], [`tap_connection`] | packets as they came, and such as no client sends |
 //! | [`script`], [`volley`] | connections segment by segment, many side by side |
 //! | [`verdicts`] | requests, and what each mode answers them |
 //! | [`numbered`] | other traffic, whose packets are numbered |
@@ -23,6 +24,7 @@
 //! | [`service_namespace`] | the namespace of a daemon's listening sockets |
 //! | [`demo`], [`bench`], [`soak`] | the demo's steps; the benchmark's rows; everything at once |
 
+pub mod attachment;
 pub mod bench;
 pub mod bpf;
 pub mod capture;
@@ -55,3 +57,4 @@ pub mod tap_connection;
 pub mod verdicts;
 pub mod volley;
 pub mod wait;
+pub mod witness;

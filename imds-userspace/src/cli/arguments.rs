@@ -14,6 +14,7 @@ use imds_common::options::{HopLimit, HttpTokens, Switch};
 pub(super) use self::document::{ApplyArguments, EventCommand, MetadataCommand};
 use super::help;
 use super::output::Format;
+use crate::dataplane::attach::Attach;
 
 /// The socket of a daemon that wasn't told another run directory.
 const DEFAULT_SOCKET: &str = "/run/imdsd/imdsd.sock";
@@ -181,6 +182,9 @@ pub(super) struct CreateArguments {
     /// An interface of this host behind which the instance is, a tap or a veth; the first one given is the primary
     #[arg(long = "interface", value_name = "IF", required = true)]
     pub(super) interfaces: Vec<String>,
+    /// How programs are attached to its interfaces [default: as the daemon's --attach says]
+    #[arg(long, value_name = "HOW", value_enum)]
+    pub(super) attach: Option<Attach>,
     /// `i-` and 8 or 17 hexadecimal digits [default: a new one]
     #[arg(long, value_name = "ID")]
     pub(super) instance_id: Option<String>,
@@ -258,6 +262,16 @@ pub(super) enum OptionsCommand {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum InterfaceCommand {
+    /// Attaches to an interface of an instance in another way, while it runs
+    #[command(after_help = help::INTERFACE_ATTACH)]
+    Attach {
+        /// The interface's name on this host
+        #[arg(value_name = "IF")]
+        interface: String,
+        /// How programs are attached; left out: as the daemon's --attach says
+        #[arg(value_name = "HOW", value_enum)]
+        attach: Option<Attach>,
+    },
     /// Takes the program off a closed interface
     #[command(after_help = help::INTERFACE_RELEASE)]
     Release {

@@ -170,7 +170,20 @@ Examples:
 /// Below `interface`.
 pub(super) const INTERFACE: &str = "\
 Examples:
+  imdsctl interface attach tap0 tc+xdp-generic
   imdsctl interface release tap0";
+
+/// Below `interface attach`.
+pub(super) const INTERFACE_ATTACH: &str = "\
+tc judges every packet and is always there. XDP before it drops early what tc would drop anyway: forged and foreign
+packets, other ports and protocols, what is over the budget. It saves the host work under a flood; on most interfaces
+it costs some of the bulk traffic, which `cargo xtask bench bulk` measures. An interface takes one XDP program only.
+`imdsctl instance show` says what is attached.
+
+Examples:
+  imdsctl interface attach tap0 tc+xdp
+  imdsctl interface attach veth0 tc+xdp-generic
+  imdsctl interface attach veth0 tc";
 
 /// Below `interface release`.
 pub(super) const INTERFACE_RELEASE: &str = "\

@@ -103,6 +103,9 @@ impl Invocation {
                 let command = Command::InstanceDelete { instance_id, release };
                 Action::Ask { command, view: View::Deletion { released: release } }
             }
+            Subject::Interface(InterfaceCommand::Attach { interface, attach }) => {
+                Action::Ask { command: Command::InterfaceAttach { interface, attach }, view: View::Change }
+            }
             Subject::Interface(InterfaceCommand::Release { interface }) => {
                 Action::Ask { command: Command::InterfaceRelease { interface }, view: View::Release }
             }
@@ -188,6 +191,7 @@ fn creation(
     Ok(CreateInstance {
         document: document::of_creation(&arguments, input, warnings)?,
         interfaces: arguments.interfaces,
+        attach: arguments.attach,
         instance_id: arguments.instance_id,
         metadata_options: metadata_options.unwrap_or_default(),
     })

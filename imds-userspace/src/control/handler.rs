@@ -16,6 +16,9 @@ impl<K: Kernel> Handler for Registry<K> {
             Command::InstanceShow { instance_id } => self.show(&instance_id).await.map(instance),
             Command::InstanceDelete { instance_id, release } => self.delete(&instance_id, release).await.map(instance),
             Command::InterfaceRelease { interface } => self.release_interface(&interface).await.map(Payload::Interface),
+            Command::InterfaceAttach { interface, attach } => {
+                self.attach_interface(&interface, attach).await.map(instance)
+            }
             Command::InstanceRestart { instance_id } => self.restart(&instance_id).await.map(instance),
             Command::IdentityCertificates => Ok(Payload::Certificates(self.certificates())),
             Command::OptionsSet { instance_id, changes } => {
@@ -45,7 +48,7 @@ fn kind(error: &RegistryError) -> FailureKind {
         | RegistryError::DescribedTwice
         | RegistryError::Credentials(CredentialsError::UnknownRole { .. }) => FailureKind::Invalid,
         RegistryError::Described { source, .. } => kind(source),
-        RegistryError::NotFound(_) | RegistryError::NotClosed(_) => FailureKind::NotFound,
+        RegistryError::NotFound(_) | RegistryError::NotClosed(_) | RegistryError::NoOwner(_) => FailureKind::NotFound,
         RegistryError::OtherContent(_)
         | RegistryError::OtherInterfaces(_)
         | RegistryError::InterfaceTaken { .. }

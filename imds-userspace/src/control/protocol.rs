@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::change::{Applied, Change, Described, Json};
 use crate::credentials::RoleState;
+use crate::dataplane::attach::Attach;
 use crate::metadata::document::Document;
 use crate::metadata::instance::Instance;
 
@@ -97,6 +98,13 @@ pub enum Command {
         /// Its name on the host.
         interface: String,
     },
+    /// Attaches to an interface of an instance in another way.
+    InterfaceAttach {
+        /// Its name on the host.
+        interface: String,
+        /// How; left out: as the daemon does by itself.
+        attach: Option<Attach>,
+    },
     /// Restarts one instance: its identity document is made and signed anew.
     InstanceRestart {
         /// Its id.
@@ -163,7 +171,7 @@ pub enum Command {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Payload {
-    /// Of create, show, restart, delete and changes of a document: the instance (as it was, when deleted).
+    /// Of create, show, restart, delete, `InterfaceAttach` and changes of a document: the instance (as it was, when deleted).
     Instance(Box<InstanceView>),
     /// Of list and of `OptionsSet`: the instances.
     Instances(Vec<InstanceView>),
@@ -189,6 +197,9 @@ pub enum Payload {
 pub struct CreateInstance {
     /// Host-side interfaces, the first one being the primary. At least one.
     pub interfaces: Vec<String>,
+    /// How programs are attached to them; left out: as the daemon does by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attach: Option<Attach>,
     /// `i-…`; left out: a new random one.
     pub instance_id: Option<String>,
     /// The instance document; what it leaves out gets a default.
@@ -299,6 +310,9 @@ pub struct InterfaceView {
     pub slot: u16,
     /// Whether the kernel enforces on it now: `enforced`, or `absent` while the interface isn't there or is refused.
     pub status: String,
+    /// How programs are attached to it: `tc`, `tc+xdp-driver` or `tc+xdp-generic`; nothing while it is absent.
+    #[serde(default)]
+    pub attachment: Option<Attach>,
 }
 
 /// An interface that was let go: what its guest sends goes where the host's own stack leads it.

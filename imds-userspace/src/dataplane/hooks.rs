@@ -100,7 +100,7 @@ impl Dataplane {
         let name = name_of(ifindex).map_err(host(format!("asking for interface {ifindex}")))?;
         // One that is gone is the reconciler's.
         let Some(interface) = name else { return Ok(()) };
-        match look(netlink, &interface, ifindex, self.ingress_id()?).await? {
+        match look(netlink, &interface, ifindex, self.program_id(object::INGRESS)?).await? {
             Hanging::First => {}
             Hanging::Missing => {
                 tracing::error!(interface, "imdsd's program is not attached any more; attaching it again");
@@ -116,7 +116,7 @@ impl Dataplane {
                 links::put_first(program, copy, &self.names.layout(), &interface, ifindex)?;
             }
         }
-        Ok(())
+        self.mend_early(netlink, &interface, ifindex).await
     }
 }
 

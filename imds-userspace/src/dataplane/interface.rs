@@ -44,6 +44,30 @@ fn known<T>(answer: Result<T, Errno>) -> io::Result<Option<T>> {
     }
 }
 
+/// Kinds of interfaces, as far as they differ in what XDP costs on them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A container's.
+    Veth,
+    /// A container's, on a bridge.
+    BridgedVeth,
+    /// A virtual machine's.
+    Tap,
+    /// Anything else.
+    Other,
+}
+
+impl Kind {
+    pub(super) fn of(link: &Link) -> Self {
+        match (link.kind.as_deref(), link.port) {
+            (Some("veth"), false) => Self::Veth,
+            (Some("veth"), true) => Self::BridgedVeth,
+            (Some("tun"), _) => Self::Tap,
+            _ => Self::Other,
+        }
+    }
+}
+
 /// A host-side interface that can carry an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interface {
@@ -51,6 +75,8 @@ pub struct Interface {
     pub name: String,
     /// Its index.
     pub index: u32,
+    /// What kind it is.
+    pub kind: Kind,
     /// The guest's MAC where the kernel tells it, as of a veth's other end; else its own, of the host's side.
     pub mac: [u8; 6],
 }
@@ -97,7 +123,7 @@ impl Interface {
             Some(what) => Err(InterfaceError::Unsuitable { name: name.to_owned(), what }),
             None => {
                 let mac = netlink::peer_mac(&handle, &link).await.unwrap_or(link.mac);
-                Ok(Self { name: link.name, index: link.index, mac })
+                Ok(Self { kind: Kind::of(&link), name: link.name, index: link.index, mac })
             }
         }
     }

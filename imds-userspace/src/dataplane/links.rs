@@ -12,6 +12,7 @@ use aya::programs::tc::{
 use aya::programs::{LinkOrder, ProgramError, SchedClassifier, TcAttachType};
 use rustix::io::Errno;
 
+use super::early;
 use super::interface::index_of;
 use super::object::{INGRESS, REPLY};
 
@@ -39,6 +40,26 @@ pub enum LinkFailure {
     /// The program was taken off, but runs on.
     #[error("the program still runs on interface {0}; look at `bpftool net show dev {0}`, and try again")]
     Stays(String),
+    /// Another's XDP program hangs on it.
+    #[error(
+        "interface {interface} has an XDP program already, {program}, and takes no second one; take that off, or ask for tc"
+    )]
+    XdpTaken {
+        /// The interface's name.
+        interface: String,
+        /// What hangs on it.
+        program: String,
+    },
+    /// It takes no XDP of this mode.
+    #[error("interface {interface} can't have {attach}: {reason}")]
+    NoXdp {
+        /// The interface's name.
+        interface: String,
+        /// What was asked for.
+        attach: &'static str,
+        /// Why not, and the way out.
+        reason: &'static str,
+    },
     /// The kernel says no.
     #[error("attaching to interface {interface}: {source}")]
     Attach {
@@ -96,7 +117,8 @@ fn next_pin_of(pins: &Path, ifindex: u32) -> PathBuf {
 /// The interfaces that have a pinned link.
 pub(super) fn pinned(pins: &Path) -> Vec<u32> {
     let entries = std::fs::read_dir(directory(pins)).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+    let interface = |name: &str| name.parse().ok().or_else(|| early::interface_of(name));
+    entries.filter_map(|entry| interface(entry.file_name().to_str()?)).collect()
 }
 
 /// Whether a clsact filter with this priority and handle is one of ours.
@@ -214,7 +236,7 @@ pub(super) fn lacks_tcx(error: &ProgramError) -> bool {
     matches!(errno(error), Some(Errno::INVAL | Errno::OPNOTSUPP))
 }
 
-fn errno(error: &ProgramError) -> Option<Errno> {
+pub(super) fn errno(error: &ProgramError) -> Option<Errno> {
     match error {
         ProgramError::SyscallError(error) => Errno::from_io_error(&error.io_error),
         _ => None,
@@ -262,6 +284,7 @@ fn is_exists(error: &ProgramError) -> bool {
 /// Takes our program off an interface: unpins its link, or deletes its filter where the interface still has a name.
 /// What is gone already is fine. A link's program runs on until the kernel has noticed.
 pub(super) fn detach(pins: &Path, ifindex: u32, name: Option<&str>) {
+    let _ = std::fs::remove_file(early::pin_of(pins, ifindex));
     let _ = std::fs::remove_file(next_pin_of(pins, ifindex));
     if std::fs::remove_file(pin_of(pins, ifindex)).is_err()
         && let Some(name) = name

@@ -11,6 +11,8 @@
 //! | `mapping` | maps as memory |
 //! | `dump` | maps read whole |
 //! | `links` | attaching, and staying attached |
+//! | [`attach`] | by tc, and by XDP where |
+//! | `early` | XDP before tc, and staying attached |
 //! | `hooks` | whether programs still hang where they were attached |
 //! | `layout` | the pins' directory, and whether it is this build's |
 //! | `owners` | giving slots to owners, and taking them back |
@@ -21,10 +23,12 @@
 //! | `events` | what the programs tell of packets |
 //! | `departures` | interfaces that go away |
 
+pub mod attach;
 pub mod counters;
 mod debug_lines;
 mod departures;
 mod dump;
+mod early;
 mod events;
 pub mod features;
 mod hooks;
@@ -54,6 +58,7 @@ use imds_common::event::Event;
 use imds_common::options::OptionsWord;
 use rustix::time::{ClockId, clock_gettime};
 
+use self::attach::{Attach, XdpMode};
 use self::counters::SlotCounter;
 use self::links::Hook;
 use self::names::{BPF_FS, Names};
@@ -61,15 +66,6 @@ use self::namespace::Namespace;
 pub use self::object::LoadReport;
 pub use self::residue::Leftover;
 use self::tables::SharedTables;
-
-/// How programs are attached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Attach {
-    /// The best that the kernel takes.
-    Auto,
-    /// tc: tcx links where the kernel has them, else a clsact filter.
-    Tc,
-}
 
 /// What the kernel has of one slot that somebody owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +80,8 @@ pub struct SlotStatus {
     pub token_generation: u64,
     /// Its options.
     pub options: OptionsWord,
+    /// The mode of XDP on its interface, if there is.
+    pub xdp: Option<XdpMode>,
 }
 
 /// Why the kernel's side can't do what was asked.
@@ -151,6 +149,8 @@ struct Kernel {
 /// The loaded and attached programs, and their maps.
 pub struct Dataplane {
     names: Names,
+    /// How interfaces are attached to that nobody says it of.
+    attach: Attach,
     slots: u16,
     namespace: Namespace,
     kernel: Mutex<Kernel>,
@@ -172,12 +172,12 @@ impl Dataplane {
 
     /// Makes the namespace and its link, loads the programs or takes over what an earlier daemon left, and pins all.
     /// `slots` is how many slots there are to be, slot 0 among them; maps that are there already keep theirs (see
-    /// [`Dataplane::slots`]). `Auto` and `Tc` are the same so far.
+    /// [`Dataplane::slots`]).
     ///
     /// # Errors
     ///
     /// [`DataplaneError`]; what was made stays for the next try or for [`Dataplane::detach`].
-    pub async fn start(names: &Names, _attach: Attach, slots: u16) -> Result<Self, DataplaneError> {
+    pub async fn start(names: &Names, attach: Attach, slots: u16) -> Result<Self, DataplaneError> {
         let netlink = netlink::connect()?;
         let slots = layout::check(names, slots)?;
         layout::mount_bpf_fs().map_err(host(format!("mounting {BPF_FS}")))?;
@@ -188,12 +188,13 @@ impl Dataplane {
         debug_lines::forward(&mut ebpf).map_err(host("reading the programs' debug lines"))?;
         let events = events::take(&mut ebpf).map_err(host("opening the programs' ring of events"))?;
         let (kernel, events) = (Mutex::new(Kernel { ebpf, tables }), Mutex::new(Some(events)));
-        let dataplane = Self { names: names.clone(), slots, namespace, kernel, events, looked_at: AtomicU32::new(0) };
+        let (names, looked_at) = (names.clone(), AtomicU32::new(0));
+        let dataplane = Self { names, attach, slots, namespace, kernel, events, looked_at };
         dataplane.end_traces();
         dataplane.pin_programs()?;
-        dataplane.attach(object::REPLY, &names.host_link, dataplane.namespace.host_link, true)?;
+        dataplane.attach_tc(object::REPLY, &dataplane.names.host_link, dataplane.namespace.host_link, true)?;
         dataplane.forget_vanished()?;
-        dataplane.keep_closed()?;
+        dataplane.keep_closed().await?;
         Ok(dataplane)
     }
 
@@ -224,10 +225,10 @@ impl Dataplane {
 
     /// Pins the programs beside the maps, for `bpftool` and for the eye; the links hold them anyway.
     fn pin_programs(&self) -> Result<(), DataplaneError> {
-        for name in [object::INGRESS, object::REPLY] {
+        for name in object::PROGRAMS {
             let pin = self.names.layout().join(name);
             let _ = std::fs::remove_file(&pin);
-            if let Some(program) = object::classifier(&mut self.kernel().ebpf, name) {
+            if let Some(program) = self.kernel().ebpf.program_mut(name) {
                 program
                     .pin(&pin)
                     .map_err(|error| host(format!("pinning {}", pin.display()))(io::Error::other(error)))?;
@@ -236,15 +237,21 @@ impl Dataplane {
         Ok(())
     }
 
-    /// The id of this build's program of an instance's interface.
-    fn ingress_id(&self) -> Result<u32, DataplaneError> {
-        let mut kernel = self.kernel();
-        let program = object::classifier(&mut kernel.ebpf, object::INGRESS).ok_or(object::ObjectError::Missing)?;
+    /// The id of one of this build's programs.
+    fn program_id(&self, name: &str) -> Result<u32, DataplaneError> {
+        let kernel = self.kernel();
+        let program = kernel.ebpf.program(name).ok_or(object::ObjectError::Missing)?;
         let info = program.info().map_err(|error| host("asking for the program's id")(io::Error::other(error)))?;
         Ok(info.id())
     }
 
-    fn attach(&self, program: &'static str, interface: &str, ifindex: u32, ours: bool) -> Result<Hook, DataplaneError> {
+    fn attach_tc(
+        &self,
+        program: &'static str,
+        interface: &str,
+        ifindex: u32,
+        ours: bool,
+    ) -> Result<Hook, DataplaneError> {
         let mut kernel = self.kernel();
         let program = object::classifier(&mut kernel.ebpf, program).ok_or(object::ObjectError::Missing)?;
         Ok(links::attach(program, &self.names.layout(), interface, ifindex, ours)?)

@@ -1,7 +1,9 @@
 //! The few things asked of rtnetlink.
 
 use futures_util::TryStreamExt;
-use rtnetlink::packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage};
+use rtnetlink::packet_route::link::{
+    InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage, LinkXdp,
+};
 use rtnetlink::packet_route::tc::{TcAttribute, TcHandle};
 use rtnetlink::{Handle, LinkUnspec, LinkVeth};
 use rustix::io::Errno;
@@ -17,6 +19,10 @@ pub(super) struct Link {
     pub(super) kind: Option<String>,
     /// The other end of a veth: its index, and the id of its namespace, or none in the same one.
     pub(super) peer: Option<(u32, Option<i32>)>,
+    /// Whether it is a port, as of a bridge.
+    pub(super) port: bool,
+    /// The id of the XDP program on it.
+    pub(super) xdp: Option<u32>,
 }
 
 /// Opens a connection in the calling thread's namespace.
@@ -62,6 +68,13 @@ fn read(message: &LinkMessage) -> Link {
             }
             LinkAttribute::Link(index) => peer = Some(*index),
             LinkAttribute::LinkNetNsId(id) => peer_namespace = Some(*id),
+            LinkAttribute::Controller(_) => link.port = true,
+            LinkAttribute::Xdp(xdp) => {
+                link.xdp = xdp.iter().find_map(|of| match of {
+                    LinkXdp::ProgId(id) => Some(*id).filter(|&id| id != 0),
+                    _ => None,
+                });
+            }
             LinkAttribute::LinkInfo(infos) => {
                 link.kind = infos.iter().find_map(|info| match info {
                     LinkInfo::Kind(kind) => Some(kind.to_string()),

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use aya::programs::{ProgramError, SchedClassifier};
+use aya::programs::{Program, ProgramError, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 
 use super::tables::{self, ShapeError};
@@ -12,6 +12,11 @@ use super::tables::{self, ShapeError};
 pub(super) const INGRESS: &str = "imds_ingress";
 /// The program of the service link.
 pub(super) const REPLY: &str = "imds_reply";
+
+/// The program that sees an interface's frames before it, where there is XDP.
+pub(super) const EARLY: &str = "imds_xdp";
+/// All of them.
+pub(super) const PROGRAMS: [&str; 3] = [INGRESS, REPLY, EARLY];
 
 /// The object, which aya wants aligned; empty in a build without one.
 pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/imds.o"));
@@ -67,7 +72,7 @@ pub(super) fn load(pins: &Path, slots: u32, host_link: u32) -> Result<Ebpf, Obje
     }
     loader.override_global("IMDS_HOST_LINK", &host_link, true);
     let mut ebpf = read(&mut loader)?;
-    for name in [INGRESS, REPLY] {
+    for name in PROGRAMS {
         load_program(&mut ebpf, name)?;
     }
     Ok(ebpf)
@@ -76,7 +81,7 @@ pub(super) fn load(pins: &Path, slots: u32, host_link: u32) -> Result<Ebpf, Obje
 /// Loads the object without pinning or attaching anything, to see whether this kernel takes it.
 pub(super) fn check() -> Result<Vec<LoadReport>, ObjectError> {
     let mut ebpf = read(&mut EbpfLoader::new())?;
-    [INGRESS, REPLY].into_iter().map(|name| load_program(&mut ebpf, name)).collect()
+    PROGRAMS.into_iter().map(|name| load_program(&mut ebpf, name)).collect()
 }
 
 fn read(loader: &mut EbpfLoader<'_>) -> Result<Ebpf, ObjectError> {
@@ -88,17 +93,28 @@ fn read(loader: &mut EbpfLoader<'_>) -> Result<Ebpf, ObjectError> {
 
 fn load_program(ebpf: &mut Ebpf, name: &'static str) -> Result<LoadReport, ObjectError> {
     let refused = |reason: String| ObjectError::Program { program: name, reason };
-    let program = classifier(ebpf, name).ok_or_else(|| refused("it isn't in the object".to_owned()))?;
+    let absent = || refused("it isn't in the object".to_owned());
+    let program = ebpf.program_mut(name).ok_or_else(absent)?;
     let start = Instant::now();
-    program.load().map_err(|error| refused(describe(&error)))?;
+    let loaded = match program {
+        Program::SchedClassifier(program) => program.load(),
+        Program::Xdp(program) => program.load(),
+        _ => return Err(absent()),
+    };
+    loaded.map_err(|error| refused(describe(&error)))?;
     let duration = start.elapsed();
     let info = program.info().map_err(|error| refused(error.to_string()))?;
     Ok(LoadReport { program: name.to_owned(), verified_instructions: info.verified_instruction_count(), duration })
 }
 
-/// A program of the object.
+/// A program of tc.
 pub(super) fn classifier<'a>(ebpf: &'a mut Ebpf, name: &str) -> Option<&'a mut SchedClassifier> {
     ebpf.program_mut(name)?.try_into().ok()
+}
+
+/// The program of XDP.
+pub(super) fn early(ebpf: &mut Ebpf) -> Option<&mut Xdp> {
+    ebpf.program_mut(EARLY)?.try_into().ok()
 }
 
 fn describe(error: &ProgramError) -> String {

@@ -5,9 +5,11 @@
 use std::sync::atomic::Ordering;
 
 use imds_common::options::OptionsWord;
-use imds_common::slot::{GONE, MADE_CLSACT, NOBODY, SLOT_MASK, Slot};
+use imds_common::slot::{GONE, MADE_CLSACT, NOBODY, OF_INTERFACE, SLOT_MASK, Slot};
 
-use super::interface::{Interface, name_of};
+use super::attach::Attach;
+use super::early::{self, mode_of};
+use super::interface::{Interface, Kind, name_of};
 use super::links::{self, Hook};
 use super::{Dataplane, DataplaneError, Kernel, SlotStatus, hooks, host, netlink, object, random};
 
@@ -26,7 +28,8 @@ impl Dataplane {
                 let Slot { token_generation, generation, .. } = kernel.tables.slot(slot)?;
                 let options = self.options(&kernel, slot);
                 let ifindex = if value & GONE == 0 { ifindex } else { 0 };
-                status.push(SlotStatus { slot, ifindex, generation, token_generation, options });
+                let xdp = mode_of(value);
+                status.push(SlotStatus { slot, ifindex, generation, token_generation, options, xdp });
             }
         }
         Ok(status)
@@ -55,40 +58,48 @@ impl Dataplane {
         Ok((generation, token_generation))
     }
 
-    /// Attaches the program to `interface` and lets it lead to a slot that was prepared. Until then its packets to
-    /// the service are dropped; the first one after it is judged by `options`.
+    /// Attaches the program to `interface`, as was asked for or as the daemon does by itself, and lets it lead to a slot
+    /// that was prepared. Until then its packets to the service are dropped; the first one after it is judged by
+    /// `options`.
     ///
     /// # Errors
     ///
-    /// [`DataplaneError`]; the interface is closed then, if the program hangs on it.
+    /// [`DataplaneError`]; the interface is closed then, if the program hung on it before.
     pub async fn assign(
         &self,
         slot: u16,
         interface: &Interface,
         options: OptionsWord,
+        attach: Option<Attach>,
     ) -> Result<SlotStatus, DataplaneError> {
         self.forget_vanished()?;
-        let before = self.hang(&interface.name, interface.index)?;
+        let Interface { name, index: ifindex, kind, .. } = interface;
+        let is_new = self.recorded(*ifindex)?.is_none();
+        self.hang(name, *ifindex)?;
+        let xdp = attach.unwrap_or(self.attach).mode(*kind);
+        if let Err(error) = self.set_early(name, *ifindex, xdp).await {
+            if is_new {
+                self.let_go(*ifindex).await?;
+            }
+            return Err(error);
+        }
+        let before = self.recorded(*ifindex)?.unwrap_or(0);
         let mut kernel = self.kernel();
         let Slot { token_generation, generation, .. } = kernel.tables.slot(slot)?;
         kernel.tables.set_slot(slot, Slot { token_generation, ifindex: interface.index, generation, reserved: 0 })?;
         self.store_options(&kernel, slot, options);
-        kernel.tables.set_interface(interface.index, u32::from(slot) | before & MADE_CLSACT)?;
-        Ok(SlotStatus { slot, ifindex: interface.index, generation, token_generation, options })
+        kernel.tables.set_interface(interface.index, u32::from(slot) | before & OF_INTERFACE)?;
+        Ok(SlotStatus { slot, ifindex: interface.index, generation, token_generation, options, xdp })
     }
 
     /// Hangs the program on an interface, which is on record first, so that whatever happens between two steps
-    /// [`Dataplane::detach`] finds it. Returns what the map holds for it then: of a new one, a closed entry.
-    pub(super) fn hang(&self, name: &str, ifindex: u32) -> Result<u32, DataplaneError> {
-        let known = self.kernel().tables.interface(ifindex)?;
-        let before = known.unwrap_or(u32::from(NOBODY));
+    /// [`Dataplane::detach`] finds it: a new one is closed.
+    pub(super) fn hang(&self, name: &str, ifindex: u32) -> Result<(), DataplaneError> {
+        let known = self.recorded(ifindex)?;
+        let before = known.unwrap_or_else(|| u32::from(NOBODY));
         self.kernel().tables.set_interface(ifindex, before)?;
-        match self.attach(object::INGRESS, name, ifindex, known.is_some()) {
-            Ok(hook) => {
-                let value = before | made_flag(hook);
-                self.kernel().tables.set_interface(ifindex, value)?;
-                Ok(value)
-            }
+        match self.attach_tc(object::INGRESS, name, ifindex, known.is_some()) {
+            Ok(hook) => Ok(self.kernel().tables.set_interface(ifindex, before | made_flag(hook))?),
             Err(error) => {
                 if known.is_none() {
                     self.kernel().tables.remove_interface(ifindex)?;
@@ -98,28 +109,55 @@ impl Dataplane {
         }
     }
 
-    /// Sees to it that the program of this build is attached to the interface of a slot that has an owner already.
+    /// What the map holds for an interface.
+    pub(super) fn recorded(&self, ifindex: u32) -> Result<Option<u32>, DataplaneError> {
+        Ok(self.kernel().tables.interface(ifindex)?)
+    }
+
+    /// Sees to it that the programs of this build are attached to the interface of a slot that has an owner already. XDP
+    /// that can't be is only logged: the instance is enforced on, and served, without.
     ///
     /// # Errors
     ///
     /// [`DataplaneError::Link`], for example where the interface is gone.
-    pub async fn keep(&self, status: &SlotStatus) -> Result<(), DataplaneError> {
-        let name = name_of(status.ifindex).map_err(host(format!("asking for interface {}", status.ifindex)))?;
-        let name = name.ok_or_else(|| links::LinkFailure::Vanished(format!("number {}", status.ifindex)))?;
+    pub async fn keep(&self, status: &SlotStatus, attach: Option<Attach>) -> Result<(), DataplaneError> {
+        let (name, kind) = self.known(status.ifindex).await?;
         self.hang(&name, status.ifindex)?;
+        self.set_early_or_go_on(&name, status.ifindex, attach.unwrap_or(self.attach).mode(kind)).await;
         Ok(())
     }
 
-    /// Sees to it that the program of this build is attached to every closed interface. One that can't be mended now is
+    /// Attaches to the interface of a slot that has an owner in another way.
+    ///
+    /// # Errors
+    ///
+    /// [`DataplaneError::Link`]; the interface is without XDP then.
+    pub async fn attach(&self, ifindex: u32, attach: Option<Attach>) -> Result<(), DataplaneError> {
+        let (name, kind) = self.known(ifindex).await?;
+        self.set_early(&name, ifindex, attach.unwrap_or(self.attach).mode(kind)).await
+    }
+
+    /// The name and the kind of an interface that is on record.
+    async fn known(&self, ifindex: u32) -> Result<(String, Kind), DataplaneError> {
+        let name = name_of(ifindex).map_err(host(format!("asking for interface {ifindex}")))?;
+        let vanished = || links::LinkFailure::Vanished(format!("number {ifindex}"));
+        let name = name.ok_or_else(vanished)?;
+        let link = netlink::link(&netlink::connect()?, &name).await?.ok_or_else(vanished)?;
+        Ok((name, Kind::of(&link)))
+    }
+
+    /// Sees to it that the programs of this build are attached to every closed interface. One that can't be mended now is
     /// closed by an earlier build's, and looked at again by [`Dataplane::mend_hooks`].
-    pub(super) fn keep_closed(&self) -> Result<(), DataplaneError> {
+    pub(super) async fn keep_closed(&self) -> Result<(), DataplaneError> {
         let interfaces = self.kernel().tables.interfaces()?;
         for (ifindex, value) in interfaces {
             if slot_of(value) == NOBODY
                 && let Ok(Some(interface)) = name_of(ifindex)
-                && let Err(error) = self.hang(&interface, ifindex)
             {
-                tracing::warn!(interface, %error, "a closed interface keeps the earlier program");
+                if let Err(error) = self.hang(&interface, ifindex) {
+                    tracing::warn!(interface, %error, "a closed interface keeps the earlier program");
+                }
+                self.renew_early(&interface, ifindex).await;
             }
         }
         Ok(())
@@ -132,13 +170,16 @@ impl Dataplane {
     ///
     /// [`DataplaneError`]; the interface is closed again by [`Dataplane::mend_hooks`] then.
     pub async fn let_go(&self, ifindex: u32) -> Result<bool, DataplaneError> {
-        let known = self.kernel().tables.interface(ifindex)?;
+        let known = self.recorded(ifindex)?;
         let Some(value) = known.filter(|value| slot_of(*value) == NOBODY) else { return Ok(false) };
         let netlink = netlink::connect()?;
         let name = name_of(ifindex).map_err(host(format!("asking for interface {ifindex}")))?;
+        if let Some(name) = &name {
+            early::take_off(&netlink, &self.names.layout(), name, ifindex).await?;
+        }
         links::detach(&self.names.layout(), ifindex, name.as_deref());
         if let Some(name) = name {
-            hooks::wait_until_missing(&netlink, &name, ifindex, self.ingress_id()?).await?;
+            hooks::wait_until_missing(&netlink, &name, ifindex, self.program_id(object::INGRESS)?).await?;
             if value & MADE_CLSACT != 0 {
                 netlink::delete_idle_clsact(&netlink, ifindex).await?;
             }
@@ -161,7 +202,7 @@ impl Dataplane {
                 continue;
             }
             if value & GONE == 0 {
-                kernel.tables.set_interface(ifindex, u32::from(NOBODY) | value & MADE_CLSACT)?;
+                kernel.tables.set_interface(ifindex, u32::from(NOBODY) | value & OF_INTERFACE)?;
             } else {
                 self.forget(&mut kernel, ifindex)?;
             }

@@ -86,7 +86,8 @@ impl Survey {
             let Some(value) = self.interfaces.get(&link.index) else { continue };
             let filters = netlink::filters(netlink, link.index, Direction::Ingress).await?;
             let others = filters.iter().filter(|&&(priority, handle)| !links::is_our_filter(priority, handle)).count();
-            if others < filters.len() || self.has_link(&link.name) {
+            let xdp = link.xdp.is_some_and(|id| self.is_loaded(id));
+            if others < filters.len() || xdp || self.has_link(&link.name) {
                 found.push(Leftover::Program(link.name.clone()));
             }
             if value & MADE_CLSACT != 0
@@ -107,6 +108,11 @@ impl Survey {
             found.push(Leftover::Namespace(names.namespace.clone()));
         }
         Ok(found)
+    }
+
+    /// Whether the program with this id is ours.
+    fn is_loaded(&self, id: u32) -> bool {
+        loaded_programs().flatten().any(|program| program.id() == id && self.is_ours(&program))
     }
 
     /// Whether a tcx program of ours hangs on the interface.

@@ -103,6 +103,7 @@ impl<K: Kernel> Registry<K> {
 fn create_of(described: &Described) -> CreateInstance {
     CreateInstance {
         interfaces: described.interfaces.clone(),
+        attach: None,
         instance_id: Some(described.instance_id.clone()),
         document: described.document.clone(),
         metadata_options: described.metadata_options.clone(),

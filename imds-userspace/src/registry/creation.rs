@@ -119,7 +119,7 @@ impl<K: Kernel> Registry<K> {
     ) -> Result<(), RegistryError> {
         let tree = self.tree(record, &record.options);
         for (number, (interface, &slot)) in interfaces.iter().zip(slots).enumerate() {
-            match self.occupy(slot, interface, record, tree.clone()).await {
+            match self.occupy(slot, interface, (record, number), tree.clone()).await {
                 Ok(assignment) => record.interfaces[number].assignment = Some(assignment),
                 Err(error) => {
                     record.slots().for_each(|slot| self.vacate_after(slot, &error));
@@ -139,7 +139,7 @@ impl State {
 
 /// The record of a draft, with what is made at creation, and what is kept beside it.
 fn record(draft: Draft, interfaces: &[Interface]) -> Result<(Record, Kept), RegistryError> {
-    let Draft { instance, interfaces: names, options, kept } = draft;
+    let Draft { instance, interfaces: names, attach, options, kept } = draft;
     let instance_id = match instance.instance_id.as_str() {
         "" => format!("i-{}", random_digits()?),
         _ => instance.instance_id,
@@ -160,7 +160,7 @@ fn record(draft: Draft, interfaces: &[Interface]) -> Result<(Record, Kept), Regi
         created_document: None,
         created_credentials: None,
         created_user_data: kept.user_data.as_deref().map(user_data_digest),
-        interfaces: names.into_iter().map(|name| InterfaceRecord { name, assignment: None }).collect(),
+        interfaces: names.into_iter().map(|name| InterfaceRecord { name, attach, assignment: None }).collect(),
         user_data_bytes: kept.user_data.as_ref().map(Vec::len),
         carried: Totals::default(),
     };

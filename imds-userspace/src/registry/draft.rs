@@ -9,6 +9,7 @@ use thiserror::Error;
 use super::options::{Changes, OptionsError, Scope};
 use super::record::{Record, user_data_digest};
 use crate::control::protocol::CreateInstance;
+use crate::dataplane::attach::Attach;
 use crate::metadata::bearer::{Bearer, ByBearer};
 use crate::metadata::document::{AccountId, AvailabilityZone, Credentials, Document, DocumentError, INTERFACES_MAX};
 use crate::metadata::field::{self, FieldError};
@@ -52,6 +53,8 @@ pub struct Draft {
     pub instance: Instance,
     /// Its interfaces, the primary first, each once.
     pub interfaces: Vec<String>,
+    /// How programs are attached to them, if that is said. No content: a repetition changes nothing of it.
+    pub attach: Option<Attach>,
     /// Its options.
     pub options: MetadataOptions,
     /// What is kept of it beside its record.
@@ -74,7 +77,7 @@ impl Draft {
     ///
     /// The first [`DraftError`].
     pub fn new(request: &CreateInstance, defaults: &Defaults) -> Result<Self, DraftError> {
-        let CreateInstance { interfaces, instance_id, document, metadata_options } = request;
+        let CreateInstance { interfaces, attach, instance_id, document, metadata_options } = request;
         if interfaces.len() > INTERFACES_MAX {
             return Err(DraftError::TooManyInterfaces(interfaces.len()));
         }
@@ -104,7 +107,7 @@ impl Draft {
             document: (&document).try_into()?,
             own_credentials: kept.credentials.map(Credentials::end),
         };
-        Ok(Self { instance, interfaces: interfaces.clone(), options, kept })
+        Ok(Self { instance, interfaces: interfaces.clone(), attach: *attach, options, kept })
     }
 
     /// Whether `record` was made of the same `request`, of which this is the draft. A value that the request leaves out

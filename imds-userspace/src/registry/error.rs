@@ -119,6 +119,9 @@ pub enum RegistryError {
     /// There is nothing to release.
     #[error("interface \"{0}\" is not one that imdsd keeps closed after its instance was deleted; nothing was changed")]
     NotClosed(String),
+    /// Nobody has it.
+    #[error("interface \"{0}\" belongs to no instance; `imdsctl instance list` shows those that do")]
+    NoOwner(String),
     /// A rotation now would end tokens before their time.
     #[error(
         "a rotation of the keys now would end good tokens of key {key}; it ends none from {at} on (in {seconds} s), or give --force to end them now"

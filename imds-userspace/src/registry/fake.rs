@@ -13,8 +13,9 @@ use super::directory::{Directory, Served};
 use super::kernel::Kernel;
 use super::record::{InterfaceRecord, Record};
 use super::totals::Totals;
+use crate::dataplane::attach::{Attach, XdpMode};
 use crate::dataplane::counters::SlotCounter;
-use crate::dataplane::interface::{Interface, InterfaceError};
+use crate::dataplane::interface::{Interface, InterfaceError, Kind};
 use crate::dataplane::{DataplaneError, SlotStatus};
 use crate::metadata::{identity, sample};
 
@@ -22,7 +23,8 @@ use crate::metadata::{identity, sample};
 pub(crate) fn record(instance_id: &str, interfaces: &[&str]) -> Record {
     let mut instance = sample::instance();
     instance.instance_id = instance_id.to_owned();
-    let interfaces = interfaces.iter().map(|&name| InterfaceRecord { name: name.to_owned(), assignment: None });
+    let interfaces =
+        interfaces.iter().map(|&name| InterfaceRecord { name: name.to_owned(), attach: None, assignment: None });
     Record {
         identity: Some(Arc::new(identity::sample::authority().sign(instance_id.to_owned()).expect("signed"))),
         instance,
@@ -35,6 +37,11 @@ pub(crate) fn record(instance_id: &str, interfaces: &[&str]) -> Record {
         user_data_bytes: None,
         carried: Totals::default(),
     }
+}
+
+/// As a daemon that attaches by tc where nobody says how.
+fn mode(attach: Option<Attach>) -> Option<XdpMode> {
+    attach.unwrap_or(Attach::Tc).mode(Kind::Tap)
 }
 
 /// What becomes of one step of the kernel's.
@@ -153,7 +160,7 @@ impl Kernel for FakeKernel {
         if name == "lo" {
             return Err(InterfaceError::Unsuitable { name: name.to_owned(), what: "the loopback interface" });
         }
-        Ok(Interface { name: name.to_owned(), index, mac: [2, 0, 0, 0, 0, index.to_le_bytes()[0]] })
+        Ok(Interface { name: name.to_owned(), index, kind: Kind::Tap, mac: [2, 0, 0, 0, 0, index.to_le_bytes()[0]] })
     }
 
     fn status(&self) -> Result<Vec<SlotStatus>, DataplaneError> {
@@ -177,6 +184,7 @@ impl Kernel for FakeKernel {
         slot: u16,
         interface: &Interface,
         options: OptionsWord,
+        attach: Option<Attach>,
     ) -> Result<SlotStatus, DataplaneError> {
         tokio::task::yield_now().await;
         self.step()?;
@@ -188,19 +196,28 @@ impl Kernel for FakeKernel {
         self.refuse(&interface.name)?;
         let (generation, token_generation) =
             self.prepared.lock().expect("not poisoned").remove(&slot).expect("prepared first");
-        let status = SlotStatus { slot, ifindex: interface.index, generation, token_generation, options };
+        let xdp = mode(attach);
+        let status = SlotStatus { slot, ifindex: interface.index, generation, token_generation, options, xdp };
         self.slots.lock().expect("not poisoned").insert(slot, status);
         self.closed.lock().expect("not poisoned").remove(&interface.index);
         tokio::task::yield_now().await;
         Ok(status)
     }
 
-    async fn keep(&self, status: &SlotStatus) -> Result<(), DataplaneError> {
+    async fn keep(&self, status: &SlotStatus, attach: Option<Attach>) -> Result<(), DataplaneError> {
         tokio::task::yield_now().await;
         self.step()?;
         self.note(format!("keep {}", status.slot));
         let links = self.links.lock().expect("not poisoned").clone();
-        links.iter().filter(|(_, index)| **index == status.ifindex).try_for_each(|(name, _)| self.refuse(name))
+        links.iter().filter(|(_, index)| **index == status.ifindex).try_for_each(|(name, _)| self.refuse(name))?;
+        self.attach(status.ifindex, attach).await
+    }
+
+    async fn attach(&self, ifindex: u32, attach: Option<Attach>) -> Result<(), DataplaneError> {
+        self.step()?;
+        let mut slots = self.slots.lock().expect("not poisoned");
+        slots.values_mut().filter(|status| status.ifindex == ifindex).for_each(|status| status.xdp = mode(attach));
+        Ok(())
     }
 
     fn release(&self, slot: u16) -> Result<(), DataplaneError> {

@@ -7,6 +7,7 @@ use imds_common::counters::SlotCounters;
 use imds_common::options::OptionsWord;
 use imds_common::token::{KEYS, Key};
 
+use crate::dataplane::attach::Attach;
 use crate::dataplane::counters::SlotCounter;
 use crate::dataplane::interface::{self, Interface, InterfaceError};
 use crate::dataplane::{Dataplane, DataplaneError, SlotStatus};
@@ -38,16 +39,25 @@ pub trait Kernel: Send + Sync + 'static {
     /// The kernel's.
     fn prepare(&self, slot: u16) -> Result<(u16, u64), DataplaneError>;
 
-    /// Leads `interface` to a prepared slot: its first packet is judged by `options`.
+    /// Leads `interface` to a prepared slot: its first packet is judged by `options`. `attach` says how programs are
+    /// attached, if that is said.
     fn assign(
         &self,
         slot: u16,
         interface: &Interface,
         options: OptionsWord,
+        attach: Option<Attach>,
     ) -> impl Future<Output = Result<SlotStatus, DataplaneError>> + Send;
 
-    /// Sees to it that the program of this build is attached to the interface of a slot that has an owner already.
-    fn keep(&self, status: &SlotStatus) -> impl Future<Output = Result<(), DataplaneError>> + Send;
+    /// Sees to it that the programs of this build are attached to the interface of a slot that has an owner already.
+    fn keep(
+        &self,
+        status: &SlotStatus,
+        attach: Option<Attach>,
+    ) -> impl Future<Output = Result<(), DataplaneError>> + Send;
+
+    /// Attaches to the interface of a slot that has an owner in another way.
+    fn attach(&self, ifindex: u32, attach: Option<Attach>) -> impl Future<Output = Result<(), DataplaneError>> + Send;
 
     /// Takes a slot from its owner.
     ///
@@ -115,12 +125,17 @@ impl Kernel for Dataplane {
         slot: u16,
         interface: &Interface,
         options: OptionsWord,
+        attach: Option<Attach>,
     ) -> Result<SlotStatus, DataplaneError> {
-        Self::assign(self, slot, interface, options).await
+        Self::assign(self, slot, interface, options, attach).await
     }
 
-    async fn keep(&self, status: &SlotStatus) -> Result<(), DataplaneError> {
-        Self::keep(self, status).await
+    async fn keep(&self, status: &SlotStatus, attach: Option<Attach>) -> Result<(), DataplaneError> {
+        Self::keep(self, status, attach).await
+    }
+
+    async fn attach(&self, ifindex: u32, attach: Option<Attach>) -> Result<(), DataplaneError> {
+        Self::attach(self, ifindex, attach).await
     }
 
     fn release(&self, slot: u16) -> Result<(), DataplaneError> {

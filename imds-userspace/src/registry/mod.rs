@@ -16,6 +16,7 @@
 //!   directory.
 
 mod apply;
+mod attachment;
 mod change;
 mod creation;
 mod deletion;

@@ -154,7 +154,7 @@ mod tests {
 
     fn status(assignment: Assignment) -> SlotStatus {
         let Assignment { slot, ifindex, generation, token_generation } = assignment;
-        SlotStatus { slot, ifindex, generation, token_generation, options: word(HttpTokens::Optional) }
+        SlotStatus { slot, ifindex, generation, token_generation, options: word(HttpTokens::Optional), xdp: None }
     }
 
     fn run(wanted: &[Wanted], statuses: &[SlotStatus], present: &[(&str, u32)]) -> Vec<Action> {

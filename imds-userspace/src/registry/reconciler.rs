@@ -105,7 +105,8 @@ impl<K: Kernel> Registry<K> {
         }
         let record = state.record(&owner.instance_id)?;
         let tree = self.tree(record, &record.options);
-        self.kernel.keep(status).await?;
+        let attach = record.interfaces.get(owner.interface).and_then(|interface| interface.attach);
+        self.kernel.keep(status, attach).await?;
         self.serve(status.slot, (status.generation, status.token_generation), record, tree);
         Ok(())
     }
@@ -116,7 +117,7 @@ impl<K: Kernel> Registry<K> {
         let record = state.record(&owner.instance_id)?;
         let interface = self.kernel.find(&record.interfaces[owner.interface].name).await?;
         let tree = self.tree(record, &record.options);
-        let assignment = self.occupy(slot, &interface, record, tree).await?;
+        let assignment = self.occupy(slot, &interface, (record, owner.interface), tree).await?;
         state.set_assignment(owner, Some(assignment));
         let slots = state.slots.after(slot);
         let (record, next_slot) = (state.record(&owner.instance_id)?.clone(), slots.next());

@@ -10,6 +10,7 @@ use siphasher::sip128::SipHasher24;
 use super::options::stored;
 use super::totals::Totals;
 use crate::dataplane::SlotStatus;
+use crate::dataplane::attach::Attach;
 use crate::metadata::bearer::ByBearer;
 use crate::metadata::document::{PackedDocument, Time};
 use crate::metadata::identity::Identity;
@@ -67,6 +68,9 @@ impl Record {
 pub struct InterfaceRecord {
     /// Its name on the host.
     pub name: String,
+    /// How programs are attached to it; none: as the daemon does by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attach: Option<Attach>,
     /// The slot it was given; none while it isn't there.
     pub assignment: Option<Assignment>,
 }
@@ -97,7 +101,7 @@ impl Assignment {
 
 impl From<SlotStatus> for Assignment {
     fn from(status: SlotStatus) -> Self {
-        let SlotStatus { slot, ifindex, generation, token_generation, options: _ } = status;
+        let SlotStatus { slot, ifindex, generation, token_generation, options: _, xdp: _ } = status;
         Self { slot, ifindex, generation, token_generation }
     }
 }

@@ -22,18 +22,19 @@ impl<K: Kernel> Registry<K> {
         Arc::new(Tree::render(instance, identity, user_data, tags, self.issuer.deliveries(instance)))
     }
 
-    /// Gives a free slot to `interface` of an instance. The directory knows the tenant before the first packet can
+    /// Gives a free slot to an instance's `interface`, the one with that number in its record. The directory knows the tenant before the first packet can
     /// come. On failure the slot is free again.
     pub(super) async fn occupy(
         &self,
         slot: u16,
         interface: &Interface,
-        record: &Record,
+        (record, number): (&Record, usize),
         tree: Arc<Tree>,
     ) -> Result<Assignment, RegistryError> {
         let generations = self.kernel.prepare(slot)?;
         self.serve(slot, generations, record, tree);
-        match self.kernel.assign(slot, interface, self.word(&record.options)).await {
+        let attach = record.interfaces.get(number).and_then(|interface| interface.attach);
+        match self.kernel.assign(slot, interface, self.word(&record.options), attach).await {
             Ok(status) => Ok(status.into()),
             Err(error) => {
                 self.vacate_after(slot, &error);

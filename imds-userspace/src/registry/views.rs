@@ -10,6 +10,7 @@ use super::record::{Assignment, Record};
 use super::{Registry, options};
 use crate::control::protocol::{InstanceView, InterfaceView};
 use crate::dataplane::SlotStatus;
+use crate::dataplane::attach::Attach;
 
 impl<K: Kernel> Registry<K> {
     pub(super) fn view(&self, record: &Record) -> Result<InstanceView, RegistryError> {
@@ -41,6 +42,7 @@ impl<K: Kernel> Registry<K> {
                 name: interface.name.clone(),
                 ifindex,
                 slot: status.map_or(NOBODY, |status| status.slot),
+                attachment: status.map(|status| Attach::of(status.xdp)),
                 status: if status.is_some() { "enforced" } else { "absent" }.to_owned(),
             });
         }

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum};
-use imds_userspace::dataplane::Attach;
+use clap::{Parser, Subcommand};
+use imds_userspace::dataplane::attach::Attach;
 use imds_userspace::dataplane::names::DEFAULT_RUN_DIR;
 
 /// Where instances are stored by a daemon that isn't told.
@@ -39,9 +39,9 @@ pub(crate) struct Arguments {
     /// Directory of the store, and of credentials that instances have of their own
     #[arg(long, value_name = "DIR", default_value = DEFAULT_STATE_DIR)]
     pub(crate) state_dir: PathBuf,
-    /// How programs are attached to interfaces
-    #[arg(long, value_name = "HOW", value_enum, default_value_t = AttachArgument::Auto)]
-    pub(crate) attach: AttachArgument,
+    /// How programs are attached to interfaces, where `imdsctl` doesn't say it of one
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = Attach::Auto)]
+    pub(crate) attach: Attach,
     /// What to do instead of serving
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -72,24 +72,6 @@ pub(crate) enum Command {
 pub(crate) enum ConfigCommand {
     /// Print a config with every key, its comment and its default
     Default,
-}
-
-/// How programs are attached.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum AttachArgument {
-    /// The best that the kernel takes
-    Auto,
-    /// tc: tcx where the kernel has it, else a clsact filter
-    Tc,
-}
-
-impl From<AttachArgument> for Attach {
-    fn from(argument: AttachArgument) -> Self {
-        match argument {
-            AttachArgument::Auto => Self::Auto,
-            AttachArgument::Tc => Self::Tc,
-        }
-    }
 }
 
 #[cfg(test)]

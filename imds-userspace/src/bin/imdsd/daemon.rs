@@ -50,7 +50,7 @@ pub(crate) async fn run(arguments: &Arguments, config: &Config) -> anyhow::Resul
             return Err(error);
         }
     };
-    let dataplane = Arc::new(Dataplane::start(&names, arguments.attach.into(), config.max_slots.get()).await?);
+    let dataplane = Arc::new(Dataplane::start(&names, arguments.attach, config.max_slots.get()).await?);
     dataplane.watch()?;
     dataplane.refresh_dates(date::http_date)?;
     let keys = KeyRing::new(dataplane.keys()?);

@@ -138,6 +138,7 @@ fn an_instance_is_created_from_everything_that_is_given() {
     assert_eq!(create.document.0, document);
     let expected = CreateInstance {
         interfaces: vec!["tap0".into(), "tap1".into()],
+        attach: None,
         instance_id: Some("i-1".into()),
         document: Json(document),
         metadata_options: OptionChanges {

@@ -2,6 +2,7 @@
 
 use super::table::{Look, lines, printable, state, text};
 use crate::control::protocol::{InstanceView, InterfaceView};
+use crate::dataplane::attach::Attach;
 
 /// An interface's status while the kernel enforces on it.
 const ENFORCED: &str = "enforced";
@@ -43,8 +44,12 @@ fn address(instance: &InstanceView) -> String {
 }
 
 fn name_and_lack(interface: &InterfaceView) -> String {
-    let InterfaceView { name, status, .. } = interface;
-    if status == ENFORCED { name.clone() } else { format!("{name} ({status})") }
+    let InterfaceView { name, status, attachment, .. } = interface;
+    match attachment {
+        _ if status != ENFORCED => format!("{name} ({status})"),
+        Some(attachment) if *attachment != Attach::Tc => format!("{name} ({})", attachment.as_str()),
+        _ => name.clone(),
+    }
 }
 
 /// That an instance is gone, and what became of its interfaces.
@@ -69,9 +74,10 @@ pub(super) fn one(look: Look, instance: &InstanceView) -> String {
     row("Private IP", &address(instance));
     row("Hostname", &instance.hostname);
     for interface in &instance.interfaces {
-        let InterfaceView { name, ifindex, slot, status } = interface;
+        let InterfaceView { name, ifindex, slot, status, attachment } = interface;
+        let attachment = attachment.map_or_else(String::new, |attachment| format!(" by {}", attachment.as_str()));
         let index = ifindex.map_or_else(String::new, |index| format!(", index {index}"));
-        row("Interface", &format!("{name}: {status}{index}, slot {slot}"));
+        row("Interface", &format!("{name}: {status}{attachment}{index}, slot {slot}"));
     }
     if let Some(role) = &instance.iam_role {
         let provider = instance.credentials_provider.as_deref();

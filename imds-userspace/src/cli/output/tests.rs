@@ -2,6 +2,7 @@ use super::*;
 use crate::control::protocol::{
     InstanceStats, InstanceView, InterfaceView, KeysView, OptionsView, ReleasedInterface, StatsView,
 };
+use crate::dataplane::attach::Attach;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
@@ -12,8 +13,14 @@ pub(in crate::cli) fn instance() -> InstanceView {
     InstanceView {
         instance_id: "i-0123456789abcdef0".into(),
         interfaces: vec![
-            InterfaceView { name: "tap0".into(), ifindex: Some(7), slot: 1, status: "enforced".into() },
-            InterfaceView { name: "tap1".into(), ifindex: None, slot: 2, status: "absent".into() },
+            InterfaceView {
+                name: "tap0".into(),
+                ifindex: Some(7),
+                slot: 1,
+                status: "enforced".into(),
+                attachment: Some(Attach::Tc),
+            },
+            InterfaceView { name: "tap1".into(), ifindex: None, slot: 2, status: "absent".into(), attachment: None },
         ],
         metadata_options: OptionsView {
             state: "applied".into(),

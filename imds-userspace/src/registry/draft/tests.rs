@@ -27,7 +27,8 @@ fn draft(request: &CreateInstance) -> Result<Draft, DraftError> {
 
 #[test]
 fn what_is_left_out_has_a_default() {
-    let Draft { instance, interfaces, options, kept } = draft(&least()).expect("valid");
+    let Draft { instance, interfaces, attach, options, kept } = draft(&least()).expect("valid");
+    assert_eq!(attach, None);
     assert_eq!(interfaces, ["tap0"]);
     assert_eq!((options, kept.user_data), (MetadataOptions::default(), None));
     assert_eq!(instance.document.unpack(), Document::default());
@@ -97,7 +98,7 @@ fn credentials_are_taken_out_of_the_document() {
 }
 
 fn record_of(request: &CreateInstance) -> (Record, Kept) {
-    let Draft { instance, interfaces, options, kept } = draft(request).expect("valid");
+    let Draft { instance, interfaces, attach, options, kept } = draft(request).expect("valid");
     let record = Record {
         instance: Instance { reservation_id: "r-1".into(), pending_time: Time::from_unix(9), ..instance },
         identity: None,
@@ -106,7 +107,7 @@ fn record_of(request: &CreateInstance) -> (Record, Kept) {
         created_document: None,
         created_credentials: None,
         created_user_data: kept.user_data.as_deref().map(user_data_digest),
-        interfaces: interfaces.into_iter().map(|name| InterfaceRecord { name, assignment: None }).collect(),
+        interfaces: interfaces.into_iter().map(|name| InterfaceRecord { name, attach, assignment: None }).collect(),
         user_data_bytes: kept.user_data.as_ref().map(Vec::len),
         carried: Totals::default(),
     };
