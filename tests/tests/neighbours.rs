@@ -3,50 +3,35 @@
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use etherparse::{Icmpv6Type, VlanId};
+use etherparse::VlanId;
 use imds_tests::guest::{Bridge, Guest};
 use imds_tests::host::Host;
+use imds_tests::in_each_attachment;
 use imds_tests::namespace::{Namespace, SERVICE_V6};
+use imds_tests::neighbour::{SOLICITED, about, arp, discovery};
 use imds_tests::packet::{self, SERVICE};
-use imds_tests::tap::{PATIENCE, Tap};
+use imds_tests::tap::{GUEST_MAC, PATIENCE, Tap};
 use imds_tests::{http, wait};
 
+in_each_attachment!(
+    a_guest_that_asks_for_the_service_on_its_own_link_is_served,
+    a_guest_without_a_lease_is_served_from_a_link_local_address,
+    questions_are_answered_to_the_byte,
+    whoever_says_it_is_the_service_is_dropped_and_counted,
+    more_extension_headers_than_are_looked_behind_hide_nothing,
+    what_others_say_of_themselves_passes_untouched,
+    a_guest_on_a_bridge_can_t_serve_its_neighbour,
+    a_service_that_nobody_owns_has_no_neighbour
+);
+
 const ENABLED: [&str; 2] = ["--metadata-options", "HttpProtocolIpv6=enabled"];
-/// The guest's MAC of a tap, and the service's.
-const GUEST_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0x10];
+/// The service's MAC.
 const SERVICE_MAC: [u8; 6] = [2, 0, 0xa9, 0xfe, 0xa9, 0xfe];
 const GUEST: [u8; 4] = [10, 0, 0, 1];
 const GUEST_V6: [u8; 16] = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 const ALL_NODES: [u8; 16] = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
-/// The group that is asked for `fd00:ec2::254`.
-const SOLICITED: [u8; 16] = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, 0, 2, 0x54];
 /// So long an answer is waited for that must not come.
 const SILENCE: Duration = Duration::from_millis(200);
-
-fn arp(operation: u16, sender: [u8; 4], target: [u8; 4]) -> Vec<u8> {
-    let mut frame = vec![0xff; 6];
-    frame.extend(GUEST_MAC);
-    frame.extend([8, 6, 0, 1, 8, 0, 6, 4]);
-    frame.extend(operation.to_be_bytes());
-    frame.extend(GUEST_MAC);
-    frame.extend(sender);
-    frame.extend([0; 6]);
-    frame.extend(target);
-    frame
-}
-
-/// A message of neighbour discovery: `body` is what follows type, code and checksum.
-fn discovery(tap: &Tap, kind: u8, source: [u8; 16], destination: [u8; 16], body: &[u8]) -> Vec<u8> {
-    let (start, rest) = body.split_first_chunk().expect("four bytes");
-    let message = Icmpv6Type::Unknown { type_u8: kind, code_u8: 0, bytes5to8: *start };
-    let mut frame = Vec::new();
-    tap.frame().ipv6(source, destination, 255).icmpv6(message).write(&mut frame, rest).expect("written");
-    frame
-}
-
-fn about(target: [u8; 16], flags: u8) -> Vec<u8> {
-    [[flags, 0, 0, 0].as_slice(), &target].concat()
-}
 
 /// A router advertisement's body with one option.
 fn router(option: &[u8]) -> Vec<u8> {
@@ -57,7 +42,6 @@ fn prefix_information(bits: u8, prefix: [u8; 16]) -> Vec<u8> {
     [[3, 4, bits, 0xc0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0].as_slice(), &prefix].concat()
 }
 
-#[test]
 fn a_guest_that_asks_for_the_service_on_its_own_link_is_served() {
     let host = Host::start();
     let guest = Guest::on_veth("10.0.0.1");
@@ -72,7 +56,6 @@ fn a_guest_that_asks_for_the_service_on_its_own_link_is_served() {
     assert!(host.stats(&id).kernel("answered-neighbour") >= 2, "for each address, and perhaps once more");
 }
 
-#[test]
 fn a_guest_without_a_lease_is_served_from_a_link_local_address() {
     let host = Host::start();
     let guest = Guest::on_veth("169.254.77.1");
@@ -82,7 +65,6 @@ fn a_guest_without_a_lease_is_served_from_a_link_local_address() {
     assert_eq!(guest.get("/latest/meta-data/instance-id", None).text(), id);
 }
 
-#[test]
 fn questions_are_answered_to_the_byte() {
     let host = Host::start();
     let mut tap = Tap::new();
@@ -120,7 +102,6 @@ fn wait_for(tap: &mut Tap, is_it: impl Fn(&[u8]) -> bool) -> Vec<u8> {
     }
 }
 
-#[test]
 fn whoever_says_it_is_the_service_is_dropped_and_counted() {
     let host = Host::start();
     let mut tap = Tap::new();
@@ -173,7 +154,6 @@ fn behind(mut frame: Vec<u8>, kind: u8, extension: &[u8]) -> Vec<u8> {
     frame
 }
 
-#[test]
 fn more_extension_headers_than_are_looked_behind_hide_nothing() {
     let host = Host::start();
     let mut tap = Tap::new();
@@ -186,7 +166,6 @@ fn more_extension_headers_than_are_looked_behind_hide_nothing() {
     wait::until("the drop", || host.stats(&id).kernel("dropped-extension"), |&count| count == 1);
 }
 
-#[test]
 fn what_others_say_of_themselves_passes_untouched() {
     let host = Host::start();
     let mut tap = Tap::new();
@@ -217,7 +196,6 @@ fn what_others_say_of_themselves_passes_untouched() {
     assert_eq!(after.kernel_sum("dropped-"), before.kernel_sum("dropped-") + 1);
 }
 
-#[test]
 fn a_guest_on_a_bridge_can_t_serve_its_neighbour() {
     let host = Host::start();
     let bridge = Bridge::new();
@@ -243,7 +221,6 @@ fn announce(namespace: &Namespace) {
     sent.expect("its own address");
 }
 
-#[test]
 fn a_service_that_nobody_owns_has_no_neighbour() {
     let host = Host::start();
     let mut tap = Tap::new();

@@ -135,6 +135,7 @@ mod tests {
             instance_id: format!("i-{number:08x}"),
             interfaces: vec![format!("tap{number}")],
             metadata_options: Default::default(),
+            limits: Default::default(),
             document: crate::control::change::Json("x".repeat(bytes).into()),
         };
         let many: Vec<_> = (0..2 * BATCH_MAX + 1).map(|number| instance(number, 10)).collect();

@@ -9,9 +9,10 @@ use super::error::RegistryError;
 use super::fates::Fates;
 use super::kernel::Kernel;
 use super::options::{self, Changes, Scope};
-use super::{Registry, State, creation};
+use super::{Registry, State, blocking, creation};
 use crate::control::change::{Applied, ApplyOutcome, Described};
 use crate::control::protocol::{CreateInstance, OptionChanges};
+use crate::heap;
 use crate::metadata::instance::Instance;
 
 impl<K: Kernel> Registry<K> {
@@ -43,6 +44,8 @@ impl<K: Kernel> Registry<K> {
             };
             applied.push(Applied { instance_id: instance.instance_id.clone(), outcome, message });
         }
+        // Every instance took many times the memory that it keeps.
+        blocking(heap::give_back).await;
         Ok(applied)
     }
 
@@ -62,14 +65,17 @@ impl<K: Kernel> Registry<K> {
         let Draft { instance, kept, .. } = draft;
         let document = instance.document.unpack();
         let fates = Fates::of_replacement(record, &document, kept);
-        let same = self.planned(record, &document, fates).await?.is_none() && options == record.options;
+        let limits = record.limits.changed(&described.limits).map_err(DraftError::from)?;
+        let same = self.planned(record, &document, fates).await?.is_none()
+            && options == record.options
+            && limits == record.limits;
         Ok(if same { ApplyOutcome::Unchanged } else { ApplyOutcome::Updated })
     }
 
     async fn apply_one(&self, described: &Described) -> Result<ApplyOutcome, RegistryError> {
         let id = &described.instance_id;
-        let options = self.state.lock().await.records.get(id).map(|record| record.options);
-        let Some(options) = options else {
+        let current = self.state.lock().await.records.get(id).map(|record| (record.options, record.limits.clone()));
+        let Some((options, limits)) = current else {
             self.create(&create_of(described)).await?;
             return Ok(ApplyOutcome::Created);
         };
@@ -77,7 +83,10 @@ impl<K: Kernel> Registry<K> {
         let wanted = wanted(&described.metadata_options, &options, &draft)?;
         // Tags that can't be shown come after they are hidden, and go before others are shown.
         let shown = wanted.instance_metadata_tags.is_enabled();
-        let mut changed = false;
+        let mut changed = limits.changed(&described.limits).map_err(DraftError::from)? != limits;
+        if changed {
+            self.set_limits(id, &described.limits).await?;
+        }
         if !shown {
             changed |= self.put_options(id, &described.metadata_options, wanted != options).await?;
         }
@@ -107,6 +116,7 @@ fn create_of(described: &Described) -> CreateInstance {
         instance_id: Some(described.instance_id.clone()),
         document: described.document.clone(),
         metadata_options: described.metadata_options.clone(),
+        limits: described.limits.clone(),
     }
 }
 

@@ -74,7 +74,7 @@ impl<K: Kernel> Registry<K> {
         let Some(planned) = self.planned(record, &document, fates).await? else { return Ok(false) };
         let next = self.write_change(planned).await?;
         self.load_credentials(&next).await;
-        let tree = self.tree(&next, &next.options);
+        let tree = self.tree(&next);
         for served in next.slots().filter_map(|slot| self.directory.get(slot)) {
             served.set_tree(tree.clone());
         }

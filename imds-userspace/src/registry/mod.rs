@@ -15,6 +15,7 @@
 //! - options: what gets stricter, in the directory and the kernel; the record; what gets looser, in the kernel and the
 //!   directory.
 
+pub mod allowance;
 mod apply;
 mod attachment;
 mod change;
@@ -29,6 +30,7 @@ mod fates;
 mod identities;
 pub mod kernel;
 mod keys;
+pub mod limits;
 pub mod options;
 pub mod plan;
 mod reconciler;
@@ -57,14 +59,17 @@ use self::directory::Directory;
 use self::draft::Defaults;
 use self::error::RegistryError;
 use self::kernel::Kernel;
+use self::limits::{Budgets, Limits, senders, stricter};
 use self::options::{Changes, Scope};
 use self::plan::Owner;
 use self::record::Record;
 use self::slots::Slots;
-use self::store::{Store, StoreError};
-use crate::control::protocol::{InstanceStats, InstanceView, OptionChanges, StatsView};
+use self::store::{Contents, Store, StoreError};
+use crate::control::protocol::{InstanceStats, InstanceView, LimitChanges, OptionChanges, StatsView};
 use crate::credentials::Issuer;
 use crate::credentials::vault::VaultError;
+use crate::dataplane::Rules;
+use crate::heap;
 use crate::metadata::bearer::{Bearer, ByBearer};
 use crate::metadata::document::Credentials;
 use crate::metadata::identity::Authority;
@@ -78,8 +83,8 @@ pub struct Settings {
     pub slots: u16,
     /// Whether refusals are silent (`on-refuse = "drop"`).
     pub refuse_silently: bool,
-    /// Packets a second that a slot may send, 0 for no limit.
-    pub packet_budget: u32,
+    /// What instances may send that have no budgets of their own.
+    pub budgets: Budgets,
     /// Whether refusals have pages (`error-bodies = "xhtml"`).
     pub error_pages: bool,
     /// Who signs identity documents.
@@ -96,10 +101,16 @@ pub struct Registry<K> {
     state: Mutex<State>,
 }
 
-/// A change of options, ready to be done.
+/// A change of options or limits, ready to be done.
 struct Transition {
-    old: MetadataOptions,
+    old: (MetadataOptions, Limits),
     new: Record,
+}
+
+impl Transition {
+    fn new(old: &Record, new: Record) -> Self {
+        Self { old: (old.options, old.limits.clone()), new }
+    }
 }
 
 /// What changes by commands.
@@ -113,31 +124,30 @@ struct State {
 }
 
 impl<K: Kernel> Registry<K> {
-    /// Loads all instances and brings the kernel and the directory to what is recorded. An interface that isn't there,
-    /// or that the kernel refuses, keeps nothing else from being served.
+    /// Takes all instances as they were stored and brings the kernel and the directory to what is recorded. An interface
+    /// that isn't there, or that the kernel refuses, keeps nothing else from being served.
     ///
     /// # Errors
     ///
-    /// The store's, the vault's, [`RegistryError::Sign`], and the kernel's when it doesn't tell its state.
+    /// The vault's, [`RegistryError::Sign`], and the kernel's when it doesn't tell its state.
     pub async fn start(
         kernel: Arc<K>,
         directory: Arc<Directory>,
-        store: Store,
+        (store, contents): (Arc<Store>, Contents),
         issuer: Issuer,
         settings: Settings,
     ) -> Result<Self, RegistryError> {
-        let contents = store.load()?;
         let records: BTreeMap<String, Record> =
             contents.records.into_iter().map(|record| (record.instance.instance_id.clone(), record)).collect();
-        issuer.load(records.values().map(|record| &record.instance));
         issuer.sweep(|id, bearer| {
             records.get(id).is_some_and(|record| record.instance.own_credentials.of(bearer).is_some())
         })?;
         let slots = Slots::new(settings.slots, contents.next_slot);
         let state = Mutex::new(State { records, slots, troubles: BTreeMap::new(), traces: BTreeMap::new() });
-        let registry = Self { kernel, directory, store: Arc::new(store), issuer: Arc::new(issuer), settings, state };
+        let registry = Self { kernel, directory, store, issuer: Arc::new(issuer), settings, state };
         registry.sign_unsigned().await?;
         registry.reconcile().await?;
+        blocking(heap::give_back).await;
         Ok(registry)
     }
 
@@ -184,24 +194,50 @@ impl<K: Kernel> Registry<K> {
             let refused = |source| RegistryError::Options { instance_id: record.instance.instance_id.clone(), source };
             let document = record.instance.document.unpack();
             let options = changes.apply(&record.options, draft::tag_keys(&document), scope).map_err(refused)?;
-            transitions.push(Transition { old: record.options, new: Record { options, ..record.clone() } });
+            transitions.push(Transition::new(record, Record { options, ..record.clone() }));
         }
-        for Transition { old, new } in &transitions {
-            self.enforce(new.slots(), new, &options::strictest(old, &new.options));
+        let ids: Vec<_> = transitions.iter().map(|change| change.new.instance.instance_id.clone()).collect();
+        let store_ms = self.make(state, transitions).await?;
+        tracing::info!(instances = ?ids, store_ms, "options set");
+        self.views(ids.iter().filter_map(|id| state.records.get(id)))
+    }
+
+    /// Changes limits of one instance; returns when the kernel has them.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError::NotFound`], [`RegistryError::Draft`] for values that no limit takes, the store's; then nothing
+    /// was changed.
+    pub async fn set_limits(&self, instance_id: &str, changes: &LimitChanges) -> Result<InstanceView, RegistryError> {
+        let mut state = self.state.lock().await;
+        let record = state.record(instance_id)?;
+        let limits = record.limits.changed(changes).map_err(draft::DraftError::from)?;
+        let transition = Transition::new(record, Record { limits, ..record.clone() });
+        let store_ms = self.make(&mut state, vec![transition]).await?;
+        tracing::info!(instance = instance_id, store_ms, "limits set");
+        self.view(state.record(instance_id)?)
+    }
+
+    /// Makes changes: the strictest of old and new is in force until the record is written. Returns how long the store
+    /// took, in milliseconds.
+    async fn make(&self, state: &mut State, transitions: Vec<Transition>) -> Result<f64, RegistryError> {
+        for Transition { old: (options, limits), new } in &transitions {
+            self.enforce(new.slots(), new, &self.rules_between((options, limits), (&new.options, &new.limits)));
         }
         let (records, next_slot) = (transitions.iter().map(|t| t.new.clone()).collect::<Vec<_>>(), state.slots.next());
         let start = Instant::now();
         let written = self.write(move |store| store.update(&records, next_slot)).await;
         let store_ms = start.elapsed().as_secs_f64() * 1e3;
-        for Transition { old, new } in &transitions {
-            let options = if written.is_ok() { &new.options } else { old };
-            self.enforce(new.slots(), new, options);
+        for Transition { old: (options, limits), new } in &transitions {
+            let (options, limits) = if written.is_ok() { (&new.options, &new.limits) } else { (options, limits) };
+            self.enforce(new.slots(), new, &self.rules(options, limits));
+            if written.is_ok() {
+                self.allow(new);
+            }
         }
         written?;
-        let ids: Vec<_> = transitions.iter().map(|change| change.new.instance.instance_id.clone()).collect();
         state.records.extend(transitions.into_iter().map(|t| (t.new.instance.instance_id.clone(), t.new)));
-        tracing::info!(instances = ?ids, store_ms, "options set");
-        self.views(ids.iter().filter_map(|id| state.records.get(id)))
+        Ok(store_ms)
     }
 
     /// The counters of one instance, or of all and of the host.
@@ -226,17 +262,26 @@ impl<K: Kernel> Registry<K> {
         Ok(totals.stats(&record.instance.instance_id))
     }
 
-    /// The index of an interface, `None` only where there surely is none.
     fn index_of(&self, interface: &str) -> Result<Option<u32>, RegistryError> {
-        let unknown = |source| RegistryError::Lookup { interface: interface.to_owned(), source };
-        self.kernel.index_of(interface).map_err(unknown)
+        index_of(&*self.kernel, interface)
     }
 
-    /// The word that a slot with these options has.
-    fn word(&self, options: &MetadataOptions) -> OptionsWord {
-        OptionsWord::new(options, self.settings.refuse_silently)
+    /// The rules that a slot with these options and limits has.
+    fn rules(&self, options: &MetadataOptions, limits: &Limits) -> Rules {
+        self.rules_between((options, limits), (options, limits))
+    }
+
+    /// The strictest rules between two states.
+    fn rules_between(
+        &self,
+        (options, limits): (&MetadataOptions, &Limits),
+        (other_options, other_limits): (&MetadataOptions, &Limits),
+    ) -> Rules {
+        let packets = |limits: &Limits| limits.budgets(self.settings.budgets).packets;
+        let word = OptionsWord::new(&options::strictest(options, other_options), self.settings.refuse_silently)
             .with_error_pages(self.settings.error_pages)
-            .with_packet_budget(self.settings.packet_budget)
+            .with_packet_budget(stricter(packets(limits), packets(other_limits)));
+        Rules::new(word, senders(limits, other_limits))
     }
 
     /// Runs a store's transaction where it may block.
@@ -292,6 +337,12 @@ impl<K: Kernel> Registry<K> {
             blocking(move || issuer.load([&instance].into_iter())).await;
         }
     }
+}
+
+/// The index of an interface, `None` only where there surely is none.
+fn index_of(kernel: &impl Kernel, interface: &str) -> Result<Option<u32>, RegistryError> {
+    let unknown = |source| RegistryError::Lookup { interface: interface.to_owned(), source };
+    kernel.index_of(interface).map_err(unknown)
 }
 
 /// Does what may block, or takes its time, where nothing waits behind it.

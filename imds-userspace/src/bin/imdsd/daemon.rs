@@ -13,8 +13,10 @@ use imds_userspace::dataplane::Dataplane;
 use imds_userspace::dataplane::names::Names;
 use imds_userspace::metadata::date;
 use imds_userspace::metadata::identity::Authority;
-use imds_userspace::registry::directory::{self, Directory, KeyRing};
+use imds_userspace::registry::allowance;
+use imds_userspace::registry::directory::{Directory, KeyRing};
 use imds_userspace::registry::draft::Defaults;
+use imds_userspace::registry::limits::Budgets;
 use imds_userspace::registry::store::Store;
 use imds_userspace::registry::{Registry, Settings, signing_keys};
 use imds_userspace::service::{self, ServiceSettings};
@@ -50,6 +52,10 @@ pub(crate) async fn run(arguments: &Arguments, config: &Config) -> anyhow::Resul
             return Err(error);
         }
     };
+    let store = Arc::new(store);
+    // Read while the kernel walks the programs: of thousands of instances either takes its time.
+    let stored = store.clone();
+    let stored = tokio::task::spawn_blocking(move || stored.load());
     let dataplane = Arc::new(Dataplane::start(&names, arguments.attach, config.max_slots.get()).await?);
     dataplane.watch()?;
     dataplane.refresh_dates(date::http_date)?;
@@ -73,11 +79,12 @@ pub(crate) async fn run(arguments: &Arguments, config: &Config) -> anyhow::Resul
         },
         slots,
         refuse_silently: config.on_refuse == OnRefuse::Drop,
-        packet_budget: config.packet_budget.get(),
+        budgets: Budgets { packets: config.packet_budget.get(), requests: config.request_budget.get() },
         error_pages: config.error_bodies == ErrorBodies::Xhtml,
         authority: Arc::new(authority),
     };
-    let registry = Registry::start(dataplane.clone(), directory.clone(), store, issuer, settings).await?;
+    let stored = (store, stored.await.context("the store can't be read")??);
+    let registry = Registry::start(dataplane.clone(), directory.clone(), stored, issuer, settings).await?;
     let registry = Arc::new(registry);
 
     let shutdown = CancellationToken::new();
@@ -153,7 +160,7 @@ const OTHER_FILES: u64 = 1_024;
 /// Raises the limit of open files to what every connection of every slot takes, or as far as the host lets it, so
 /// that no instance's connections leave another without.
 fn raise_file_limit(slots: u16) {
-    let wanted = u64::from(slots) * directory::CONNECTIONS as u64 + OTHER_FILES;
+    let wanted = u64::from(slots) * allowance::CONNECTIONS as u64 + OTHER_FILES;
     let given = getrlimit(Resource::Nofile);
     if given.current.is_none_or(|current| current >= wanted) {
         return;

@@ -3,7 +3,6 @@
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
 
 use super::{Document, DocumentError, depth};
 
@@ -12,8 +11,11 @@ use super::{Document, DocumentError, depth};
 pub struct PackedDocument(Box<str>);
 
 impl PackedDocument {
-    fn written(value: &Value) -> Self {
-        Self(value.to_string().into())
+    /// # Panics
+    ///
+    /// Never: a document's keys are texts.
+    fn written(document: &Document) -> Self {
+        Self(serde_json::to_string(document).expect("a document is JSON").into())
     }
 
     /// The document.
@@ -30,9 +32,8 @@ impl PackedDocument {
 impl TryFrom<&Document> for PackedDocument {
     type Error = DocumentError;
     fn try_from(document: &Document) -> Result<Self, DocumentError> {
-        let value = document.to_value();
-        depth::check(&value)?;
-        Ok(Self::written(&value))
+        depth::check(&document.to_value())?;
+        Ok(Self::written(document))
     }
 }
 
@@ -52,6 +53,6 @@ impl Serialize for PackedDocument {
 impl<'de> Deserialize<'de> for PackedDocument {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // The parser that took it took it with more around it.
-        Document::deserialize(deserializer).map(|document| Self::written(&document.to_value()))
+        Document::deserialize(deserializer).map(|document| Self::written(&document))
     }
 }
