@@ -108,7 +108,7 @@ section! {
         /// The hypervisor; left out: `nitro`.
         system: Name,
         /// Tags by key, 50 at most; in the tree while InstanceMetadataTags is enabled.
-        tags: BTreeMap<TagKey, TagValue>,
+        tags: BTreeMap<TagKey, TagValue> ["maxProperties" = field::TAGS_MAX],
         /// User data, 16 KiB at most. Never shown.
         user_data: UserData,
     }

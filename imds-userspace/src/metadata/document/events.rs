@@ -18,7 +18,7 @@ section! {
     /// `events`
     Events {
         /// Maintenance: in `scheduled` until it is over, then in `history`. 16 at most.
-        maintenance: Vec<Maintenance>,
+        maintenance: Vec<Maintenance> ["maxItems" = MAINTENANCE_MAX],
         /// When a rebalance recommendation is emitted: from then on it is there.
         rebalance: Time,
     }
@@ -42,7 +42,7 @@ section! {
         /// The state that Auto Scaling leads the instance to.
         target_lifecycle_state: LifecycleState,
         /// Other states, from some time on. 16 at most.
-        changes: Vec<LifecycleChange>,
+        changes: Vec<LifecycleChange> ["maxItems" = MAINTENANCE_MAX],
     }
 }
 

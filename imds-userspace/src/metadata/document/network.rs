@@ -14,7 +14,7 @@ section! {
     /// `network`
     Network {
         /// The interfaces, the primary first; left out, or fewer than the instance has on the host: those of the host.
-        interfaces: Vec<NetworkInterface>,
+        interfaces: Vec<NetworkInterface> ["maxItems" = INTERFACES_MAX],
     }
 }
 
