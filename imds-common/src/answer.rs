@@ -64,7 +64,7 @@ impl Refusal {
             Self::TokenPathMethod => TOKEN_PATH_METHOD,
             Self::TreeMethod => TREE_METHOD,
             Self::HeadTooLarge => HEAD_TOO_LARGE,
-            Self::TooManyConnections => UNAVAILABLE,
+            Self::TooManyConnections | Self::TooManyRequests => UNAVAILABLE,
         }
     }
 }
@@ -168,6 +168,7 @@ mod tests {
             (Refusal::TokenInvalid, "401 Unauthorized"),
             (Refusal::HeadTooLarge, "431 Request Header Fields Too Large"),
             (Refusal::TooManyConnections, "503 Service Unavailable"),
+            (Refusal::TooManyRequests, "503 Service Unavailable"),
         ] {
             let answer = refusal.answer();
             assert!(answer.before.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{refusal:?}");
@@ -176,9 +177,12 @@ mod tests {
             assert!(answer.after.contains(&format!("Server: {SERVER}\r\n")));
             assert!(answer.after.ends_with("Connection: close\r\nContent-Type: text/plain\r\n\r\n"));
         }
-        assert_eq!(Refusal::ALL.len(), 11);
+        assert_eq!(Refusal::ALL.len(), 12);
         assert!(Refusal::TokenPathMethod.answer().before.contains("Allow: OPTIONS, PUT\r\n"));
         assert!(Refusal::TreeMethod.answer().before.contains("Allow: GET, HEAD\r\n"));
+        for refusal in [Refusal::TooManyConnections, Refusal::TooManyRequests] {
+            assert!(refusal.answer().before.contains("Retry-After: 1\r\n"));
+        }
         assert!(TOKEN_PATH_OPTIONS.before.contains("200 OK\r\nAllow: OPTIONS, PUT\r\n"));
     }
 

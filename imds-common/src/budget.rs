@@ -1,24 +1,24 @@
-//! How many packets a second an instance may send to the service: the generic cell rate algorithm (ITU-T I.371), whose
+//! How many packets, requests or events a second are within a budget: the generic cell rate algorithm (ITU-T I.371), whose
 //! whole state is one number, so that a race of two processors costs no more than a few packets.
 //!
 //! EC2 gives each network interface 1,024 packets a second and drops the rest silently (behaviour.md section 9).
 
-/// Most packets a second that can be asked for; 0 asks for no limit.
-pub const PACKETS_PER_SECOND_MAX: u32 = 1_000_000;
-/// How much an instance that was silent may send at once: what it may send in so long. In nanoseconds.
+/// Most a second that can be asked for; 0 asks for no limit.
+pub const RATE_MAX: u32 = 1_000_000;
+/// How much may come at once after a silence: what may come in so long. In nanoseconds.
 pub const BURST_NS: u64 = 1_000_000_000;
 
-/// Nanoseconds from one packet to the next, for so many a second; 0 for no limit.
+/// Nanoseconds from one to the next, for so many a second; 0 for no limit.
 #[must_use]
-pub const fn interval_ns(packets_per_second: u32) -> u32 {
-    match 1_000_000_000_u32.checked_div(packets_per_second) {
+pub const fn interval_ns(per_second: u32) -> u32 {
+    match 1_000_000_000_u32.checked_div(per_second) {
         Some(interval) => interval,
         None => 0,
     }
 }
 
-/// Charges one packet at `now_ns`. `due_ns` is when the budget would be whole again: the new one, or `None` if the
-/// packet is over budget. Both are on one clock that never goes back.
+/// Charges one at `now_ns`. `due_ns` is when the budget would be whole again: the new one, or `None` if this one is
+/// over budget. Both are on one clock that never goes back.
 #[inline(always)]
 #[must_use]
 pub const fn charge(due_ns: u64, interval_ns: u32, now_ns: u64) -> Option<u64> {
@@ -39,7 +39,7 @@ mod tests {
         assert_eq!(interval_ns(0), 0);
         assert_eq!(interval_ns(1), 1_000_000_000);
         assert_eq!(interval_ns(1_024), 976_562);
-        assert_eq!(interval_ns(PACKETS_PER_SECOND_MAX), 1_000);
+        assert_eq!(interval_ns(RATE_MAX), 1_000);
     }
 
     /// How many of the packets at these times pass.

@@ -70,6 +70,8 @@ counters! {
     RefusedHeadTooLarge = 17 "refused-head-too-large",
     /// Refused: too many connections (503).
     RefusedTooManyConnections = 18 "refused-too-many-connections",
+    /// Refused: more requests in a second than the instance may send (503).
+    RefusedTooManyRequests = 19 "refused-too-many-requests",
 
     /// Dropped: the interface belongs to no instance.
     DroppedUnowned = 24 "dropped-unowned",

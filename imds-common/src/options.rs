@@ -254,7 +254,7 @@ impl OptionsWord {
     #[inline(always)]
     #[must_use]
     pub const fn senders_bank(self) -> u32 {
-        (self.0 >> Self::SENDERS_BANK_SHIFT) as u32 & 1
+        (self.0 >> Self::SENDERS_BANK_SHIFT & 1) as u32
     }
 
     /// The same word, traced or not; one that nobody owns is never traced.

@@ -172,7 +172,9 @@ impl Sender {
 
 /// The bits of an IPv6 address as they stand in memory.
 const fn words(bits: u128) -> [u64; 2] {
-    [((bits >> 64) as u64).to_be(), (bits as u64).to_be()]
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
+    let words = [((bits >> 64) as u64).to_be(), (bits as u64).to_be()];
+    words
 }
 
 /// A network as the kernel compares with it: three words that are to be those of the sender. Zeros are none.
@@ -263,7 +265,7 @@ impl Senders {
     #[must_use]
     pub fn allows_mac(&self, mac: [u8; 6]) -> bool {
         let mac = mac_word(mac);
-        self.limits & Self::BY_MAC == 0 || self.macs.iter().any(|&listed| listed == mac)
+        self.limits & Self::BY_MAC == 0 || self.macs.contains(&mac)
     }
 }
 

@@ -125,11 +125,13 @@ pub enum Refusal {
     HeadTooLarge,
     /// The instance has as many connections as it may.
     TooManyConnections,
+    /// The instance sends more requests a second than it may.
+    TooManyRequests,
 }
 
 impl Refusal {
     /// Every refusal.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::EndpointDisabled,
         Self::Malformed,
         Self::Forwarded,
@@ -141,6 +143,7 @@ impl Refusal {
         Self::TokenInvalid,
         Self::HeadTooLarge,
         Self::TooManyConnections,
+        Self::TooManyRequests,
     ];
 
     /// What counts it.
@@ -159,6 +162,7 @@ impl Refusal {
             Self::TokenInvalid => Counter::RefusedTokenInvalid,
             Self::HeadTooLarge => Counter::RefusedHeadTooLarge,
             Self::TooManyConnections => Counter::RefusedTooManyConnections,
+            Self::TooManyRequests => Counter::RefusedTooManyRequests,
         }
     }
 }

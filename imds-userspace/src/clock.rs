@@ -1,12 +1,19 @@
-//! The clock that tokens live by.
+//! The clock that tokens live by, and budgets.
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Milliseconds on `CLOCK_BOOTTIME`, which nobody sets and which runs on while the host sleeps.
-pub(crate) fn boottime_ms() -> u64 {
+/// Nanoseconds in a millisecond.
+pub(crate) const MILLISECOND_NS: u64 = 1_000_000;
+
+/// Nanoseconds on `CLOCK_BOOTTIME`, which nobody sets and which runs on while the host sleeps.
+pub(crate) fn boottime_ns() -> u64 {
     let now = clock_gettime(ClockId::Boottime);
-    let (seconds, nanoseconds) = (now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs());
-    seconds * 1_000 + nanoseconds / 1_000_000
+    now.tv_sec.unsigned_abs() * 1_000 * MILLISECOND_NS + now.tv_nsec.unsigned_abs()
+}
+
+/// Milliseconds on the same clock.
+pub(crate) fn boottime_ms() -> u64 {
+    boottime_ns() / MILLISECOND_NS
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use thiserror::Error;
 use self::role::RoleTable;
 pub use self::role::Roles;
 use self::table::table;
-pub use self::value::{ErrorBodies, KeyFile, LogFormat, LogLevel, OnRefuse, PacketBudget, Seconds, SlotCount};
+pub use self::value::{Budget, ErrorBodies, KeyFile, LogFormat, LogLevel, OnRefuse, Seconds, SlotCount};
 use crate::metadata::document::{AccountId, AvailabilityZone};
 
 table! {
@@ -33,7 +33,11 @@ table! {
         error_bodies: ErrorBodies = ErrorBodies::None,
         /// Packets a second that an interface of an instance may send to the service, 0 to 1000000; what is over that is
         /// dropped in the kernel and counted. What one second allows may come at once. EC2 allows 1024; 0 is no limit.
-        packet_budget: PacketBudget = PacketBudget::OFF,
+        /// An instance may have a budget of its own.
+        packet_budget: Budget = Budget::DEFAULT,
+        /// Requests a second that an instance may send, 0 to 1000000, likewise; what is over that is answered with 503,
+        /// and its connection ends. Requests that the kernel refuses are none of these.
+        request_budget: Budget = Budget::DEFAULT,
         /// Whether enforcement is removed when imdsd ends. While it stays, instances get no answer, and nothing else,
         /// until imdsd is back; once removed, their requests go where the host sends them.
         detach_on_exit: bool = false,
@@ -177,12 +181,21 @@ mod tests {
         let file = Config::default_file();
         assert_eq!(parse(&file).expect("valid"), Config::default(), "{file}");
         let keys: Vec<_> = file.lines().filter_map(|line| line.split_once(" = ").map(|(key, _)| key)).collect();
-        let expected = ["max-slots", "on-refuse", "error-bodies", "packet-budget", "detach-on-exit", "head-timeout"];
+        let expected = ["max-slots", "on-refuse", "error-bodies", "packet-budget", "request-budget", "detach-on-exit"];
         assert_eq!(keys[..6], expected, "{file}");
-        let tables = ["idle-timeout", "availability-zone", "account-id", "rsa-file", "dsa-file", "format", "level"];
-        assert_eq!(keys[6..13], tables, "{file}");
+        let tables = [
+            "head-timeout",
+            "idle-timeout",
+            "availability-zone",
+            "account-id",
+            "rsa-file",
+            "dsa-file",
+            "format",
+            "level",
+        ];
+        assert_eq!(keys[6..14], tables, "{file}");
         let role = ["name", "delivery", "provider", "path", "command", "uid", "gid", "timeout"];
-        assert_eq!(keys[13..], role.map(|key| format!("#   {key}")), "{file}");
+        assert_eq!(keys[14..], role.map(|key| format!("#   {key}")), "{file}");
         let bare = |pair: &[&str]| pair[1].contains(" = ") && !pair[0].starts_with("# ");
         assert!(!file.lines().collect::<Vec<_>>().windows(2).any(bare), "a key without a comment: {file}");
         assert!(file.lines().all(|line| line.len() <= 120), "{file}");
@@ -196,13 +209,13 @@ mod tests {
 
     #[test]
     fn every_key_is_read() {
-        let text = "max-slots = 2\non-refuse = \"drop\"\nerror-bodies = \"xhtml\"\npacket-budget = 1024\ndetach-on-exit = true\n\
+        let text = "max-slots = 2\non-refuse = \"drop\"\nerror-bodies = \"xhtml\"\npacket-budget = 7\nrequest-budget = 0\ndetach-on-exit = true\n\
                     [service]\nhead-timeout = 1\nidle-timeout = 100\n\
                     [defaults]\navailability-zone = \"eu-west-2c\"\naccount-id = \"123456789012\"\n\
                     [identity]\nrsa-file = \"/etc/rsa.pem\"\ndsa-file = \"/etc/dsa.pem\"\n\
                     [log]\nformat = \"json\"\nlevel = \"trace\"\n";
         let config = parse(text).expect("valid");
-        assert_eq!((config.max_slots.get(), config.packet_budget.get()), (2, 1_024));
+        assert_eq!((config.max_slots.get(), config.packet_budget.get(), config.request_budget.get()), (2, 7, 0));
         assert_eq!((config.on_refuse, config.detach_on_exit), (OnRefuse::Drop, true));
         assert_eq!(config.error_bodies, ErrorBodies::Xhtml);
         assert_eq!(config.service.head_timeout.duration().as_secs(), 1);
@@ -227,6 +240,7 @@ mod tests {
             ("error-bodies = true\n", 1, Some("error-bodies"), "wanted string"),
             ("packet-budget = -1\n", 1, Some("packet-budget"), "0 to 1000000, got -1"),
             ("packet-budget = 1000001\n", 1, Some("packet-budget"), "0 to 1000000, got 1000001"),
+            ("request-budget = \"many\"\n", 1, Some("request-budget"), "expected"),
             ("detach-on-exit = 1\n", 1, Some("detach-on-exit"), "boolean"),
             ("[service]\nhead-timeout = 0\n", 2, Some("service.head-timeout"), "1 to 100, got 0"),
             ("[service]\nidle-timeout = -1\n", 2, Some("service.idle-timeout"), "1 to 100, got -1"),

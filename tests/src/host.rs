@@ -21,6 +21,9 @@ use crate::{environment, names, wait};
 /// How long a daemon may take to end after SIGTERM: it drains for some seconds at most.
 const END: Duration = Duration::from_secs(20);
 
+/// What a daemon's config begins with: no budgets, as tests send more than a guest does.
+const UNBOUNDED: &str = "packet-budget = 0\nrequest-budget = 0\n";
+
 /// Keys that everybody knows.
 const SIGNING_KEYS: [(&str, &str); 2] = [
     ("identity-rsa.pem", include_str!("../../imds-userspace/src/metadata/identity/sample/rsa.pem")),
@@ -39,17 +42,24 @@ pub struct Host {
 }
 
 impl Host {
-    /// Starts a daemon with the default config.
+    /// Starts a daemon with the default config, but for its budgets: there are none.
     #[must_use]
     #[track_caller]
     pub fn start() -> Self {
         Self::with_config("")
     }
 
-    /// Starts a daemon with a config.
+    /// Starts a daemon with a config that says nothing of budgets: there are none.
     #[must_use]
     #[track_caller]
     pub fn with_config(toml: &str) -> Self {
+        Self::with_whole_config(&format!("{UNBOUNDED}{toml}"))
+    }
+
+    /// Starts a daemon with a config, budgets and all.
+    #[must_use]
+    #[track_caller]
+    pub fn with_whole_config(toml: &str) -> Self {
         let mut host = Self::prepare();
         names::write(&host.config(), toml.as_bytes(), 0o600);
         host.launch();
@@ -73,7 +83,7 @@ impl Host {
             network: None,
             daemon: None,
         };
-        names::write(&host.config(), b"", 0o600);
+        names::write(&host.config(), UNBOUNDED.as_bytes(), 0o600);
         host
     }
 

@@ -42,6 +42,7 @@ pub mod http;
 pub mod machine;
 pub mod names;
 pub mod namespace;
+pub mod neighbour;
 pub mod numbered;
 pub mod packet;
 pub mod process;

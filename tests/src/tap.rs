@@ -14,7 +14,7 @@ use crate::packet::Segment;
 use crate::{environment, names, process};
 
 /// The guest's MAC: locally administered.
-const GUEST_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x10];
+pub const GUEST_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x10];
 
 /// How long a frame is waited for that should come.
 pub const PATIENCE: Duration = Duration::from_secs(10);

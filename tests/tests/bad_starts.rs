@@ -57,7 +57,7 @@ fn of_a_config() {
 fn of_a_config_that_is_printed() {
     let printed = process::run(Command::new(environment::imdsd()).args(["config", "default"]));
     assert!(printed.success(), "{}", printed.stderr);
-    let host = Host::with_config(&printed.stdout);
+    let host = Host::with_whole_config(&printed.stdout);
     let guest = Guest::on_veth(ADDRESS);
     let id = host.create(guest.interface(), &[]);
     assert_eq!(guest.get("/latest/meta-data/instance-id", None).text(), id);

@@ -1,49 +1,139 @@
-//! The packet budget: what an interface sends over it is dropped and counted, and nobody else notices.
+//! Budgets: what an instance sends over them is dropped or refused, and counted, and nobody else notices.
 
 use imds_tests::guest::Guest;
 use imds_tests::host::Host;
+use imds_tests::http::{Answer, Connection, TOKEN, request};
 use imds_tests::packet::SERVICE;
+use imds_tests::stats::InstanceStats;
 use imds_tests::tap::Tap;
 use imds_tests::wait;
 
+const INSTANCE_ID: &str = "/latest/meta-data/instance-id";
+const ADDRESS: &str = "10.0.0.1";
 const SOURCE: [u8; 4] = [10, 0, 0, 1];
+/// What EC2 allows, and a daemon that isn't told otherwise.
+const DEFAULT: u64 = 1_024;
 const BUDGET: u64 = 50;
 const FLOOD: u16 = 2_000;
 
-#[test]
-fn a_flood_gets_its_budget_and_its_neighbour_everything() {
-    let host = Host::with_config(&format!("packet-budget = {BUDGET}\n"));
-    let mut tap = Tap::new();
-    let guest = Guest::on_veth("10.0.0.1");
-    let flooding = host.create(tap.interface(), &[]);
-    let id = host.create(guest.interface(), &[]);
+/// Sends a flood of packets that are dropped either way: how many were over budget, and how many weren't.
+fn flood(host: &Host, id: &str, tap: &mut Tap) -> (u64, u64) {
+    let dropped = |stats: &InstanceStats| stats.kernel_sum("dropped-");
+    let counts = |stats: &InstanceStats| (stats.kernel("dropped-budget"), stats.kernel("dropped-port"));
+    let before = host.stats(id);
     for port in 0..FLOOD {
         let mut frame = Vec::new();
         let syn = tap.frame().ipv4(SOURCE, SERVICE, 64).tcp(10_000 + port, 443, 1, 1).syn();
         syn.write(&mut frame, &[]).expect("written");
         tap.send(&frame);
     }
-    let dropped = |stats: &imds_tests::stats::InstanceStats| stats.kernel_sum("dropped-");
-    let stats = wait::until("the flood", || host.stats(&flooding), |stats| dropped(stats) >= u64::from(FLOOD));
-    let (over, within) = (stats.kernel("dropped-budget"), stats.kernel("dropped-port"));
-    assert_eq!(over + within, u64::from(FLOOD), "each is counted once");
+    let all = dropped(&before) + u64::from(FLOOD);
+    let after = wait::until("the flood", || host.stats(id), |stats| dropped(stats) >= all);
+    let ((over, within), (over_before, within_before)) = (counts(&after), counts(&before));
+    assert_eq!(dropped(&after), all, "each is counted once");
+    (over - over_before, within - within_before)
+}
+
+#[test]
+fn a_flood_gets_its_budget_and_its_neighbour_everything() {
+    let host = Host::with_whole_config(&format!("packet-budget = {BUDGET}\n"));
+    let mut tap = Tap::new();
+    let guest = Guest::on_veth(ADDRESS);
+    let flooding = host.create(tap.interface(), &[]);
+    let id = host.create(guest.interface(), &[]);
+    let (over, within) = flood(&host, &flooding, &mut tap);
     assert!(within >= BUDGET, "what a second allows may come at once: {within}");
     assert!(over >= u64::from(FLOOD) / 2, "{over}");
-    assert_eq!(guest.get("/latest/meta-data/instance-id", None).text(), id);
+    assert_eq!(guest.get(INSTANCE_ID, None).text(), id);
     assert_eq!(host.stats(&id).kernel("dropped-budget"), 0);
 }
 
 #[test]
-fn there_is_no_budget_by_default() {
-    let host = Host::start();
+fn the_default_is_ec2_s() {
+    let host = Host::with_whole_config("");
     let mut tap = Tap::new();
     let id = host.create(tap.interface(), &[]);
-    for port in 0..FLOOD {
-        let mut frame = Vec::new();
-        let syn = tap.frame().ipv4(SOURCE, SERVICE, 64).tcp(10_000 + port, 443, 1, 1).syn();
-        syn.write(&mut frame, &[]).expect("written");
-        tap.send(&frame);
-    }
-    let stats = wait::until("the flood", || host.stats(&id), |stats| stats.kernel("dropped-port") >= u64::from(FLOOD));
-    assert_eq!(stats.kernel("dropped-budget"), 0);
+    let limits = host.ask(&["limits", "show", &id]);
+    assert_eq!((&limits["packet_budget"], &limits["request_budget"]), (&DEFAULT.into(), &DEFAULT.into()));
+    let (_, within) = flood(&host, &id, &mut tap);
+    assert!(within >= DEFAULT, "what a second allows may come at once: {within}");
+    // However slow this host is, some time it sends faster.
+    wait::until("a packet over budget", || flood(&host, &id, &mut tap).0, |&over| over > 0);
+}
+
+#[test]
+fn an_instance_has_a_budget_of_its_own_that_changes_while_it_runs() {
+    let host = Host::start();
+    let mut tap = Tap::new();
+    let id = host.create(tap.interface(), &["--packet-budget", &BUDGET.to_string()]);
+    let (over, _) = flood(&host, &id, &mut tap);
+    assert!(over >= u64::from(FLOOD) / 2, "{over}");
+    host.ask(&["limits", "set", &id, "--packet-budget", "default"]);
+    assert_eq!(flood(&host, &id, &mut tap), (0, u64::from(FLOOD)), "the config's, which is none");
+    host.ask(&["limits", "set", &id, "--packet-budget", "1"]);
+    let (over, within) = flood(&host, &id, &mut tap);
+    assert!(over > within, "{over} {within}");
+}
+
+/// The answers to requests on connections of their own, one after the other.
+fn answers<'g>(guest: &'g Guest, bytes: &'g [u8]) -> impl Iterator<Item = Answer> + 'g {
+    std::iter::repeat_with(move || guest.exchange(bytes))
+}
+
+#[test]
+fn requests_over_budget_are_told_to_come_again() {
+    let host = Host::start();
+    let (guest, other) = (Guest::on_veth(ADDRESS), Guest::on_veth(ADDRESS));
+    let required = ["--metadata-options", "HttpTokens=required", "--request-budget", "2"];
+    let id = host.create(guest.interface(), &required);
+    let other_id = host.create(other.interface(), &[]);
+    let token = guest.token();
+    let read = request("GET", INSTANCE_ID, &[(TOKEN, &token)]);
+    // Some are answered, until the budget is used up.
+    let refused = answers(&guest, &read).take(100).find(|answer| answer.status != 200).expect("one over budget");
+    assert_eq!((refused.status, refused.header("Retry-After")), (503, Some("1")));
+    assert_eq!((refused.header("Connection"), refused.body.len()), (Some("close"), 0));
+    // A refusal of the kernel's is none of the daemon's requests; nor does it get anybody past it.
+    assert_eq!(guest.get(INSTANCE_ID, None).status, 401);
+    assert_eq!(other.get(INSTANCE_ID, None).text(), other_id, "another instance isn't concerned");
+    // Pipelined ones don't get around it: the connection ends with the first that is over.
+    let pipelined = wait::until(
+        "a refusal behind another request",
+        || {
+            let mut connection = Connection::open(&guest).expect("connects");
+            connection.send(&read.repeat(10)).expect("sent");
+            let statuses = std::iter::from_fn(|| connection.receive(false).ok().map(|answer| answer.status));
+            statuses.collect::<Vec<_>>()
+        },
+        |statuses| statuses.len() > 1,
+    );
+    let (last, before) = pipelined.split_last().expect("answers");
+    assert!(*last == 503 && before.len() < 10 && before.iter().all(|&status| status == 200), "{pipelined:?}");
+    let stats = host.stats(&id);
+    assert!(stats.daemon("refused-too-many-requests") >= 2);
+    assert_eq!(host.stats(&other_id).daemon("refused-too-many-requests"), 0);
+    // It comes back by itself, and at once if the budget does.
+    wait::until("room", || guest.exchange(&read).status, |&status| status == 200);
+    host.ask(&["limits", "set", &id, "--request-budget", "0"]);
+    assert!(answers(&guest, &read).take(20).all(|answer| answer.status == 200));
+}
+
+#[test]
+fn interfaces_of_an_instance_share_its_budget_of_requests() {
+    let host = Host::start();
+    let guests = [Guest::on_veth(ADDRESS), Guest::on_veth(ADDRESS)];
+    let read = request("GET", INSTANCE_ID, &[]);
+    // The very first request of the other is refused: if not in time, then of the next instance there.
+    wait::until(
+        "a refusal of the other's first request",
+        || {
+            let more = ["--interface", guests[1].interface(), "--request-budget", "1"];
+            let id = host.create(guests[0].interface(), &more);
+            assert!(answers(&guests[0], &read).take(100).any(|answer| answer.status == 503));
+            let status = guests[1].exchange(&read).status;
+            host.delete(&id);
+            status
+        },
+        |&status| status == 503,
+    );
 }

@@ -6,7 +6,8 @@ use imds_tests::names;
 use serde_json::{Value, json};
 
 const ADDRESS: &str = "10.0.0.1";
-const EVERYTHING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/examples/everything.json");
+/// In the binary, as a guest of `cargo xtask vm-test` has no such file.
+const EVERYTHING: &str = include_str!("../../docs/examples/everything.json");
 
 /// What a guest reads at a path below `/latest/meta-data/`; none where nothing is.
 fn read(guest: &Guest, path: &str) -> Option<String> {
@@ -38,8 +39,10 @@ fn crawl(guest: &Guest, directory: &str) -> usize {
 fn whatever_is_listed_is_there() {
     let host = Host::start();
     let guest = Guest::on_veth(ADDRESS);
+    let everything = names::file("everything.json", EVERYTHING.as_bytes(), 0o600);
+    let everything = everything.to_str().expect("UTF-8");
     let id = host
-        .create(guest.interface(), &["--document", EVERYTHING, "--metadata-options", "InstanceMetadataTags=enabled"]);
+        .create(guest.interface(), &["--document", everything, "--metadata-options", "InstanceMetadataTags=enabled"]);
     assert!(crawl(&guest, "/latest/meta-data/") > 75);
     assert_eq!(crawl(&guest, "/latest/dynamic/"), 5);
     assert!(crawl(&guest, "/2016-09-02/meta-data/") > 40);

@@ -11,6 +11,7 @@ use imds_tests::over_both_families;
 
 over_both_families!(
     one_connection_too_many_is_refused_and_counted,
+    interfaces_of_an_instance_share_its_connections,
     refused_connections_take_no_room,
     a_head_has_a_largest_size,
     connections_that_say_nothing_end,
@@ -37,6 +38,27 @@ fn one_connection_too_many_is_refused_and_counted(family: Family) {
     assert_eq!(last.ask(&request("GET", INSTANCE_ID, &[])).expect("an answer").text(), id);
     drop(open);
     imds_tests::wait::until("room", || guest.curl(&["--max-time", "1"], INSTANCE_ID).status, |&status| status == 200);
+}
+
+fn interfaces_of_an_instance_share_its_connections(family: Family) {
+    let host = Host::start().over(family);
+    let (one, two) = (Guest::on_veth(ADDRESS).over(family), Guest::on_veth(ADDRESS).over(family));
+    let id = host.create(one.interface(), &["--interface", two.interface()]);
+    let begun = |guest: &Guest| {
+        let mut connection = Connection::open(guest).expect("connects");
+        // The daemon accepts a connection once it has bytes.
+        connection.send(b"GET ").expect("sent");
+        connection
+    };
+    let mut open: Vec<_> = (0..CONNECTIONS).map(|number| begun(if number % 2 == 0 { &one } else { &two })).collect();
+    let status = |guest: &Guest| guest.get(INSTANCE_ID, None).status;
+    imds_tests::wait::until("the last one", || status(&one), |&status| status == 503);
+    assert_eq!(status(&two), 503, "neither interface has a flow too many");
+    let stats = host.stats(&id);
+    assert!(stats.daemon("refused-too-many-connections") >= 2);
+    assert_eq!(stats.kernel("dropped-flows"), 0);
+    open.truncate(CONNECTIONS / 2);
+    imds_tests::wait::until("room", || status(&two), |&status| status == 200);
 }
 
 fn refused_connections_take_no_room(family: Family) {

@@ -3,50 +3,23 @@
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use etherparse::{Icmpv6Type, VlanId};
+use etherparse::VlanId;
 use imds_tests::guest::{Bridge, Guest};
 use imds_tests::host::Host;
 use imds_tests::namespace::{Namespace, SERVICE_V6};
+use imds_tests::neighbour::{SOLICITED, about, arp, discovery};
 use imds_tests::packet::{self, SERVICE};
-use imds_tests::tap::{PATIENCE, Tap};
+use imds_tests::tap::{GUEST_MAC, PATIENCE, Tap};
 use imds_tests::{http, wait};
 
 const ENABLED: [&str; 2] = ["--metadata-options", "HttpProtocolIpv6=enabled"];
-/// The guest's MAC of a tap, and the service's.
-const GUEST_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0x10];
+/// The service's MAC.
 const SERVICE_MAC: [u8; 6] = [2, 0, 0xa9, 0xfe, 0xa9, 0xfe];
 const GUEST: [u8; 4] = [10, 0, 0, 1];
 const GUEST_V6: [u8; 16] = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 const ALL_NODES: [u8; 16] = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
-/// The group that is asked for `fd00:ec2::254`.
-const SOLICITED: [u8; 16] = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, 0, 2, 0x54];
 /// So long an answer is waited for that must not come.
 const SILENCE: Duration = Duration::from_millis(200);
-
-fn arp(operation: u16, sender: [u8; 4], target: [u8; 4]) -> Vec<u8> {
-    let mut frame = vec![0xff; 6];
-    frame.extend(GUEST_MAC);
-    frame.extend([8, 6, 0, 1, 8, 0, 6, 4]);
-    frame.extend(operation.to_be_bytes());
-    frame.extend(GUEST_MAC);
-    frame.extend(sender);
-    frame.extend([0; 6]);
-    frame.extend(target);
-    frame
-}
-
-/// A message of neighbour discovery: `body` is what follows type, code and checksum.
-fn discovery(tap: &Tap, kind: u8, source: [u8; 16], destination: [u8; 16], body: &[u8]) -> Vec<u8> {
-    let (start, rest) = body.split_first_chunk().expect("four bytes");
-    let message = Icmpv6Type::Unknown { type_u8: kind, code_u8: 0, bytes5to8: *start };
-    let mut frame = Vec::new();
-    tap.frame().ipv6(source, destination, 255).icmpv6(message).write(&mut frame, rest).expect("written");
-    frame
-}
-
-fn about(target: [u8; 16], flags: u8) -> Vec<u8> {
-    [[flags, 0, 0, 0].as_slice(), &target].concat()
-}
 
 /// A router advertisement's body with one option.
 fn router(option: &[u8]) -> Vec<u8> {

@@ -164,6 +164,7 @@ mod tests {
             instance_id: format!("i-{number:08x}"),
             interfaces: vec![format!("tap{number}")],
             metadata_options: Default::default(),
+            limits: Default::default(),
             document: crate::control::change::Json("x".repeat(bytes).into()),
         }
     }

@@ -2,6 +2,7 @@
 //! together are the invocation's.
 
 mod document;
+mod limits;
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use clap_complete::Shell;
 use imds_common::options::{HopLimit, HttpTokens, Switch};
 
 pub(super) use self::document::{ApplyArguments, EventCommand, MetadataCommand};
+pub(super) use self::limits::{LimitFlags, LimitsCommand, changes as limit_changes};
 use super::help;
 use super::output::Format;
 use crate::dataplane::attach::Attach;
@@ -62,6 +64,9 @@ pub(super) enum Subject {
     /// Shows and changes the metadata options of instances
     #[command(subcommand, after_help = help::OPTIONS)]
     Options(OptionsCommand),
+    /// Shows and changes what an instance may send to the service: from where, and how much a second
+    #[command(subcommand, after_help = help::LIMITS)]
+    Limits(LimitsCommand),
     /// Releases an interface that is closed since its instance was deleted
     #[command(subcommand, after_help = help::INTERFACE)]
     Interface(InterfaceCommand),
@@ -224,6 +229,8 @@ pub(super) struct CreateArguments {
     /// Metadata options that differ from the defaults
     #[arg(long, value_name = "NAME=VALUE,…")]
     pub(super) metadata_options: Option<String>,
+    #[command(flatten)]
+    pub(super) limits: LimitFlags,
 }
 
 #[derive(Debug, Subcommand)]

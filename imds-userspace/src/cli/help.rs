@@ -36,6 +36,7 @@ The files are read by imdsctl, so they need to be readable by its user only.
 
 Examples:
   imdsctl instance create --interface tap0 --instance-id i-0123456789abcdef0 --private-ip 10.0.0.5
+  imdsctl instance create --interface tap0 --private-ip 10.0.0.5 --allow-address 10.0.0.5
   imdsctl instance create --interface veth0 --tag Name=web --tag stage=test --user-data-file cloud-init.yaml
   imdsctl instance create --interface veth0 --iam-role web --metadata-options HttpTokens=required
   imdsctl instance create --interface veth0 --iam-role web --credentials-file web.json \\
@@ -128,9 +129,10 @@ Examples:
 
 /// Below `apply`.
 pub(super) const APPLY: &str = "\
-The file has {\"instances\": [...]}, each with instance-id, interfaces, document and metadata-options. An instance that
-isn't there is created; one that is there gets the whole document, and the options that are named. All is checked
-before anything is done. Instances that the file doesn't name stay.
+The file has {\"instances\": [...]}, each with instance-id, interfaces, document, metadata-options and limits
+(allow-addresses, allow-macs, packet-budget, request-budget). An instance that isn't there is created; one that is there
+gets the whole document, and the options and limits that are named. All is checked before anything is done. Instances
+that the file doesn't name stay.
 
 Examples:
   imdsctl apply -f instances.json --dry-run
@@ -215,6 +217,33 @@ What needs HttpEndpoint is refused for an instance that has it disabled; --all s
 Examples:
   imdsctl options set i-0123456789abcdef0 --http-tokens required --http-put-response-hop-limit 2
   imdsctl options set --all --http-tokens required";
+
+/// Below `limits`.
+pub(super) const LIMITS: &str = "\
+Examples:
+  imdsctl limits show i-0123456789abcdef0
+  imdsctl limits set i-0123456789abcdef0 --allow-address 10.0.0.5 --allow-mac 02:00:00:00:00:05";
+
+/// Below `limits show`.
+pub(super) const LIMITS_SHOW: &str = "\
+They are in force while the state of the instance's options is `applied`.
+
+Examples:
+  imdsctl limits show i-0123456789abcdef0";
+
+/// Below `limits set`.
+pub(super) const LIMITS_SET: &str = "\
+It returns when the kernel has the limits; one that is left out keeps its value, and a list that is given replaces the
+one before. A budget of `default` is what the daemon's config says.
+
+What comes to the service from another address, or another MAC, than those that are listed is dropped and counted as
+dropped-forged: IPv4, IPv6, and questions for the service's MAC. A host that asks over IPv6 on its own link may do so
+from its link-local address: list fe80::/10 too.
+
+Examples:
+  imdsctl limits set i-0123456789abcdef0 --allow-address 10.0.0.5 --allow-address 10.1.0.0/24
+  imdsctl limits set i-0123456789abcdef0 --any-address --packet-budget 5000
+  imdsctl limits set i-0123456789abcdef0 --request-budget default";
 
 /// Below `identity`.
 pub(super) const IDENTITY: &str = "\

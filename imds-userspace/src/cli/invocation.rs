@@ -7,7 +7,7 @@ use clap_complete::Shell;
 
 use super::arguments::{
     Arguments, CreateArguments, EventCommand, IdentityCommand, InstanceCommand, InterfaceCommand, KeysCommand,
-    MetadataCommand, OptionsCommand, Subject,
+    LimitsCommand, MetadataCommand, OptionsCommand, Subject, limit_changes,
 };
 use super::error::Error;
 use super::identity::Verification;
@@ -69,6 +69,8 @@ pub(super) enum View {
     OptionsOfOne,
     /// The options of each instance.
     OptionsOfEach,
+    /// The limits of an instance.
+    Limits,
     /// A certificate: of the DSA key, or else of the RSA key.
     Certificate { dsa: bool },
     /// Counters.
@@ -138,6 +140,13 @@ impl Invocation {
                 let command = Command::OptionsSet { instance_id, changes: changes.into() };
                 Action::Ask { command, view: View::OptionsOfEach }
             }
+            Subject::Limits(LimitsCommand::Show { instance_id }) => {
+                Action::Ask { command: Command::InstanceShow { instance_id }, view: View::Limits }
+            }
+            Subject::Limits(LimitsCommand::Set { instance_id, limits, any_address, any_mac }) => {
+                let changes = limit_changes(limits, any_address, any_mac);
+                Action::Ask { command: Command::LimitsSet { instance_id, changes }, view: View::Limits }
+            }
             Subject::Identity(IdentityCommand::Certificate { dsa }) => {
                 Action::Ask { command: Command::IdentityCertificates, view: View::Certificate { dsa } }
             }
@@ -194,6 +203,7 @@ fn creation(
         attach: arguments.attach,
         instance_id: arguments.instance_id,
         metadata_options: metadata_options.unwrap_or_default(),
+        limits: arguments.limits.into(),
     })
 }
 

@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     /// Every command by its whole name.
-    const COMMANDS: [&str; 35] = [
+    const COMMANDS: [&str; 38] = [
         "imdsctl",
         "imdsctl-instance",
         "imdsctl-instance-create",
@@ -76,6 +76,9 @@ mod tests {
         "imdsctl-options",
         "imdsctl-options-show",
         "imdsctl-options-set",
+        "imdsctl-limits",
+        "imdsctl-limits-show",
+        "imdsctl-limits-set",
         "imdsctl-interface",
         "imdsctl-interface-release",
         "imdsctl-metadata",

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use imds_common::budget::PACKETS_PER_SECOND_MAX;
+use imds_common::budget::RATE_MAX;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -93,31 +93,32 @@ impl From<Seconds> for u16 {
     }
 }
 
-/// Packets a second.
+/// How many a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "i64", into = "u32")]
-pub struct PacketBudget(u32);
+pub struct Budget(u32);
 
-impl PacketBudget {
-    /// No limit.
-    pub(super) const OFF: Self = Self(0);
+impl Budget {
+    /// What EC2 allows a network interface in packets. As many requests are more than plain clients make of so many
+    /// packets, and far fewer than pipelined ones could be.
+    pub(super) const DEFAULT: Self = Self(1_024);
 
-    /// Packets a second; 0 for no limit.
+    /// How many a second; 0 for no limit.
     #[must_use]
     pub const fn get(self) -> u32 {
         self.0
     }
 }
 
-impl TryFrom<i64> for PacketBudget {
+impl TryFrom<i64> for Budget {
     type Error = OutOfRange;
-    fn try_from(packets: i64) -> Result<Self, OutOfRange> {
-        within(packets, 0, PACKETS_PER_SECOND_MAX).map(Self)
+    fn try_from(rate: i64) -> Result<Self, OutOfRange> {
+        within(rate, 0, RATE_MAX).map(Self)
     }
 }
 
-impl From<PacketBudget> for u32 {
-    fn from(budget: PacketBudget) -> Self {
+impl From<Budget> for u32 {
+    fn from(budget: Budget) -> Self {
         budget.0
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::protocol::OptionChanges;
+use super::protocol::{LimitChanges, OptionChanges};
 use crate::metadata::document::{LifecycleState, MaintenanceCode, SpotAction};
 
 /// JSON that may hold secrets: a document, or a part of one.
@@ -92,6 +92,9 @@ pub struct Described {
     /// Options; those that are left out stay, or have EC2's defaults.
     #[serde(default)]
     pub metadata_options: OptionChanges,
+    /// Limits; those that are left out stay, or are what the config says.
+    #[serde(default)]
+    pub limits: LimitChanges,
     /// The whole document.
     #[serde(default)]
     pub document: Json,
@@ -135,6 +138,8 @@ pub enum Part {
     Document,
     /// The options.
     Options,
+    /// The limits.
+    Limits,
     /// The user data.
     UserData,
     /// The credentials of its own.

@@ -24,6 +24,7 @@ impl<K: Kernel> Handler for Registry<K> {
             Command::OptionsSet { instance_id, changes } => {
                 self.set_options(instance_id.as_deref(), &changes).await.map(Payload::Instances)
             }
+            Command::LimitsSet { instance_id, changes } => self.set_limits(&instance_id, &changes).await.map(instance),
             Command::DocumentChange { instance_id, change } => self.change(&instance_id, &change).await.map(instance),
             Command::DocumentGet { instance_id } => {
                 self.document(&instance_id).await.map(|document| Payload::Document(Box::new(document)))

@@ -119,6 +119,13 @@ pub enum Command {
         /// What to change; what is left out keeps its value.
         changes: OptionChanges,
     },
+    /// Changes limits of one instance.
+    LimitsSet {
+        /// Its id.
+        instance_id: String,
+        /// What to change; what is left out keeps its value.
+        changes: LimitChanges,
+    },
     /// Changes the document of one instance.
     DocumentChange {
         /// Its id.
@@ -173,7 +180,8 @@ pub enum Command {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Payload {
-    /// Of create, show, restart, delete, `InterfaceAttach` and changes of a document: the instance (as it was, when deleted).
+    /// Of create, show, restart, delete, `InterfaceAttach` and changes of a document or of limits: the instance (as it was,
+    /// when deleted).
     Instance(Box<InstanceView>),
     /// Of list and of `OptionsSet`: the instances.
     Instances(Vec<InstanceView>),
@@ -208,6 +216,9 @@ pub struct CreateInstance {
     pub document: Json,
     /// Options that differ from EC2's defaults.
     pub metadata_options: OptionChanges,
+    /// Limits that differ from the config's.
+    #[serde(default)]
+    pub limits: LimitChanges,
 }
 
 /// Options to change, under EC2's names; what is left out keeps its value (or has its default, at create).
@@ -226,6 +237,53 @@ pub struct OptionChanges {
     pub instance_metadata_tags: Option<String>,
 }
 
+/// Limits to change; what is left out keeps its value (or is what the config says, at create).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct LimitChanges {
+    /// The addresses and networks that it may send from; none lets any through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_addresses: Option<Vec<String>>,
+    /// The MACs that it may send from; none lets any through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_macs: Option<Vec<String>>,
+    /// Packets a second of each interface.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packet_budget: Option<BudgetChange>,
+    /// Requests a second of the instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_budget: Option<BudgetChange>,
+}
+
+/// Another budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, rename_all = "lowercase")]
+pub enum BudgetChange {
+    /// So many a second, 0 for no limit.
+    Rate(i64),
+    /// What the config says: `"default"`.
+    #[serde(with = "default_word")]
+    Default,
+}
+
+/// The word that stands for what the config says.
+mod default_word {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    const WORD: &str = "default";
+
+    pub(super) fn serialize<S: Serializer>(serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(WORD)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+        match <std::borrow::Cow<'_, str>>::deserialize(deserializer)?.as_ref() {
+            WORD => Ok(()),
+            _ => Err(de::Error::custom("a number, or \"default\"")),
+        }
+    }
+}
+
 /// An instance as replies show it. No secret is in it: credentials appear by role name and expiration only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstanceView {
@@ -235,6 +293,8 @@ pub struct InstanceView {
     pub interfaces: Vec<InterfaceView>,
     /// Its options.
     pub metadata_options: OptionsView,
+    /// Its limits.
+    pub limits: LimitsView,
     /// Image.
     pub image_id: String,
     /// Type.
@@ -272,6 +332,7 @@ impl InstanceView {
         user_data_bytes: Option<usize>,
         interfaces: Vec<InterfaceView>,
         metadata_options: OptionsView,
+        limits: LimitsView,
     ) -> Self {
         let (provider, expiration) = role.map(|role| (role.provider, role.expiration)).unzip();
         let document = instance.complete();
@@ -280,6 +341,7 @@ impl InstanceView {
             instance_id: instance.instance_id.clone(),
             interfaces,
             metadata_options,
+            limits,
             image_id: text(document.ami_id.map(|id| id.to_string())),
             instance_type: text(document.instance_type.map(|name| name.to_string())),
             availability_zone: text(document.placement.availability_zone.map(|zone| zone.to_string())),
@@ -342,6 +404,19 @@ pub struct OptionsView {
     pub http_protocol_ipv6: String,
     /// `enabled` or `disabled`
     pub instance_metadata_tags: String,
+}
+
+/// The limits of an instance. They are in force when the state of its options is `applied`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitsView {
+    /// The addresses and networks that it may send from; any, if there is none.
+    pub allow_addresses: Vec<String>,
+    /// The MACs that it may send from; any, if there is none.
+    pub allow_macs: Vec<String>,
+    /// Packets a second of each interface, 0 for no limit.
+    pub packet_budget: u32,
+    /// Requests a second of the instance, 0 for no limit.
+    pub request_budget: u32,
 }
 
 /// Certificates in PEM. They are public.

@@ -16,6 +16,7 @@
 //! | `hooks` | whether programs still hang where they were attached |
 //! | `layout` | the pins' directory, and whether it is this build's |
 //! | `owners` | giving slots to owners, and taking them back |
+//! | `rules` | what a slot's packets are judged by |
 //! | `residue` | what a daemon made on the host, and its removal |
 //! | `keys` | the tokens' keys |
 //! | [`counters`] | the daemon's own counters |
@@ -43,6 +44,7 @@ mod netlink;
 mod object;
 mod owners;
 mod residue;
+mod rules;
 mod tables;
 
 use std::io;
@@ -55,7 +57,6 @@ use aya::Ebpf;
 use imds_common::answer::{DATE_LENGTH, DATES, Date};
 use imds_common::counters::SlotCounters;
 use imds_common::event::Event;
-use imds_common::options::OptionsWord;
 use rustix::time::{ClockId, clock_gettime};
 
 use self::attach::{Attach, XdpMode};
@@ -65,10 +66,11 @@ use self::names::{BPF_FS, Names};
 use self::namespace::Namespace;
 pub use self::object::LoadReport;
 pub use self::residue::Leftover;
+pub use self::rules::Rules;
 use self::tables::SharedTables;
 
 /// What the kernel has of one slot that somebody owns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SlotStatus {
     /// Its number, from 1.
     pub slot: u16,
@@ -78,8 +80,8 @@ pub struct SlotStatus {
     pub generation: u16,
     /// Its token generation.
     pub token_generation: u64,
-    /// Its options.
-    pub options: OptionsWord,
+    /// What its packets are judged by.
+    pub rules: Rules,
     /// The mode of XDP on its interface, if there is.
     pub xdp: Option<XdpMode>,
 }

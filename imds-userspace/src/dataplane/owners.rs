@@ -2,16 +2,13 @@
 //!
 //! At every moment between two steps an interface is closed or judged by its owner's options.
 
-use std::sync::atomic::Ordering;
-
-use imds_common::options::OptionsWord;
 use imds_common::slot::{GONE, MADE_CLSACT, NOBODY, OF_INTERFACE, SLOT_MASK, Slot};
 
 use super::attach::Attach;
 use super::early::{self, mode_of};
 use super::interface::{Interface, Kind, name_of};
 use super::links::{self, Hook};
-use super::{Dataplane, DataplaneError, Kernel, SlotStatus, hooks, host, netlink, object, random};
+use super::{Dataplane, DataplaneError, Kernel, Rules, SlotStatus, hooks, host, netlink, object, random};
 
 impl Dataplane {
     /// What the kernel has now: every slot that an interface leads to.
@@ -26,19 +23,13 @@ impl Dataplane {
             let slot = slot_of(value);
             if slot != NOBODY {
                 let Slot { token_generation, generation, .. } = kernel.tables.slot(slot)?;
-                let options = self.options(&kernel, slot);
+                let rules = self.rules(&kernel, slot)?;
                 let ifindex = if value & GONE == 0 { ifindex } else { 0 };
                 let xdp = mode_of(value);
-                status.push(SlotStatus { slot, ifindex, generation, token_generation, options, xdp });
+                status.push(SlotStatus { slot, ifindex, generation, token_generation, rules, xdp });
             }
         }
         Ok(status)
-    }
-
-    fn options(&self, kernel: &Kernel, slot: u16) -> OptionsWord {
-        let word = kernel.tables.options.word(slot.into());
-        // Whether it is traced is no option.
-        OptionsWord::from_bits(word.map_or(0, |word| word.load(Ordering::Acquire))).with_trace(false)
     }
 
     /// Readies a slot that no interface leads to for a new owner: closes it, gives it fresh generations, and forgets
@@ -49,7 +40,7 @@ impl Dataplane {
     /// [`DataplaneError::Table`], or no random numbers.
     pub fn prepare(&self, slot: u16) -> Result<(u16, u64), DataplaneError> {
         let mut kernel = self.kernel();
-        self.store_options(&kernel, slot, OptionsWord::CLOSED);
+        self.close(&kernel, slot);
         let old = kernel.tables.slot(slot)?;
         let generation = old.generation.wrapping_add(1);
         let token_generation = random()?;
@@ -59,8 +50,7 @@ impl Dataplane {
     }
 
     /// Attaches the program to `interface`, as was asked for or as the daemon does by itself, and lets it lead to a slot
-    /// that was prepared. Until then its packets to the service are dropped; the first one after it is judged by
-    /// `options`.
+    /// that was prepared. Until then its packets to the service are dropped; the first one after it is judged by `rules`.
     ///
     /// # Errors
     ///
@@ -69,7 +59,7 @@ impl Dataplane {
         &self,
         slot: u16,
         interface: &Interface,
-        options: OptionsWord,
+        rules: &Rules,
         attach: Option<Attach>,
     ) -> Result<SlotStatus, DataplaneError> {
         self.forget_vanished()?;
@@ -87,9 +77,10 @@ impl Dataplane {
         let mut kernel = self.kernel();
         let Slot { token_generation, generation, .. } = kernel.tables.slot(slot)?;
         kernel.tables.set_slot(slot, Slot { token_generation, ifindex: interface.index, generation, reserved: 0 })?;
-        self.store_options(&kernel, slot, options);
+        self.store_rules(&mut kernel, slot, rules)?;
         kernel.tables.set_interface(interface.index, u32::from(slot) | before & OF_INTERFACE)?;
-        Ok(SlotStatus { slot, ifindex: interface.index, generation, token_generation, options, xdp })
+        let rules = rules.clone();
+        Ok(SlotStatus { slot, ifindex: interface.index, generation, token_generation, rules, xdp })
     }
 
     /// Hangs the program on an interface, which is on record first, so that whatever happens between two steps
@@ -196,7 +187,7 @@ impl Dataplane {
     /// [`DataplaneError::Table`], or no random numbers.
     pub fn release(&self, slot: u16) -> Result<(), DataplaneError> {
         let mut kernel = self.kernel();
-        self.store_options(&kernel, slot, OptionsWord::CLOSED);
+        self.close(&kernel, slot);
         for (ifindex, value) in kernel.tables.interfaces()? {
             if slot_of(value) != slot {
                 continue;
@@ -241,37 +232,10 @@ impl Dataplane {
             None => Ok(()),
             Some(NOBODY) => self.forget(&mut kernel, ifindex),
             Some(slot) => {
-                self.store_options(&kernel, slot, OptionsWord::CLOSED);
+                self.close(&kernel, slot);
                 Ok(kernel.tables.set_interface(ifindex, u32::from(slot) | GONE)?)
             }
         }
-    }
-
-    /// Replaces a slot's options: the next packet sees them.
-    pub fn set_options(&self, slot: u16, options: OptionsWord) {
-        self.store_options(&self.kernel(), slot, options);
-    }
-
-    fn store_options(&self, kernel: &Kernel, slot: u16, options: OptionsWord) {
-        if let Some(word) = kernel.tables.options.word(slot.into()) {
-            let traced = OptionsWord::from_bits(word.load(Ordering::Acquire)).is_traced();
-            word.store(options.with_trace(traced).bits(), Ordering::Release);
-        }
-    }
-
-    /// Begins or ends a trace of a slot: all of its packets are told of. It ends with the slot's owner, too.
-    pub fn set_traced(&self, slot: u16, traced: bool) {
-        // Every writer of a word holds this lock.
-        let kernel = self.kernel();
-        if let Some(word) = kernel.tables.options.word(slot.into()) {
-            let options = OptionsWord::from_bits(word.load(Ordering::Acquire));
-            word.store(options.with_trace(traced).bits(), Ordering::Release);
-        }
-    }
-
-    /// Ends the traces of an earlier daemon.
-    pub(super) fn end_traces(&self) {
-        (0..self.slots).for_each(|slot| self.set_traced(slot, false));
     }
 }
 

@@ -11,7 +11,8 @@ use aya::util::nr_cpus;
 use imds_common::Shared;
 use imds_common::answer::{DATES, Date};
 use imds_common::counters::{COUNTERS, SlotCounters};
-use imds_common::slot::{Slot, Tables};
+use imds_common::sender::Senders;
+use imds_common::slot::{SENDERS_BANKS, Slot, Tables};
 use imds_common::token::{KEYS, Key};
 
 use super::dump::dump;
@@ -37,7 +38,7 @@ pub(super) struct Table {
     pub(super) name: &'static str,
     kind: u32,
     value_size: usize,
-    /// Entries of a table that doesn't go by slot.
+    /// Its entries: for each slot, where it goes by slot.
     entries: u32,
     pub(super) by_slot: bool,
     flags: u32,
@@ -49,24 +50,21 @@ const INTERFACES_PER_SLOT: u32 = 4;
 impl Table {
     /// How many entries it has where there are so many slots.
     pub(super) fn entries(&self, slots: u32) -> u32 {
-        match (self.by_slot, self.kind) {
-            (true, TYPE_HASH) => slots * INTERFACES_PER_SLOT,
-            (true, _) => slots,
-            (false, _) => self.entries,
-        }
+        if self.by_slot { slots * self.entries } else { self.entries }
     }
 }
 
 const fn by_slot(name: &'static str, kind: u32, value_size: usize, flags: u32) -> Table {
-    Table { name, kind, value_size, entries: 0, by_slot: true, flags }
+    Table { name, kind, value_size, entries: 1, by_slot: true, flags }
 }
 
 /// Every map that outlives a daemon. Keys are `u32` throughout.
 pub(super) const PINNED: &[Table] = &[
-    by_slot("IMDS_INTERFACES", TYPE_HASH, size_of::<u32>(), 0),
+    Table { entries: INTERFACES_PER_SLOT, ..by_slot("IMDS_INTERFACES", TYPE_HASH, size_of::<u32>(), 0) },
     by_slot("IMDS_OPTIONS", TYPE_ARRAY, size_of::<u64>(), MMAPABLE),
     by_slot("IMDS_SLOTS", TYPE_ARRAY, size_of::<Slot>(), 0),
     by_slot("IMDS_TABLES", TYPE_ARRAY, size_of::<Tables>(), 0),
+    Table { entries: SENDERS_BANKS, ..by_slot("IMDS_SENDERS", TYPE_ARRAY, size_of::<Senders>(), 0) },
     by_slot("IMDS_BUDGETS", TYPE_ARRAY, size_of::<u64>(), 0),
     by_slot("IMDS_EVENT_BUDGETS", TYPE_ARRAY, size_of::<u64>(), 0),
     by_slot("IMDS_COUNTERS", TYPE_PERCPU_ARRAY, size_of::<SlotCounters>(), 0),
@@ -145,6 +143,7 @@ pub(super) struct SharedTables {
     interfaces: HashMap<MapData, u32, u32>,
     slots: Array<MapData, Raw<Slot>>,
     tables: Array<MapData, Raw<Tables>>,
+    senders: Array<MapData, Raw<Senders>>,
     counters: PerCpuArray<MapData, Raw<SlotCounters>>,
     keys: Array<MapData, Raw<Key>>,
     dates: Array<MapData, Raw<Date>>,
@@ -166,6 +165,7 @@ impl SharedTables {
             interfaces: take(ebpf, "IMDS_INTERFACES")?,
             slots: take(ebpf, "IMDS_SLOTS")?,
             tables: take(ebpf, "IMDS_TABLES")?,
+            senders: take(ebpf, "IMDS_SENDERS")?,
             counters: take(ebpf, "IMDS_COUNTERS")?,
             keys: take(ebpf, "IMDS_KEYS")?,
             dates: take(ebpf, "IMDS_DATES")?,
@@ -206,6 +206,17 @@ impl SharedTables {
 
     pub(super) fn set_slot(&mut self, slot: u16, value: Slot) -> Result<(), TableError> {
         self.slots.set(slot.into(), Raw(value), 0).map_err(table_error("IMDS_SLOTS"))
+    }
+
+    /// One of a slot's tables of senders.
+    pub(super) fn senders(&self, slot: u16, bank: u32) -> Result<Senders, TableError> {
+        let index = u32::from(slot) * SENDERS_BANKS + bank;
+        self.senders.get(&index, 0).map(|Raw(value)| value).map_err(table_error("IMDS_SENDERS"))
+    }
+
+    pub(super) fn set_senders(&mut self, slot: u16, bank: u32, senders: Senders) -> Result<(), TableError> {
+        let index = u32::from(slot) * SENDERS_BANKS + bank;
+        self.senders.set(index, Raw(senders), 0).map_err(table_error("IMDS_SENDERS"))
     }
 
     /// Forgets a slot's clients, connections and counters.

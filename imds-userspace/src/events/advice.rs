@@ -43,6 +43,9 @@ const fn fixed(counter: Counter) -> Option<&'static str> {
         Counter::RefusedTooManyConnections | Counter::DroppedFlows => {
             "the instance has too many connections open at once: reuse or close them"
         }
+        Counter::RefusedTooManyRequests => {
+            "the instance sends too many requests a second: let clients cache, or raise its budget"
+        }
         Counter::DroppedUnowned => "the interface belongs to no instance: create one on it, or release it",
         Counter::DroppedIpv6 => "HttpProtocolIpv6 is disabled: enable it, or ask over IPv4",
         Counter::DroppedProtocol => "the service speaks TCP only: ask by HTTP on port 80",

@@ -105,6 +105,8 @@ impl<K: Kernel> Registry<K> {
         let fates = Fates::of_replacement(record, &document, kept);
         let mut changed = self.planned(record, &document, fates).await?.map(|change| change.parts).unwrap_or_default();
         changed.extend((options != record.options).then_some(Part::Options));
+        let limits = record.limits.changed(&described.limits).map_err(DraftError::from)?;
+        changed.extend((limits != record.limits).then_some(Part::Limits));
         Ok(Planned { outcome: outcome(&changed), changed, claimed: Vec::new() })
     }
 
@@ -115,8 +117,8 @@ impl<K: Kernel> Registry<K> {
         changed: &mut BTreeSet<Part>,
     ) -> Result<ApplyOutcome, RegistryError> {
         let id = &described.instance_id;
-        let options = self.state.lock().await.records.get(id).map(|record| record.options);
-        let Some(options) = options else {
+        let current = self.state.lock().await.records.get(id).map(|record| (record.options, record.limits.clone()));
+        let Some((options, limits)) = current else {
             self.create(&creation(described)).await?;
             return Ok(ApplyOutcome::Created);
         };
@@ -124,6 +126,10 @@ impl<K: Kernel> Registry<K> {
         let wanted = wanted(&described.metadata_options, &options, &draft)?;
         // Tags that can't be shown come after they are hidden, and go before others are shown.
         let shown = wanted.instance_metadata_tags.is_enabled();
+        if limits.changed(&described.limits).map_err(DraftError::from)? != limits {
+            self.set_limits(id, &described.limits).await?;
+            changed.insert(Part::Limits);
+        }
         if !shown {
             changed.extend(self.put_options(id, &described.metadata_options, wanted != options).await?);
         }
@@ -162,6 +168,7 @@ fn creation(described: &Described) -> CreateInstance {
         instance_id: Some(described.instance_id.clone()),
         document: described.document.clone(),
         metadata_options: described.metadata_options.clone(),
+        limits: described.limits.clone(),
     }
 }
 

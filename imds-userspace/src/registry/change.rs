@@ -79,7 +79,7 @@ impl<K: Kernel> Registry<K> {
         let parts = planned.parts.clone();
         let next = self.write_change(planned).await?;
         self.load_credentials(&next).await;
-        let tree = self.tree(&next, &next.options);
+        let tree = self.tree(&next);
         for served in next.slots().filter_map(|slot| self.directory.get(slot)) {
             served.set_tree(tree.clone());
         }

@@ -122,7 +122,7 @@ impl<K: Kernel> Registry<K> {
         interfaces: &[Interface],
         slots: &[u16],
     ) -> Result<(), RegistryError> {
-        let tree = self.tree(record, &record.options);
+        let tree = self.tree(record);
         for (number, (interface, &slot)) in interfaces.iter().zip(slots).enumerate() {
             match self.occupy(slot, interface, (record, number), tree.clone()).await {
                 Ok(assignment) => record.interfaces[number].assignment = Some(assignment),
@@ -149,7 +149,7 @@ pub(super) fn deposits(instance: &Instance, given: ByBearer<Credentials>) -> ByB
 
 /// The record of a draft, with what is made at creation, and what is kept beside it.
 fn record(draft: Draft, interfaces: &[Interface]) -> Result<(Record, Kept), RegistryError> {
-    let Draft { instance, interfaces: names, attach, options, kept } = draft;
+    let Draft { instance, interfaces: names, attach, options, limits, kept } = draft;
     let instance_id = match instance.instance_id.as_str() {
         "" => format!("i-{}", random_digits()?),
         _ => instance.instance_id,
@@ -167,6 +167,8 @@ fn record(draft: Draft, interfaces: &[Interface]) -> Result<(Record, Kept), Regi
         identity: None,
         options,
         created_options: options,
+        created_limits: limits.clone(),
+        limits,
         created_document: None,
         created_credentials: None,
         created_user_data: kept.user_data.as_deref().map(user_data_digest),

@@ -10,14 +10,12 @@ use imds_common::token::{KEYS, Key};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::allowance::Allowance;
 use super::store::{Store, StoreError};
 use crate::dataplane::counters::SlotCounter;
 use crate::events::Seen;
 use crate::events::recent::Recent;
 use crate::metadata::tree::Tree;
-
-/// Connections that one instance may have in the daemon at once.
-pub const CONNECTIONS: usize = imds_common::flow::FLOWS;
 
 /// Reads of user data that one instance may have in hand at once: the threads for them are everybody's.
 const USER_DATA_READS: usize = 1;
@@ -32,8 +30,8 @@ pub struct Served {
     pub token_generation: u64,
     /// The service's own counters of this slot.
     pub counters: SlotCounter,
-    /// One permit a connection.
-    pub connections: Arc<Semaphore>,
+    /// What the instance may have and do at once, on all of its interfaces.
+    pub allowance: Arc<Allowance>,
     /// Cancelled when the instance is deleted: every connection of it ends at once.
     pub gone: CancellationToken,
     /// What became of its packets and requests lately.
@@ -55,13 +53,14 @@ impl Served {
         counters: SlotCounter,
         options: OptionsWord,
         tree: Arc<Tree>,
+        allowance: Arc<Allowance>,
     ) -> Self {
         Self {
             instance_id,
             generation,
             token_generation,
             counters,
-            connections: Arc::new(Semaphore::new(CONNECTIONS)),
+            allowance,
             gone: CancellationToken::new(),
             recent: Recent::default(),
             options: AtomicU64::new(options.bits()),

@@ -6,6 +6,7 @@ use imds_common::options::MetadataOptions;
 use serde_json::Value;
 use thiserror::Error;
 
+use super::limits::{Limits, LimitsError};
 use super::options::{Changes, OptionsError, Scope};
 use super::record::{Record, user_data_digest};
 use crate::control::protocol::CreateInstance;
@@ -33,6 +34,9 @@ pub enum DraftError {
     /// An option.
     #[error(transparent)]
     Options(#[from] OptionsError),
+    /// A limit.
+    #[error(transparent)]
+    Limits(#[from] LimitsError),
     /// There is nothing to serve.
     #[error("no interface is given; an instance needs at least one host-side interface")]
     NoInterface,
@@ -54,6 +58,8 @@ pub struct Draft {
     pub attach: Option<Attach>,
     /// Its options.
     pub options: MetadataOptions,
+    /// Its limits.
+    pub limits: Limits,
     /// What is kept of it beside its record.
     pub kept: Kept,
 }
@@ -74,7 +80,7 @@ impl Draft {
     ///
     /// The first [`DraftError`].
     pub fn new(request: &CreateInstance, defaults: &Defaults) -> Result<Self, DraftError> {
-        let CreateInstance { interfaces, attach, instance_id, document, metadata_options } = request;
+        let CreateInstance { interfaces, attach, instance_id, document, metadata_options, limits } = request;
         let mut seen = BTreeSet::new();
         for interface in interfaces {
             field::interface(interface)?;
@@ -89,6 +95,7 @@ impl Draft {
         let (document, kept) = read_document(document.0.clone())?;
         let options = Changes::parse(metadata_options)?;
         let options = options.apply(&MetadataOptions::default(), tag_keys(&document), Scope::One)?;
+        let limits = Limits::default().changed(limits)?;
         let Defaults { availability_zone, account_id } = defaults.clone();
         let instance = Instance {
             instance_id: instance_id.to_owned(),
@@ -101,7 +108,7 @@ impl Draft {
             document: (&document).into(),
             own_credentials: kept.credentials.map(Credentials::end),
         };
-        Ok(Self { instance, interfaces: interfaces.clone(), attach: *attach, options, kept })
+        Ok(Self { instance, interfaces: interfaces.clone(), attach: *attach, options, limits, kept })
     }
 
     /// Whether `record` was made of the same `request`, of which this is the draft. A value that the request leaves out
@@ -117,6 +124,7 @@ impl Draft {
             && theirs.iam.role == ours.iam.role
             && (contains(&theirs.to_value(), &given) || contains(&created.complete().to_value(), &given));
         let options = Changes::parse(&request.metadata_options).map(|given| given.replace(&record.created_options));
+        let limits = record.created_limits.changed(&request.limits);
         let same_credentials = |bearer| same_credentials(self.kept.credentials.of(bearer), credentials.of(bearer));
         let created_credentials = record.created_credentials.as_ref();
         same_document
@@ -124,6 +132,7 @@ impl Draft {
             && (created_credentials.is_some() || Bearer::ALL.into_iter().all(same_credentials))
             && request.instance_id.as_ref().is_none_or(|id| *id == record.instance.instance_id)
             && options.is_ok_and(|options| options == record.created_options)
+            && limits.is_ok_and(|limits| limits == record.created_limits)
             && self.kept.user_data.as_deref().map(user_data_digest) == record.created_user_data
             && self.interfaces.iter().eq(record.interfaces.iter().map(|interface| &interface.name))
     }

@@ -11,12 +11,13 @@ use imds_common::token::{KEYS, Key};
 
 use super::directory::{Directory, Served};
 use super::kernel::Kernel;
+use super::limits::Limits;
 use super::record::{InterfaceRecord, Record};
 use super::totals::Totals;
 use crate::dataplane::attach::{Attach, XdpMode};
 use crate::dataplane::counters::SlotCounter;
 use crate::dataplane::interface::{Interface, InterfaceError, Kind};
-use crate::dataplane::{DataplaneError, SlotStatus};
+use crate::dataplane::{DataplaneError, Rules, SlotStatus};
 use crate::metadata::{identity, sample};
 
 /// A record as the store has it.
@@ -30,6 +31,8 @@ pub(crate) fn record(instance_id: &str, interfaces: &[&str]) -> Record {
         instance,
         options: MetadataOptions::default(),
         created_options: MetadataOptions::default(),
+        limits: Limits::default(),
+        created_limits: Limits::default(),
         created_document: None,
         created_credentials: None,
         created_user_data: None,
@@ -112,7 +115,12 @@ impl FakeKernel {
 
     /// The options of a slot that somebody owns.
     pub(crate) fn options(&self, slot: u16) -> Option<OptionsWord> {
-        self.slots.lock().expect("not poisoned").get(&slot).map(|status| status.options)
+        self.slots.lock().expect("not poisoned").get(&slot).map(|status| status.rules.options())
+    }
+
+    /// The rules of a slot that somebody owns.
+    pub(crate) fn rules(&self, slot: u16) -> Option<Rules> {
+        self.slots.lock().expect("not poisoned").get(&slot).map(|status| status.rules.clone())
     }
 
     /// Whether a step is done: an error if there is trouble with it.
@@ -164,7 +172,7 @@ impl Kernel for FakeKernel {
     }
 
     fn status(&self) -> Result<Vec<SlotStatus>, DataplaneError> {
-        Ok(self.slots.lock().expect("not poisoned").values().copied().collect())
+        Ok(self.slots.lock().expect("not poisoned").values().cloned().collect())
     }
 
     fn prepare(&self, slot: u16) -> Result<(u16, u64), DataplaneError> {
@@ -183,22 +191,22 @@ impl Kernel for FakeKernel {
         &self,
         slot: u16,
         interface: &Interface,
-        options: OptionsWord,
+        rules: &Rules,
         attach: Option<Attach>,
     ) -> Result<SlotStatus, DataplaneError> {
         tokio::task::yield_now().await;
         self.step()?;
         self.note(format!("assign {slot} {}", interface.name));
         assert!(
-            self.served(slot).is_some_and(|served| served.options() == options),
+            self.served(slot).is_some_and(|served| served.options() == rules.options()),
             "the daemon knows the tenant first"
         );
         self.refuse(&interface.name)?;
         let (generation, token_generation) =
             self.prepared.lock().expect("not poisoned").remove(&slot).expect("prepared first");
-        let xdp = mode(attach);
-        let status = SlotStatus { slot, ifindex: interface.index, generation, token_generation, options, xdp };
-        self.slots.lock().expect("not poisoned").insert(slot, status);
+        let (rules, xdp) = (rules.clone(), mode(attach));
+        let status = SlotStatus { slot, ifindex: interface.index, generation, token_generation, rules, xdp };
+        self.slots.lock().expect("not poisoned").insert(slot, status.clone());
         self.closed.lock().expect("not poisoned").remove(&interface.index);
         tokio::task::yield_now().await;
         Ok(status)
@@ -241,10 +249,10 @@ impl Kernel for FakeKernel {
         Ok(())
     }
 
-    fn set_options(&self, slot: u16, options: OptionsWord) {
-        let told = self.served(slot).is_none_or(|served| served.options() == options);
-        match self.options(slot) {
-            Some(now) if now == options => (),
+    fn set_rules(&self, slot: u16, rules: &Rules) {
+        let told = self.served(slot).is_none_or(|served| served.options() == rules.options());
+        match self.rules(slot) {
+            Some(now) if now == *rules => (),
             _ if told => self.note(format!("options {slot} daemon first")),
             _ => self.note(format!("options {slot} kernel first")),
         }
@@ -252,7 +260,7 @@ impl Kernel for FakeKernel {
             return;
         }
         if let Some(status) = self.slots.lock().expect("not poisoned").get_mut(&slot) {
-            status.options = options;
+            status.rules = rules.clone();
         }
     }
 

@@ -27,7 +27,7 @@ impl<K: Kernel> Registry<K> {
         let (written, next_slot) = (record.clone(), state.slots.next());
         self.write(move |store| store.update([&written], next_slot)).await?;
         self.load_credentials(&record).await;
-        let tree = self.tree(&record, &record.options);
+        let tree = self.tree(&record);
         for served in record.slots().filter_map(|slot| self.directory.get(slot)) {
             served.set_tree(Arc::clone(&tree));
         }

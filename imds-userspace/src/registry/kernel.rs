@@ -4,13 +4,12 @@ use std::future::Future;
 use std::io;
 
 use imds_common::counters::SlotCounters;
-use imds_common::options::OptionsWord;
 use imds_common::token::{KEYS, Key};
 
 use crate::dataplane::attach::Attach;
 use crate::dataplane::counters::SlotCounter;
 use crate::dataplane::interface::{self, Interface, InterfaceError};
-use crate::dataplane::{Dataplane, DataplaneError, SlotStatus};
+use crate::dataplane::{Dataplane, DataplaneError, Rules, SlotStatus};
 
 /// The kernel's side, as [`Dataplane`] is it.
 pub trait Kernel: Send + Sync + 'static {
@@ -39,13 +38,13 @@ pub trait Kernel: Send + Sync + 'static {
     /// The kernel's.
     fn prepare(&self, slot: u16) -> Result<(u16, u64), DataplaneError>;
 
-    /// Leads `interface` to a prepared slot: its first packet is judged by `options`. `attach` says how programs are
+    /// Leads `interface` to a prepared slot: its first packet is judged by `rules`. `attach` says how programs are
     /// attached, if that is said.
     fn assign(
         &self,
         slot: u16,
         interface: &Interface,
-        options: OptionsWord,
+        rules: &Rules,
         attach: Option<Attach>,
     ) -> impl Future<Output = Result<SlotStatus, DataplaneError>> + Send;
 
@@ -72,8 +71,8 @@ pub trait Kernel: Send + Sync + 'static {
     /// Looks whether the program still hangs on the next few interfaces, owned or closed, and attaches it again.
     fn mend_hooks(&self) -> impl Future<Output = Result<(), DataplaneError>> + Send;
 
-    /// Replaces a slot's options: the next packet sees them.
-    fn set_options(&self, slot: u16, options: OptionsWord);
+    /// Replaces a slot's rules: the next packet sees them.
+    fn set_rules(&self, slot: u16, rules: &Rules);
 
     /// Begins or ends a trace of a slot.
     fn set_traced(&self, slot: u16, traced: bool);
@@ -124,10 +123,10 @@ impl Kernel for Dataplane {
         &self,
         slot: u16,
         interface: &Interface,
-        options: OptionsWord,
+        rules: &Rules,
         attach: Option<Attach>,
     ) -> Result<SlotStatus, DataplaneError> {
-        Self::assign(self, slot, interface, options, attach).await
+        Self::assign(self, slot, interface, rules, attach).await
     }
 
     async fn keep(&self, status: &SlotStatus, attach: Option<Attach>) -> Result<(), DataplaneError> {
@@ -150,8 +149,8 @@ impl Kernel for Dataplane {
         Self::mend_hooks(self).await
     }
 
-    fn set_options(&self, slot: u16, options: OptionsWord) {
-        Self::set_options(self, slot, options);
+    fn set_rules(&self, slot: u16, rules: &Rules) {
+        Self::set_rules(self, slot, rules);
     }
 
     fn set_traced(&self, slot: u16, traced: bool) {

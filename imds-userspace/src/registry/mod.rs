@@ -16,6 +16,7 @@
 //! - options: what gets stricter, in the directory and the kernel; the record; what gets looser, in the kernel and the
 //!   directory.
 
+pub mod allowance;
 mod apply;
 mod attachment;
 mod change;
@@ -30,6 +31,7 @@ mod fates;
 mod identities;
 pub mod kernel;
 mod keys;
+pub mod limits;
 pub mod options;
 pub mod plan;
 mod reconciler;
@@ -58,14 +60,16 @@ use self::directory::Directory;
 use self::draft::Defaults;
 use self::error::RegistryError;
 use self::kernel::Kernel;
+use self::limits::{Budgets, Limits, senders, stricter};
 use self::options::{Changes, Scope};
 use self::plan::Owner;
 use self::record::Record;
 use self::slots::Slots;
 use self::store::{Store, StoreError};
-use crate::control::protocol::{InstanceStats, InstanceView, OptionChanges, StatsView};
+use crate::control::protocol::{InstanceStats, InstanceView, LimitChanges, OptionChanges, StatsView};
 use crate::credentials::Issuer;
 use crate::credentials::vault::{Deposit, VaultError};
+use crate::dataplane::Rules;
 use crate::metadata::bearer::{Bearer, ByBearer};
 use crate::metadata::identity::Authority;
 
@@ -78,8 +82,8 @@ pub struct Settings {
     pub slots: u16,
     /// Whether refusals are silent (`on-refuse = "drop"`).
     pub refuse_silently: bool,
-    /// Packets a second that a slot may send, 0 for no limit.
-    pub packet_budget: u32,
+    /// What instances may send that have no budgets of their own.
+    pub budgets: Budgets,
     /// Whether refusals have pages (`error-bodies = "xhtml"`).
     pub error_pages: bool,
     /// Who signs identity documents.
@@ -96,10 +100,16 @@ pub struct Registry<K> {
     state: Mutex<State>,
 }
 
-/// A change of options, ready to be done.
+/// A change of options or limits, ready to be done.
 struct Transition {
-    old: MetadataOptions,
+    old: (MetadataOptions, Limits),
     new: Record,
+}
+
+impl Transition {
+    fn new(old: &Record, new: Record) -> Self {
+        Self { old: (old.options, old.limits.clone()), new }
+    }
 }
 
 /// What changes by commands.
@@ -184,24 +194,50 @@ impl<K: Kernel> Registry<K> {
             let refused = |source| RegistryError::Options { instance_id: record.instance.instance_id.clone(), source };
             let document = record.instance.document.unpack();
             let options = changes.apply(&record.options, draft::tag_keys(&document), scope).map_err(refused)?;
-            transitions.push(Transition { old: record.options, new: Record { options, ..record.clone() } });
+            transitions.push(Transition::new(record, Record { options, ..record.clone() }));
         }
-        for Transition { old, new } in &transitions {
-            self.enforce(new.slots(), new, &options::strictest(old, &new.options));
+        let ids: Vec<_> = transitions.iter().map(|change| change.new.instance.instance_id.clone()).collect();
+        let store_ms = self.make(state, transitions).await?;
+        tracing::info!(instances = ?ids, store_ms, "options set");
+        self.views(ids.iter().filter_map(|id| state.records.get(id)))
+    }
+
+    /// Changes limits of one instance; returns when the kernel has them.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError::NotFound`], [`RegistryError::Draft`] for values that no limit takes, the store's; then nothing
+    /// was changed.
+    pub async fn set_limits(&self, instance_id: &str, changes: &LimitChanges) -> Result<InstanceView, RegistryError> {
+        let mut state = self.state.lock().await;
+        let record = state.record(instance_id)?;
+        let limits = record.limits.changed(changes).map_err(draft::DraftError::from)?;
+        let transition = Transition::new(record, Record { limits, ..record.clone() });
+        let store_ms = self.make(&mut state, vec![transition]).await?;
+        tracing::info!(instance = instance_id, store_ms, "limits set");
+        self.view(state.record(instance_id)?)
+    }
+
+    /// Makes changes: the strictest of old and new is in force until the record is written. Returns how long the store
+    /// took, in milliseconds.
+    async fn make(&self, state: &mut State, transitions: Vec<Transition>) -> Result<f64, RegistryError> {
+        for Transition { old: (options, limits), new } in &transitions {
+            self.enforce(new.slots(), new, &self.rules_between((options, limits), (&new.options, &new.limits)));
         }
         let (records, next_slot) = (transitions.iter().map(|t| t.new.clone()).collect::<Vec<_>>(), state.slots.next());
         let start = Instant::now();
         let written = self.write(move |store| store.update(&records, next_slot)).await;
         let store_ms = start.elapsed().as_secs_f64() * 1e3;
-        for Transition { old, new } in &transitions {
-            let options = if written.is_ok() { &new.options } else { old };
-            self.enforce(new.slots(), new, options);
+        for Transition { old: (options, limits), new } in &transitions {
+            let (options, limits) = if written.is_ok() { (&new.options, &new.limits) } else { (options, limits) };
+            self.enforce(new.slots(), new, &self.rules(options, limits));
+            if written.is_ok() {
+                self.allow(new);
+            }
         }
         written?;
-        let ids: Vec<_> = transitions.iter().map(|change| change.new.instance.instance_id.clone()).collect();
         state.records.extend(transitions.into_iter().map(|t| (t.new.instance.instance_id.clone(), t.new)));
-        tracing::info!(instances = ?ids, store_ms, "options set");
-        self.views(ids.iter().filter_map(|id| state.records.get(id)))
+        Ok(store_ms)
     }
 
     /// The counters of one instance, or of all and of the host.
@@ -232,11 +268,22 @@ impl<K: Kernel> Registry<K> {
         self.kernel.index_of(interface).map_err(unknown)
     }
 
-    /// The word that a slot with these options has.
-    fn word(&self, options: &MetadataOptions) -> OptionsWord {
-        OptionsWord::new(options, self.settings.refuse_silently)
+    /// The rules that a slot with these options and limits has.
+    fn rules(&self, options: &MetadataOptions, limits: &Limits) -> Rules {
+        self.rules_between((options, limits), (options, limits))
+    }
+
+    /// The strictest rules between two states.
+    fn rules_between(
+        &self,
+        (options, limits): (&MetadataOptions, &Limits),
+        (other_options, other_limits): (&MetadataOptions, &Limits),
+    ) -> Rules {
+        let packets = |limits: &Limits| limits.budgets(self.settings.budgets).packets;
+        let word = OptionsWord::new(&options::strictest(options, other_options), self.settings.refuse_silently)
             .with_error_pages(self.settings.error_pages)
-            .with_packet_budget(self.settings.packet_budget)
+            .with_packet_budget(stricter(packets(limits), packets(other_limits)));
+        Rules::new(word, senders(limits, other_limits))
     }
 
     /// Runs a store's transaction where it may block.

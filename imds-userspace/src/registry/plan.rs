@@ -5,11 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use imds_common::options::OptionsWord;
-
 use super::record::Assignment;
 use super::slots::Slots;
-use crate::dataplane::SlotStatus;
+use crate::dataplane::{Rules, SlotStatus};
 
 /// Which interface of which instance.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,8 +27,8 @@ pub struct Wanted {
     pub name: String,
     /// The slot it was given last.
     pub assignment: Option<Assignment>,
-    /// The options that its slot should have.
-    pub options: OptionsWord,
+    /// The rules that its slot should have.
+    pub rules: Rules,
 }
 
 /// One step from what is to what was asked for.
@@ -43,8 +41,8 @@ pub enum Action {
         /// Whose it was, when that can be proved.
         owner: Option<Owner>,
     },
-    /// Give the slot of an interface that stays the options that its instance has.
-    SetOptions {
+    /// Give the slot of an interface that stays the rules that its instance has.
+    SetRules {
         /// Whose it is.
         owner: Owner,
         /// The slot.
@@ -88,7 +86,7 @@ pub fn plan(wanted: &[Wanted], statuses: &[SlotStatus], present: &BTreeMap<Strin
     let mut keeps = Vec::new();
     let mut absent = Vec::new();
     let mut homeless = Vec::new();
-    for Wanted { owner, name, assignment, options } in wanted {
+    for Wanted { owner, name, assignment, rules } in wanted {
         let index = present.get(name).copied();
         let status = assignment.and_then(|given| {
             let status = found.get(&given.slot).copied().flatten()?;
@@ -102,10 +100,10 @@ pub fn plan(wanted: &[Wanted], statuses: &[SlotStatus], present: &BTreeMap<Strin
             (Some(status), Some(index)) if index == status.ifindex => {
                 kept.insert(status.slot);
                 led.insert(index);
-                if status.options != *options {
-                    keeps.push(Action::SetOptions { owner: owner.clone(), slot: status.slot });
+                if status.rules != *rules {
+                    keeps.push(Action::SetRules { owner: owner.clone(), slot: status.slot });
                 }
-                keeps.push(Action::Keep { owner: owner.clone(), status: *status });
+                keeps.push(Action::Keep { owner: owner.clone(), status: status.clone() });
             }
             (_, None) => absent.push(Action::Absent { owner: owner.clone() }),
             (_, Some(index)) => homeless.push((owner, index)),
@@ -131,12 +129,12 @@ pub fn plan(wanted: &[Wanted], statuses: &[SlotStatus], present: &BTreeMap<Strin
 
 #[cfg(test)]
 mod tests {
-    use imds_common::options::{HttpTokens, MetadataOptions};
+    use imds_common::options::{HttpTokens, MetadataOptions, OptionsWord};
 
     use super::*;
 
-    fn word(tokens: HttpTokens) -> OptionsWord {
-        OptionsWord::new(&MetadataOptions { http_tokens: tokens, ..MetadataOptions::default() }, false)
+    fn rules(tokens: HttpTokens) -> Rules {
+        OptionsWord::new(&MetadataOptions { http_tokens: tokens, ..MetadataOptions::default() }, false).into()
     }
 
     fn owner(id: &str) -> Owner {
@@ -149,12 +147,12 @@ mod tests {
 
     /// An instance behind an interface of its own name.
     fn wanted(id: &str, assignment: Option<Assignment>) -> Wanted {
-        Wanted { owner: owner(id), name: id.to_owned(), assignment, options: word(HttpTokens::Optional) }
+        Wanted { owner: owner(id), name: id.to_owned(), assignment, rules: rules(HttpTokens::Optional) }
     }
 
     fn status(assignment: Assignment) -> SlotStatus {
         let Assignment { slot, ifindex, generation, token_generation } = assignment;
-        SlotStatus { slot, ifindex, generation, token_generation, options: word(HttpTokens::Optional), xdp: None }
+        SlotStatus { slot, ifindex, generation, token_generation, rules: rules(HttpTokens::Optional), xdp: None }
     }
 
     fn run(wanted: &[Wanted], statuses: &[SlotStatus], present: &[(&str, u32)]) -> Vec<Action> {
@@ -170,12 +168,12 @@ mod tests {
     }
 
     #[test]
-    fn other_options_are_set_before_the_slot_is_kept() {
+    fn other_rules_are_set_before_the_slot_is_kept() {
         let a = given(1, 10, 7);
-        let wanted = Wanted { options: word(HttpTokens::Required), ..wanted("a", Some(a)) };
+        let wanted = Wanted { rules: rules(HttpTokens::Required), ..wanted("a", Some(a)) };
         assert_eq!(
             run(&[wanted], &[status(a)], &[("a", 10)]),
-            [Action::SetOptions { owner: owner("a"), slot: 1 }, Action::Keep { owner: owner("a"), status: status(a) }]
+            [Action::SetRules { owner: owner("a"), slot: 1 }, Action::Keep { owner: owner("a"), status: status(a) }]
         );
     }
 

@@ -27,9 +27,9 @@ impl<K: Kernel> Registry<K> {
         for action in plan(&wanted, &statuses, &present, &state.slots) {
             match action {
                 Action::Release { slot, owner } => self.reclaim(&mut state, slot, owner).await,
-                Action::SetOptions { owner, slot } => {
-                    if let Err(error) = self.mend_options(&state, &owner, slot) {
-                        tracing::error!(instance = owner.instance_id, %error, "options not set; trying again every second");
+                Action::SetRules { owner, slot } => {
+                    if let Err(error) = self.mend_rules(&state, &owner, slot) {
+                        tracing::error!(instance = owner.instance_id, %error, "rules not set; trying again every second");
                     }
                 }
                 Action::Keep { owner, status } => {
@@ -61,12 +61,12 @@ impl<K: Kernel> Registry<K> {
     }
 
     fn wanted<'a>(&self, record: &'a Record) -> impl Iterator<Item = Wanted> + 'a {
-        let options = self.word(&record.options);
+        let rules = self.rules(&record.options, &record.limits);
         record.interfaces.iter().enumerate().map(move |(interface, recorded)| Wanted {
             owner: Owner { instance_id: record.instance.instance_id.clone(), interface },
             name: recorded.name.clone(),
             assignment: recorded.assignment,
-            options,
+            rules: rules.clone(),
         })
     }
 
@@ -91,9 +91,9 @@ impl<K: Kernel> Registry<K> {
         Ok(self.write(move |store| store.update([&record], next_slot)).await?)
     }
 
-    fn mend_options(&self, state: &State, owner: &Owner, slot: u16) -> Result<(), RegistryError> {
+    fn mend_rules(&self, state: &State, owner: &Owner, slot: u16) -> Result<(), RegistryError> {
         let record = state.record(&owner.instance_id)?;
-        self.enforce([slot], record, &record.options);
+        self.enforce([slot], record, &self.rules(&record.options, &record.limits));
         Ok(())
     }
 
@@ -104,7 +104,7 @@ impl<K: Kernel> Registry<K> {
             return Ok(());
         }
         let record = state.record(&owner.instance_id)?;
-        let tree = self.tree(record, &record.options);
+        let tree = self.tree(record);
         let attach = record.interfaces.get(owner.interface).and_then(|interface| interface.attach);
         self.kernel.keep(status, attach).await?;
         self.serve(status.slot, (status.generation, status.token_generation), record, tree);
@@ -116,7 +116,7 @@ impl<K: Kernel> Registry<K> {
         let slot = slot.ok_or(RegistryError::NoSlot(state.slots.capacity()))?;
         let record = state.record(&owner.instance_id)?;
         let interface = self.kernel.find(&record.interfaces[owner.interface].name).await?;
-        let tree = self.tree(record, &record.options);
+        let tree = self.tree(record);
         let assignment = self.occupy(slot, &interface, (record, owner.interface), tree).await?;
         state.set_assignment(owner, Some(assignment));
         let slots = state.slots.after(slot);

@@ -7,6 +7,7 @@ use imds_common::options::MetadataOptions;
 use serde::{Deserialize, Serialize};
 use siphasher::sip128::SipHasher24;
 
+use super::limits::Limits;
 use super::options::stored;
 use super::totals::Totals;
 use crate::dataplane::SlotStatus;
@@ -32,6 +33,12 @@ pub struct Record {
     /// Its options when it was created: what a repeated create is compared with.
     #[serde(with = "stored")]
     pub created_options: MetadataOptions,
+    /// Its limits.
+    #[serde(default, skip_serializing_if = "Limits::is_default")]
+    pub limits: Limits,
+    /// Its limits when it was created.
+    #[serde(default, skip_serializing_if = "Limits::is_default")]
+    pub created_limits: Limits,
     /// Its document when it was created, if it is another now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_document: Option<PackedDocument>,
@@ -101,7 +108,7 @@ impl Assignment {
 
 impl From<SlotStatus> for Assignment {
     fn from(status: SlotStatus) -> Self {
-        let SlotStatus { slot, ifindex, generation, token_generation, options: _, xdp: _ } = status;
+        let SlotStatus { slot, ifindex, generation, token_generation, rules: _, xdp: _ } = status;
         Self { slot, ifindex, generation, token_generation }
     }
 }

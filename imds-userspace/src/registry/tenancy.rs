@@ -3,21 +3,24 @@
 
 use std::sync::Arc;
 
-use imds_common::options::MetadataOptions;
-
 use super::Registry;
+use super::allowance::Allowance;
 use super::directory::Served;
 use super::error::RegistryError;
 use super::kernel::Kernel;
 use super::record::{Assignment, Record};
-use crate::dataplane::DataplaneError;
 use crate::dataplane::interface::Interface;
+use crate::dataplane::{DataplaneError, Rules};
 use crate::metadata::tree::Tree;
 
 impl<K: Kernel> Registry<K> {
-    /// The tree of an instance with these options.
-    pub(super) fn tree(&self, record: &Record, options: &MetadataOptions) -> Arc<Tree> {
-        let (instance, tags) = (&record.instance, options.instance_metadata_tags.is_enabled());
+    /// The tree of an instance.
+    pub(super) fn tree(&self, record: &Record) -> Arc<Tree> {
+        self.tree_with_tags(record, record.options.instance_metadata_tags.is_enabled())
+    }
+
+    fn tree_with_tags(&self, record: &Record, tags: bool) -> Arc<Tree> {
+        let instance = &record.instance;
         let (identity, user_data) = (record.identity.clone(), record.user_data_bytes.is_some());
         Arc::new(Tree::render(instance, identity, user_data, tags, self.issuer.deliveries(instance)))
     }
@@ -34,7 +37,7 @@ impl<K: Kernel> Registry<K> {
         let generations = self.kernel.prepare(slot)?;
         self.serve(slot, generations, record, tree);
         let attach = record.interfaces.get(number).and_then(|interface| interface.attach);
-        match self.kernel.assign(slot, interface, self.word(&record.options), attach).await {
+        match self.kernel.assign(slot, interface, &self.rules(&record.options, &record.limits), attach).await {
             Ok(status) => Ok(status.into()),
             Err(error) => {
                 self.vacate_after(slot, &error);
@@ -46,10 +49,30 @@ impl<K: Kernel> Registry<K> {
     /// Puts the tenant of a slot into the directory; one that was there before is gone.
     pub(super) fn serve(&self, slot: u16, generations: (u16, u64), record: &Record, tree: Arc<Tree>) {
         let counters = self.kernel.service_counters(slot);
-        let word = self.word(&record.options);
-        let id = record.instance.instance_id.clone();
-        let served = Served::new(id, generations, counters, word, tree).with_user_data(&self.store);
+        let word = self.rules(&record.options, &record.limits).options();
+        let (id, allowance) = (record.instance.instance_id.clone(), self.allowance(record));
+        let served = Served::new(id, generations, counters, word, tree, allowance).with_user_data(&self.store);
         self.evict(slot, Some(Arc::new(served)));
+    }
+
+    /// Who serves an instance now, on any of its slots.
+    fn served_of(&self, record: &Record) -> impl Iterator<Item = Arc<Served>> {
+        let of_instance = |served: &Arc<Served>| served.instance_id == record.instance.instance_id;
+        record.slots().filter_map(|slot| self.directory.get(slot)).filter(of_instance)
+    }
+
+    /// What an instance may have at once: what its other interfaces share already, or its own.
+    fn allowance(&self, record: &Record) -> Arc<Allowance> {
+        let requests = record.limits.budgets(self.settings.budgets).requests;
+        let shared = self.served_of(record).next().map(|served| Arc::clone(&served.allowance));
+        shared.unwrap_or_else(|| Arc::new(Allowance::new(requests)))
+    }
+
+    /// Gives an instance the budget of requests that it has on record.
+    pub(super) fn allow(&self, record: &Record) {
+        if let Some(served) = self.served_of(record).next() {
+            served.allowance.set_request_budget(record.limits.budgets(self.settings.budgets).requests);
+        }
     }
 
     /// Takes a slot from its tenant: the open connections end first, then the kernel closes the interface.
@@ -72,28 +95,30 @@ impl<K: Kernel> Registry<K> {
         }
     }
 
-    /// Puts options in force on `slots` of an instance. What gets stricter is in the daemon before it is in the
+    /// Puts rules in force on `slots` of an instance. What gets stricter is in the daemon before it is in the
     /// kernel; anything else, in the kernel first.
-    pub(super) fn enforce(&self, slots: impl IntoIterator<Item = u16>, record: &Record, options: &MetadataOptions) {
-        let word = self.word(options);
+    pub(super) fn enforce(&self, slots: impl IntoIterator<Item = u16>, record: &Record, rules: &Rules) {
+        let word = rules.options();
         let mut tree = None;
         for slot in slots {
             let Some(served) = self.directory.get(slot) else {
-                self.kernel.set_options(slot, word);
+                self.kernel.set_rules(slot, rules);
                 continue;
             };
             let now = served.options();
             let mut tell_daemon = || {
                 served.set_options(word);
                 if now.tags_enabled() != word.tags_enabled() {
-                    served.set_tree(Arc::clone(tree.get_or_insert_with(|| self.tree(record, options))));
+                    served.set_tree(Arc::clone(
+                        tree.get_or_insert_with(|| self.tree_with_tags(record, word.tags_enabled())),
+                    ));
                 }
             };
             if now.is_tightened_by(word) {
                 tell_daemon();
-                self.kernel.set_options(slot, word);
+                self.kernel.set_rules(slot, rules);
             } else {
-                self.kernel.set_options(slot, word);
+                self.kernel.set_rules(slot, rules);
                 tell_daemon();
             }
         }

@@ -5,6 +5,7 @@ mod events;
 mod identities;
 mod interruption;
 mod keys;
+mod limits;
 mod options;
 mod reconciler;
 
@@ -52,8 +53,9 @@ impl Host {
         let DefaultsTable { availability_zone, account_id } = DefaultsTable::default();
         let defaults = Defaults { availability_zone, account_id };
         let authority = identity::sample::authority();
-        let (refuse_silently, packet_budget, error_pages) = (false, 0, false);
-        let settings = Settings { defaults, slots: 4, refuse_silently, packet_budget, error_pages, authority };
+        let (refuse_silently, error_pages) = (false, false);
+        let budgets = Budgets { packets: 0, requests: 0 };
+        let settings = Settings { defaults, slots: 4, refuse_silently, budgets, error_pages, authority };
         let (issuer, _) = Issuer::open(self.state.path(), &[])?;
         let registry = Registry::start(Arc::clone(&self.kernel), Arc::clone(&directory), store, issuer, settings);
         Ok(Daemon { registry: registry.await?, directory })
@@ -214,7 +216,7 @@ async fn a_crash_between_kernel_and_record_is_repaired() {
         false,
     );
     // A crash of `options set` before the record, and one of `delete` after it.
-    host.kernel.set_options(1, required);
+    host.kernel.set_rules(1, &required.into());
     daemon.registry.store.remove(B).expect("removed");
     drop(daemon);
     let daemon = host.daemon().await;

@@ -103,7 +103,7 @@ mod tests {
         let stats = Totals::default().stats("i-1");
         assert_eq!(stats.kernel.len(), Counter::ALL.len() - 3);
         assert!(stats.kernel.keys().all(|name| !["requests", "tokens-issued", "no-token"].contains(&name.as_str())));
-        assert_eq!(stats.daemon.len(), 11);
+        assert_eq!(stats.daemon.len(), 12);
         assert!(stats.daemon.keys().all(|name| name.starts_with("refused-")));
         assert_eq!(kernel_counts(&slot(&[(Counter::DroppedUnowned, 4)]))["dropped-unowned"], 4);
     }

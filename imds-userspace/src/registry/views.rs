@@ -31,13 +31,13 @@ impl<K: Kernel> Registry<K> {
 
     fn view_of(&self, record: &Record, statuses: &BTreeMap<u16, SlotStatus>) -> Result<InstanceView, RegistryError> {
         let status_of = |given: Assignment| statuses.get(&given.slot).filter(|status| given.owns(status));
-        let word = self.word(&record.options);
+        let rules = self.rules(&record.options, &record.limits);
         let mut applied = true;
         let mut interfaces = Vec::with_capacity(record.interfaces.len());
         for interface in &record.interfaces {
             let ifindex = self.index_of(&interface.name)?;
             let status = interface.assignment.and_then(status_of).filter(|status| Some(status.ifindex) == ifindex);
-            applied &= ifindex.is_none() || status.is_some_and(|status| status.options == word);
+            applied &= ifindex.is_none() || status.is_some_and(|status| status.rules == rules);
             interfaces.push(InterfaceView {
                 name: interface.name.clone(),
                 ifindex,
@@ -47,7 +47,8 @@ impl<K: Kernel> Registry<K> {
             });
         }
         let options = options::view(&record.options, applied);
+        let limits = record.limits.view(self.settings.budgets);
         let role = self.issuer.state(&record.instance);
-        Ok(InstanceView::new(&record.instance, role, record.user_data_bytes, interfaces, options))
+        Ok(InstanceView::new(&record.instance, role, record.user_data_bytes, interfaces, options, limits))
     }
 }

@@ -81,9 +81,16 @@ pub(super) async fn answer<'t>(
     out: &mut Vec<u8>,
 ) -> Outcome<'t> {
     let (scan, head) = inbox.head();
-    let now_ms = clock::boottime_ms();
+    let now_ns = clock::boottime_ns();
+    let now_ms = now_ns / clock::MILLISECOND_NS;
     let options = tenant.options();
-    let judged = judge(options, tenant.token_generation(), keys, (inbox, progress), now_ms);
+    // Before anything else, but for the endpoint: one that is disabled is so to everybody.
+    let judged = if tenant.admits_request(now_ns) || !options.endpoint_enabled() {
+        judge(options, tenant.token_generation(), keys, (inbox, progress), now_ms)
+    } else {
+        let verdict = Verdict::Refuse(Refusal::TooManyRequests);
+        Judged { verdict, method: scan.facts().method, remaining_ms: None }
+    };
     let now = date::unix_seconds();
     let close = !matches!(judged.verdict, Verdict::Serve { .. }) || scan.wants_close() || scan.has_body() || ending;
     let ttl_seconds = judged.remaining_ms.map(|remaining| remaining.div_ceil(1_000));

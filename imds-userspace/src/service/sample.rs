@@ -1,5 +1,6 @@
 //! An instance and its connections for tests, without a socket and without the kernel.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -38,6 +39,8 @@ pub(super) struct Guest {
     tree: Arc<Tree>,
     user_data: Result<Option<Vec<u8>>, ()>,
     counted: Mutex<Vec<Counter>>,
+    /// Whether its budget of requests is used up.
+    exhausted: AtomicBool,
 }
 
 impl Guest {
@@ -45,7 +48,13 @@ impl Guest {
     pub(super) fn new(options: &MetadataOptions) -> Self {
         let tree = Arc::new(sample::tree(&sample::instance(), true, true));
         let options = Mutex::new(OptionsWord::new(options, false));
-        Self { options, tree, user_data: Ok(Some(b"\x00data\xff".to_vec())), counted: Mutex::default() }
+        Self {
+            options,
+            tree,
+            user_data: Ok(Some(b"\x00data\xff".to_vec())),
+            counted: Mutex::default(),
+            exhausted: AtomicBool::new(false),
+        }
     }
 
     /// With another tree.
@@ -61,6 +70,11 @@ impl Guest {
     /// Replaces the options.
     pub(super) fn set_options(&self, options: OptionsWord) {
         *self.options.lock().expect("not poisoned") = options;
+    }
+
+    /// Uses its budget of requests up.
+    pub(super) fn exhaust(&self) {
+        self.exhausted.store(true, Ordering::Relaxed);
     }
 
     /// What was counted since the last time.
@@ -84,6 +98,10 @@ impl Tenant for Guest {
 
     fn token_generation(&self) -> u64 {
         GENERATION
+    }
+
+    fn admits_request(&self, _now_ns: u64) -> bool {
+        !self.exhausted.load(Ordering::Relaxed)
     }
 
     fn count(&self, counter: Counter) {

@@ -98,9 +98,9 @@ fn admit(
         socket::reset(stream);
         return None;
     };
-    match Arc::clone(&client.connections).try_acquire_owned() {
-        Ok(permit) => Some((stream, client, permit)),
-        Err(_) => {
+    match client.allowance.connect() {
+        Some(permit) => Some((stream, client, permit)),
+        None => {
             client.refuse(Refusal::TooManyConnections, &[]);
             socket::refuse(stream, client.served.options());
             None

@@ -25,6 +25,8 @@ pub(super) trait Tenant: Sync {
     fn token_generation(&self) -> u64;
     /// Its user data now.
     fn user_data(&self) -> impl Future<Output = Result<Option<Vec<u8>>, StoreError>> + Send;
+    /// Charges a request to its budget at this time on the clock since boot: whether it is within.
+    fn admits_request(&self, now_ns: u64) -> bool;
     /// Counts one for it.
     fn count(&self, counter: Counter);
     /// Counts a refusal of the request with this head, and keeps what may be shown of it.
@@ -77,6 +79,10 @@ impl Tenant for Client {
 
     fn token_generation(&self) -> u64 {
         self.served.token_generation
+    }
+
+    fn admits_request(&self, now_ns: u64) -> bool {
+        self.served.allowance.admits_request(now_ns)
     }
 
     fn count(&self, counter: Counter) {

@@ -15,7 +15,7 @@ impl Cores {
         let set = sched_getaffinity(None).unwrap_or_else(|error| panic!("no processors: {error}"));
         let mut usable = (0..CpuSet::MAX_CPU).filter(|&cpu| set.is_set(cpu));
         let first = usable.next().expect("this runs on one");
-        Self { first, last: usable.last().unwrap_or(first) }
+        Self { first, last: usable.next_back().unwrap_or(first) }
     }
 
     /// Keeps this thread on the first.

@@ -13,8 +13,10 @@ use imds_userspace::dataplane::Dataplane;
 use imds_userspace::dataplane::names::Names;
 use imds_userspace::metadata::date;
 use imds_userspace::metadata::identity::Authority;
-use imds_userspace::registry::directory::{self, Directory, KeyRing};
+use imds_userspace::registry::allowance;
+use imds_userspace::registry::directory::{Directory, KeyRing};
 use imds_userspace::registry::draft::Defaults;
+use imds_userspace::registry::limits::Budgets;
 use imds_userspace::registry::store::Store;
 use imds_userspace::registry::{Registry, Settings, signing_keys};
 use imds_userspace::service::{self, ServiceSettings};
@@ -73,7 +75,7 @@ pub(crate) async fn run(arguments: &Arguments, config: &Config) -> anyhow::Resul
         },
         slots,
         refuse_silently: config.on_refuse == OnRefuse::Drop,
-        packet_budget: config.packet_budget.get(),
+        budgets: Budgets { packets: config.packet_budget.get(), requests: config.request_budget.get() },
         error_pages: config.error_bodies == ErrorBodies::Xhtml,
         authority: Arc::new(authority),
     };
@@ -153,7 +155,7 @@ const OTHER_FILES: u64 = 1_024;
 /// Raises the limit of open files to what every connection of every slot takes, or as far as the host lets it, so
 /// that no instance's connections leave another without.
 fn raise_file_limit(slots: u16) {
-    let wanted = u64::from(slots) * directory::CONNECTIONS as u64 + OTHER_FILES;
+    let wanted = u64::from(slots) * allowance::CONNECTIONS as u64 + OTHER_FILES;
     let given = getrlimit(Resource::Nofile);
     if given.current.is_none_or(|current| current >= wanted) {
         return;

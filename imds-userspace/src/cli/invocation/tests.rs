@@ -1,5 +1,5 @@
 use super::*;
-use crate::control::protocol::OptionChanges;
+use crate::control::protocol::{BudgetChange, LimitChanges, OptionChanges};
 use crate::metadata::document::{LifecycleState, MaintenanceCode, SpotAction};
 use clap::Parser;
 use serde_json::json;
@@ -101,6 +101,43 @@ fn options_are_set_as_given_and_the_others_left_out() {
 }
 
 #[test]
+fn limits_are_set_as_given_and_the_others_left_out() {
+    let set = |words: &str| match asked(&format!("imdsctl limits set i-1 {words}")) {
+        (Command::LimitsSet { instance_id, changes }, View::Limits) if instance_id == "i-1" => changes,
+        other => panic!("{words}: {other:?}"),
+    };
+    let none = LimitChanges::default();
+    let some = |list: &[&str]| Some(list.iter().map(|&entry| entry.to_owned()).collect::<Vec<_>>());
+    let (rate, default) = (Some(BudgetChange::Rate(5)), Some(BudgetChange::Default));
+    for (words, expected) in [
+        ("--allow-address 10.0.0.0/8", LimitChanges { allow_addresses: some(&["10.0.0.0/8"]), ..none.clone() }),
+        ("--any-address", LimitChanges { allow_addresses: some(&[]), ..none.clone() }),
+        ("--any-mac --packet-budget 5", LimitChanges { allow_macs: some(&[]), packet_budget: rate, ..none.clone() }),
+        ("--request-budget default", LimitChanges { request_budget: default, ..none.clone() }),
+    ] {
+        assert_eq!(set(words), expected, "{words}");
+    }
+    for words in [
+        "",
+        "--allow-address 10.0.0.1/8",
+        "--allow-address any",
+        "--allow-address 10.0.0.1 --any-address",
+        "--allow-mac 01:00:00:00:00:00",
+        "--allow-mac 02:00:00:00:00:01 --any-mac",
+        "--packet-budget -1",
+        "--packet-budget 1000001",
+        "--request-budget none",
+    ] {
+        let words = format!("imdsctl limits set i-1 {words}");
+        assert!(Arguments::try_parse_from(words.split_whitespace()).is_err(), "{words}");
+    }
+    assert!(matches!(
+        asked("imdsctl limits show i-1"),
+        (Command::InstanceShow { instance_id }, View::Limits) if instance_id == "i-1"
+    ));
+}
+
+#[test]
 fn an_instance_is_created_from_everything_that_is_given() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let credentials = directory.path().join("role.json");
@@ -110,7 +147,8 @@ fn an_instance_is_created_from_everything_that_is_given() {
         "imdsctl instance create --interface tap0 --interface tap1 --instance-id i-1 --image-id ami-1 \
          --instance-type m5.large --availability-zone eu-west-1b --private-ip 10.1.2.3 --hostname web \
          --account-id 123456789012 --iam-role web --credentials-file {} --tag Name=web --tag q=a=b \
-         --user-data-file - --metadata-options HttpTokens=required,HttpPutResponseHopLimit=2",
+         --user-data-file - --metadata-options HttpTokens=required,HttpPutResponseHopLimit=2 \
+         --allow-address 10.1.2.3 --allow-address fd00::/64 --allow-mac 02:00:00:00:00:0A --packet-budget 0",
         credentials.display()
     );
     let arguments = Arguments::try_parse_from(words.split_whitespace()).expect("parsed");
@@ -145,6 +183,12 @@ fn an_instance_is_created_from_everything_that_is_given() {
             http_tokens: Some("required".into()),
             http_put_response_hop_limit: Some(2),
             ..OptionChanges::default()
+        },
+        limits: LimitChanges {
+            allow_addresses: Some(vec!["10.1.2.3".into(), "fd00::/64".into()]),
+            allow_macs: Some(vec!["02:00:00:00:00:0a".into()]),
+            packet_budget: Some(BudgetChange::Rate(0)),
+            request_budget: None,
         },
     };
     assert_eq!(*create, expected);

@@ -42,6 +42,7 @@ const fn name(part: Part) -> &'static str {
     match part {
         Part::Document => "document",
         Part::Options => "options",
+        Part::Limits => "limits",
         Part::UserData => "user data",
         Part::Credentials => "credentials",
         Part::Tags => "tags",

@@ -99,6 +99,9 @@ pub(super) fn one(look: Look, instance: &InstanceView) -> String {
     row("HttpEndpoint", &options.http_endpoint);
     row("HttpProtocolIpv6", &options.http_protocol_ipv6);
     row("InstanceMetadataTags", &options.instance_metadata_tags);
+    for (label, value) in super::limits::rows(&instance.limits) {
+        row(label, &value);
+    }
     table.add_row([text("State"), state(&options.state, super::options::APPLIED)]);
     lines(table)
 }

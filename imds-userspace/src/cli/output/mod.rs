@@ -4,6 +4,7 @@ mod documents;
 mod events;
 mod instances;
 mod keys;
+mod limits;
 mod options;
 mod stats;
 mod table;
@@ -70,6 +71,9 @@ impl Printer {
             }
             (View::OptionsOfEach, Payload::Instances(changed)) => {
                 self.either(&changed, || options::list(look, &changed))
+            }
+            (View::Limits, Payload::Instance(instance)) => {
+                self.either(&instance.limits, || limits::one(look, &instance))
             }
             (View::Certificate { dsa }, Payload::Certificates(certificates)) => self.either(&certificates, || {
                 let CertificatesView { rsa, dsa: other } = &certificates;

@@ -1,7 +1,7 @@
 use super::*;
 use crate::control::change::{Applied, ApplyOutcome, Part};
 use crate::control::protocol::{
-    InstanceStats, InstanceView, InterfaceView, KeysView, OptionsView, ReleasedInterface, StatsView,
+    InstanceStats, InstanceView, InterfaceView, KeysView, LimitsView, OptionsView, ReleasedInterface, StatsView,
 };
 use crate::dataplane::attach::Attach;
 use std::collections::BTreeMap;
@@ -30,6 +30,12 @@ pub(in crate::cli) fn instance() -> InstanceView {
             http_endpoint: "enabled".into(),
             http_protocol_ipv6: "disabled".into(),
             instance_metadata_tags: "disabled".into(),
+        },
+        limits: LimitsView {
+            allow_addresses: vec!["10.0.0.5".into(), "fd00::/64".into()],
+            allow_macs: Vec::new(),
+            packet_budget: 1_024,
+            request_budget: 0,
         },
         image_id: "ami-00000000000000000".into(),
         instance_type: "t3.micro".into(),
@@ -120,9 +126,22 @@ HttpPutResponseHopLimit  2
 HttpEndpoint             enabled
 HttpProtocolIpv6         disabled
 InstanceMetadataTags     disabled
+Addresses                10.0.0.5, fd00::/64
+MACs                     any
+Packet budget            1024 a second
+Request budget           none
 State                    applied
 "
     );
+    let limits = TABLE.render(&View::Limits, Payload::Instance(Box::new(instance()))).expect("rendered");
+    let expected = "\
+Instance        i-0123456789abcdef0
+Addresses       10.0.0.5, fd00::/64
+MACs            any
+Packet budget   1024 a second
+Request budget  none
+";
+    assert_eq!(limits, expected);
     let bare = TABLE.render(&View::Instance, Payload::Instance(Box::new(bare_instance()))).expect("rendered");
     for label in ["Role", "\nTag ", "User data", "tap1"] {
         assert!(!bare.contains(label), "{bare}");

@@ -18,29 +18,33 @@ const MAPS: &[(MapType, &str)] = &[
     (MapType::RingBuf, "ring buffer"),
 ];
 
-/// The helper functions that programs of each kind call.
-const HELPERS: &[(ProgramType, &[BpfHelper])] = &[(
-    ProgramType::SchedClassifier,
-    &[
-        BpfHelper::BPF_FUNC_map_lookup_elem,
-        BpfHelper::BPF_FUNC_ktime_get_ns,
-        BpfHelper::BPF_FUNC_ktime_get_boot_ns,
-        BpfHelper::BPF_FUNC_skb_load_bytes,
-        BpfHelper::BPF_FUNC_skb_store_bytes,
-        BpfHelper::BPF_FUNC_skb_change_proto,
-        BpfHelper::BPF_FUNC_skb_change_tail,
-        BpfHelper::BPF_FUNC_skb_change_type,
-        BpfHelper::BPF_FUNC_csum_diff,
-        BpfHelper::BPF_FUNC_l4_csum_replace,
-        BpfHelper::BPF_FUNC_redirect,
-        BpfHelper::BPF_FUNC_redirect_peer,
-        BpfHelper::BPF_FUNC_clone_redirect,
-        BpfHelper::BPF_FUNC_loop,
-        BpfHelper::BPF_FUNC_ringbuf_reserve,
-        BpfHelper::BPF_FUNC_ringbuf_submit,
-        BpfHelper::BPF_FUNC_ringbuf_discard,
-    ],
-)];
+/// The helper functions that the programs call, each with a kind of program that has it: the clocks, the maps and the
+/// ring buffer are every kind's.
+const HELPERS: &[(ProgramType, &[BpfHelper])] = &[
+    (
+        ProgramType::SchedClassifier,
+        &[
+            BpfHelper::BPF_FUNC_map_lookup_elem,
+            BpfHelper::BPF_FUNC_ktime_get_ns,
+            BpfHelper::BPF_FUNC_ktime_get_boot_ns,
+            BpfHelper::BPF_FUNC_skb_load_bytes,
+            BpfHelper::BPF_FUNC_skb_store_bytes,
+            BpfHelper::BPF_FUNC_skb_change_proto,
+            BpfHelper::BPF_FUNC_skb_change_tail,
+            BpfHelper::BPF_FUNC_skb_change_type,
+            BpfHelper::BPF_FUNC_csum_diff,
+            BpfHelper::BPF_FUNC_l4_csum_replace,
+            BpfHelper::BPF_FUNC_redirect,
+            BpfHelper::BPF_FUNC_redirect_peer,
+            BpfHelper::BPF_FUNC_clone_redirect,
+            BpfHelper::BPF_FUNC_loop,
+            BpfHelper::BPF_FUNC_ringbuf_reserve,
+            BpfHelper::BPF_FUNC_ringbuf_submit,
+            BpfHelper::BPF_FUNC_ringbuf_discard,
+        ],
+    ),
+    (ProgramType::Xdp, &[BpfHelper::BPF_FUNC_xdp_get_buff_len, BpfHelper::BPF_FUNC_xdp_load_bytes]),
+];
 
 /// What `net.core.bpf_jit_enable` reads where programs are interpreted.
 const INTERPRETED: &str = "0";

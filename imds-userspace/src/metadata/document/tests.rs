@@ -64,14 +64,30 @@ fn the_example_has_every_key_of_the_schema() {
 }
 
 #[test]
+fn the_schema_takes_null_wherever_a_document_may_be_without() {
+    let schema: Value = serde_json::from_str(SCHEMA).expect("JSON");
+    let properties = schema["properties"].as_object().expect("properties");
+    let takes_null = |property: &Value| {
+        let alternatives = property["anyOf"].as_array().cloned().unwrap_or_else(|| vec![property.clone()]);
+        let is_null = |kind: &Value| kind == "null";
+        let kinds =
+            |one: &Value| is_null(&one["type"]) || one["type"].as_array().is_some_and(|all| all.iter().any(is_null));
+        alternatives.iter().any(kinds)
+    };
+    let strict: Vec<_> = properties.iter().filter(|(_, property)| !takes_null(property)).collect();
+    assert!(strict.is_empty(), "{strict:?}");
+}
+
+#[test]
 fn a_document_is_written_as_it_was_read() {
     let mut value: Value = serde_json::from_str(sample::EVERYTHING).expect("JSON");
     let document = Document::parse(value.clone()).expect("good");
     value["user-data"] = json!({ "base64": "I2Nsb3VkLWNvbmZpZwo=" });
     assert_eq!(document.to_value(), value);
     assert_eq!(Document::default().to_value(), json!({}));
-    let nothing = json!({ "ami-id": null, "tags": null });
-    assert_eq!(Document::parse(nothing).expect("null is nothing"), Document::default());
+    let mut everything: Value = serde_json::from_str(sample::EVERYTHING).expect("JSON");
+    everything.as_object_mut().expect("an object").values_mut().for_each(|value| *value = Value::Null);
+    assert_eq!(Document::parse(everything).expect("null is nothing"), Document::default());
 }
 
 #[test]

@@ -4,6 +4,7 @@ use serde_json::json;
 use super::*;
 use crate::config::DefaultsTable;
 use crate::control::change::Json;
+use crate::control::protocol::BudgetChange;
 use crate::metadata::document::Time;
 use crate::registry::record::InterfaceRecord;
 use crate::registry::totals::Totals;
@@ -27,10 +28,10 @@ fn draft(request: &CreateInstance) -> Result<Draft, DraftError> {
 
 #[test]
 fn what_is_left_out_has_a_default() {
-    let Draft { instance, interfaces, attach, options, kept } = draft(&least()).expect("valid");
+    let Draft { instance, interfaces, attach, options, limits, kept } = draft(&least()).expect("valid");
     assert_eq!(attach, None);
     assert_eq!(interfaces, ["tap0"]);
-    assert_eq!((options, kept.user_data), (MetadataOptions::default(), None));
+    assert_eq!((options, limits, kept.user_data), (MetadataOptions::default(), Limits::default(), None));
     assert_eq!(instance.document.unpack(), Document::default());
     assert_eq!(instance.instance_id, "");
     assert_eq!((&*instance.availability_zone, &*instance.account_id), ("eu-central-1b", "000000000000"));
@@ -95,12 +96,14 @@ fn credentials_are_taken_out_of_the_document() {
 }
 
 fn record_of(request: &CreateInstance) -> (Record, Kept) {
-    let Draft { instance, interfaces, attach, options, kept } = draft(request).expect("valid");
+    let Draft { instance, interfaces, attach, options, limits, kept } = draft(request).expect("valid");
     let record = Record {
         instance: Instance { reservation_id: "r-1".into(), pending_time: Time::from_unix(9), ..instance },
         identity: None,
         options: MetadataOptions { http_tokens: HttpTokens::Required, ..options },
         created_options: options,
+        limits: Limits::default(),
+        created_limits: limits,
         created_document: None,
         created_credentials: None,
         created_user_data: kept.user_data.as_deref().map(user_data_digest),
@@ -113,22 +116,26 @@ fn record_of(request: &CreateInstance) -> (Record, Kept) {
 
 #[test]
 fn the_same_content_is_known_again() {
-    let request = with(json!({
+    let mut request = with(json!({
         "user-data": { "text": "hi" }, "local-ipv4": "10.0.0.9", "tags": { "a": "b" },
         "iam": { "role": "app", "credentials": credentials() },
     }));
+    request.limits.allow_addresses = Some(vec!["10.0.0.9".into()]);
     let (mut record, kept) = record_of(&request);
     let made = |request: &CreateInstance, record: &Record| {
         draft(request).expect("valid").made(request, record, &kept.credentials)
     };
     assert!(made(&request, &record));
-    let same: [Change; 4] = [
+    let same: [Change; 5] = [
+        |r| r.limits.allow_addresses = Some(vec!["10.0.0.9/32".into()]),
         |r| r.metadata_options.http_tokens = Some("optional".into()),
         |r| r.document.0["ami-id"] = "ami-00000000000000000".into(),
         |r| r.document.0["account-id"] = "000000000000".into(),
         |r| drop(r.document.0.as_object_mut().and_then(|document| document.remove("local-ipv4"))),
     ];
-    let other: [Change; 13] = [
+    let other: [Change; 15] = [
+        |r| r.limits.allow_addresses = Some(Vec::new()),
+        |r| r.limits.packet_budget = Some(BudgetChange::Rate(5)),
         |r| r.interfaces.push("tap1".into()),
         |r| r.interfaces[0] = "tap1".into(),
         |r| r.document.0["user-data"]["text"] = "ho".into(),

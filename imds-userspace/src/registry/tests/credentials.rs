@@ -301,6 +301,7 @@ async fn a_description_without_them_keeps_them() {
         instance_id: id.into(),
         interfaces: vec![interface.into()],
         metadata_options: OptionChanges::default(),
+        limits: LimitChanges::default(),
         document: Json(json!({ "iam": iam })),
     };
     let second = others("second==", "2101-01-01T00:00:00Z");

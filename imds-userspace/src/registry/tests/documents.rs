@@ -26,7 +26,13 @@ impl Daemon {
 
 fn described(id: &str, interface: &str, document: Value) -> Described {
     let metadata_options = OptionChanges::default();
-    Described { instance_id: id.into(), interfaces: vec![interface.into()], metadata_options, document: Json(document) }
+    Described {
+        instance_id: id.into(),
+        interfaces: vec![interface.into()],
+        metadata_options,
+        limits: LimitChanges::default(),
+        document: Json(document),
+    }
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ async fn host() -> Host {
     host.kernel.count(2, Counter::Delivered);
     daemon.registry.store.remove(C).expect("removed");
     let required = MetadataOptions { http_tokens: HttpTokens::Required, ..MetadataOptions::default() };
-    host.kernel.set_options(1, OptionsWord::new(&required, false));
+    host.kernel.set_rules(1, &OptionsWord::new(&required, false).into());
     drop(daemon);
     host.kernel.set_link("tap2", Some(22));
     host
@@ -53,7 +53,7 @@ async fn end(host: &Host, daemon: &Daemon) -> End {
         }
     }
     let statuses = host.kernel.status().expect("fake");
-    let mut owned: Vec<_> = statuses.iter().map(|status| (status.ifindex, status.options)).collect();
+    let mut owned: Vec<_> = statuses.iter().map(|status| (status.ifindex, status.rules.options())).collect();
     owned.sort_by_key(|&(ifindex, _)| ifindex);
     let served = daemon.served();
     assert!(statuses.iter().all(|status| served.contains_key(&status.slot)), "{served:?}");

@@ -124,9 +124,9 @@ async fn a_write_that_is_missed_is_pending_wherever_it_is() {
     let other = OptionsWord::new(&MetadataOptions::default(), true);
     for slot in [1, 2] {
         let right = host.kernel.options(slot).expect("owned");
-        host.kernel.set_options(slot, other);
+        host.kernel.set_rules(slot, &other.into());
         assert_eq!(state().await, "pending", "slot {slot}");
-        host.kernel.set_options(slot, right);
+        host.kernel.set_rules(slot, &right.into());
         assert_eq!(state().await, "applied", "slot {slot}");
     }
 }

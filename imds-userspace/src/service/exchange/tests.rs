@@ -341,6 +341,32 @@ async fn with_pages_every_error_has_one() {
 }
 
 #[tokio::test]
+async fn what_is_over_budget_is_unavailable_whatever_it_is() {
+    let token = token_for(60_000);
+    for options in [OPTIONAL(), REQUIRED()] {
+        let guest = Guest::new(&options);
+        guest.exhaust();
+        let unavailable = bodyless("503 Service Unavailable\nRetry-After: 1");
+        for request in [
+            head("GET /latest/meta-data/mac HTTP/1.1"),
+            head("HEAD /latest/meta-data/mac HTTP/1.1"),
+            head(&format!("GET /latest/meta-data/mac HTTP/1.1\nX-aws-ec2-metadata-token: {token}")),
+            head("PUT /latest/api/token HTTP/1.1\nX-aws-ec2-metadata-token-ttl-seconds: 60"),
+            head("GET / HTTP/2.0"),
+            head("GET / HTTP/1.1").repeat(2),
+        ] {
+            let (ending, answer) = talk(&guest, &[request.as_bytes()]).await;
+            assert_eq!((ending, answer), (Ending::Close, unavailable.clone()), "{request}");
+            assert_eq!(guest.counted(), [Counter::RefusedTooManyRequests, Counter::Requests], "{request}");
+        }
+    }
+    let guest = Guest::new(&DISABLED());
+    guest.exhaust();
+    let (_, answer) = talk(&guest, &[head("GET / HTTP/1.1").as_bytes()]).await;
+    assert_eq!(answer, bodyless("403 Forbidden"), "a disabled endpoint is that to everybody");
+}
+
+#[tokio::test]
 async fn a_silent_refusal_resets() {
     let guest = Guest::new(&REQUIRED());
     guest.set_options(OptionsWord::new(&REQUIRED(), true));

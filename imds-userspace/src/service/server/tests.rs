@@ -8,7 +8,8 @@ use tokio::net::TcpStream as Socket;
 use super::*;
 use crate::dataplane::counters::SlotCounter;
 use crate::metadata::sample;
-use crate::registry::directory::{CONNECTIONS, Served};
+use crate::registry::allowance::{Allowance, CONNECTIONS};
+use crate::registry::directory::Served;
 use crate::service::sample::{GENERATION, KEY_RING, token_for};
 
 const SLOT: u16 = 2;
@@ -22,6 +23,7 @@ fn directory() -> (Arc<Directory>, Arc<Served>) {
         SlotCounter::anonymous(),
         OptionsWord::new(&MetadataOptions::default(), false),
         Arc::new(sample::tree(&sample::instance(), false, false)),
+        Arc::new(Allowance::new(0)),
     ));
     let directory = Directory::new(4, KEY_RING);
     assert!(directory.set(SLOT, Some(served.clone())).is_none());
@@ -112,5 +114,6 @@ async fn a_connection_ends_with_its_instance() {
     served.gone.cancel();
     expect_reset(&mut client).await;
     timeout(Duration::from_secs(5), task).await.expect("in time").expect("no panic");
-    assert_eq!(served.connections.available_permits(), CONNECTIONS);
+    let permits: Vec<_> = (0..CONNECTIONS).filter_map(|_| served.allowance.connect()).collect();
+    assert_eq!(permits.len(), CONNECTIONS, "its place is free again");
 }
