@@ -48,9 +48,9 @@ struct Instances {
 }
 
 /// Reads descriptions; no instance and no interface stands in two of them.
-pub(super) fn read(path: &Path, input: &mut dyn Read) -> Result<Vec<Described>, Error> {
+pub(super) fn read(path: &Path, input: &mut dyn Read, warnings: &mut Vec<String>) -> Result<Vec<Described>, Error> {
     let file = || path.to_owned();
-    let value = document::read(path, input)?;
+    let value = document::read(path, input, warnings)?;
     let Instances { instances } = serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
         ApplyError::Form { file: file(), path, reason: error.into_inner().to_string() }
@@ -156,7 +156,7 @@ mod tests {
     use crate::control::protocol::{Failure, FailureKind};
 
     fn described(text: &str) -> Result<Vec<Described>, Error> {
-        read(Path::new("-"), &mut text.as_bytes())
+        read(Path::new("-"), &mut text.as_bytes(), &mut Vec::new())
     }
 
     fn instance(number: usize, bytes: usize) -> Described {

@@ -1,17 +1,13 @@
 //! A role's static credentials from a JSON file. Nothing that the file holds is ever in an error.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use super::input;
 use crate::credentials::form::{self, FormError, SIZE_MAX, Writer};
 use crate::metadata::document::Credentials;
-
-/// The permission bits that let others than the owner read.
-const READABLE_BY_OTHERS: u32 = 0o044;
 
 /// Why there are no credentials.
 #[derive(Debug, Error)]
@@ -36,19 +32,11 @@ pub(super) struct CredentialsFile {
 pub(super) fn read(path: &Path) -> Result<CredentialsFile, CredentialsError> {
     let file = || path.to_owned();
     let unreadable = |source| CredentialsError::Unreadable { file: file(), source };
-    let opened = File::open(path).map_err(unreadable)?;
-    let mode = opened.metadata().map_err(unreadable)?.permissions().mode() & 0o7777;
-    let mut content = Vec::new();
-    let read = opened.take(SIZE_MAX as u64 + 1).read_to_end(&mut content).map_err(unreadable)?;
-    if read > SIZE_MAX {
-        return Err(CredentialsError::TooLarge { file: file() });
-    }
+    let content = input::read(path, &mut io::empty(), SIZE_MAX).map_err(unreadable)?;
+    let content = content.map_err(|_| CredentialsError::TooLarge { file: file() })?;
     let credentials =
-        form::parse(&content, Writer::File).map_err(|source| CredentialsError::Form { file: file(), source })?;
-    let warning = (mode & READABLE_BY_OTHERS != 0).then(|| {
-        let name = path.display();
-        format!("credentials file {name} is readable by others (mode {mode:04o}); run `chmod 600 {name}`")
-    });
+        form::parse(&content.bytes, Writer::File).map_err(|source| CredentialsError::Form { file: file(), source })?;
+    let warning = content.exposure("credentials file", path);
     Ok(CredentialsFile { credentials, warning })
 }
 
@@ -56,6 +44,7 @@ pub(super) fn read(path: &Path) -> Result<CredentialsFile, CredentialsError> {
 mod tests {
     use super::*;
     use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt as _;
 
     const SECRET: &str = "wJalrXUtnFEMI";
 

@@ -1,6 +1,5 @@
 //! Documents from files, and from the flags that say the same.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -9,12 +8,16 @@ use thiserror::Error;
 
 use super::arguments::CreateArguments;
 use super::error::Error;
-use super::{credentials, tags, user_data};
+use super::{credentials, input, tags, user_data};
 use crate::control::change::Json;
+use crate::control::protocol::MESSAGE_MAX;
 use crate::metadata::patch;
 
 /// The largest file in bytes: descriptions of 10,000 instances fit.
-const FILE_MAX: u64 = 256 * 1024 * 1024;
+const FILE_MAX: usize = 256 * 1024 * 1024;
+
+/// Where credentials stand in a document.
+const CREDENTIALS: [&str; 2] = ["/iam/credentials", "/identity-credentials/credentials"];
 
 /// Why a file holds no JSON. What it holds is never in an error: it may be secret.
 #[derive(Debug, Error)]
@@ -29,24 +32,48 @@ pub(super) enum FileError {
     NoObject { file: PathBuf },
 }
 
-/// The object in a file; `-` is `input`.
-pub(super) fn read(path: &Path, input: &mut dyn Read) -> Result<Value, FileError> {
+/// The object in a file; `-` is `input`. Others shall not read it if it holds credentials.
+pub(super) fn read(path: &Path, input: &mut dyn Read, warnings: &mut Vec<String>) -> Result<Value, FileError> {
     let file = || path.to_owned();
     let unreadable = |source| FileError::Unreadable { file: file(), source };
-    let mut content = Vec::new();
-    let limit = FILE_MAX + 1;
-    let read = if path == Path::new("-") {
-        input.take(limit).read_to_end(&mut content)
-    } else {
-        File::open(path).and_then(|opened| opened.take(limit).read_to_end(&mut content))
-    };
-    if read.map_err(unreadable)? as u64 > FILE_MAX {
-        return Err(FileError::TooLarge { file: file() });
-    }
+    let content = input::read(path, input, FILE_MAX).map_err(unreadable)?;
+    let content = content.map_err(|_| FileError::TooLarge { file: file() })?;
     let malformed =
         |error: serde_json::Error| FileError::Malformed { file: file(), line: error.line(), column: error.column() };
-    let value: Value = serde_json::from_slice(&content).map_err(malformed)?;
-    if value.is_object() { Ok(value) } else { Err(FileError::NoObject { file: file() }) }
+    let value: Value = serde_json::from_slice(&content.bytes).map_err(malformed)?;
+    if !value.is_object() {
+        return Err(FileError::NoObject { file: file() });
+    }
+    let described = value.get("instances").and_then(Value::as_array).into_iter().flatten();
+    let documents = described.filter_map(|instance| instance.get("document"));
+    if has_credentials(&value) || documents.into_iter().any(has_credentials) {
+        warnings.extend(content.exposure("file with credentials", path));
+    }
+    Ok(value)
+}
+
+/// Whether credentials stand in a document.
+fn has_credentials(document: &Value) -> bool {
+    CREDENTIALS.iter().any(|path| document.pointer(path).is_some_and(|credentials| !credentials.is_null()))
+}
+
+/// A value that was typed; `-` is `input`. Credentials aren't typed: whoever may list processes would read them.
+pub(super) fn typed(path: &str, value: String, input: &mut dyn Read) -> Result<String, Error> {
+    if value != "-" {
+        let plain = path.trim_matches('/');
+        let section = if plain.is_empty() { String::new() } else { format!("/{plain}") };
+        let whole: Value = serde_json::from_str(&value).unwrap_or_default();
+        let is_secret = |credentials: &&str| {
+            let below = credentials.strip_prefix(section.as_str());
+            section.starts_with(*credentials) || below.is_some_and(|below| whole.pointer(below).is_some())
+        };
+        return if CREDENTIALS.iter().any(is_secret) { Err(Error::TypedSecret) } else { Ok(value) };
+    }
+    let unreadable = |source| FileError::Unreadable { file: value.clone().into(), source };
+    let content = input::read(Path::new("-"), input, MESSAGE_MAX).map_err(unreadable)?;
+    let content = content.map_err(|_| FileError::TooLarge { file: value.clone().into() })?;
+    let text = String::from_utf8(content.bytes).map_err(|_| unreadable(io::ErrorKind::InvalidData.into()))?;
+    Ok(text.strip_suffix('\n').map_or(text.clone(), str::to_owned))
 }
 
 /// The document of `instance create`: that of its file, and over it what the flags say.
@@ -56,7 +83,7 @@ pub(super) fn of_creation(
     warnings: &mut Vec<String>,
 ) -> Result<Json, Error> {
     let mut document = match &arguments.document {
-        Some(file) => read(file, input)?,
+        Some(file) => read(file, input, warnings)?,
         None => Value::Object(Map::new()),
     };
     let mut flags = Map::new();
@@ -102,11 +129,49 @@ mod tests {
             ("\"SECRET\"", "instance.json is not a JSON object"),
         ] {
             std::fs::write(&file, text).expect("written");
-            let message = read(&file, &mut io::empty()).expect_err(text).to_string();
+            let message = read(&file, &mut io::empty(), &mut Vec::new()).expect_err(text).to_string();
             assert!(message.contains(words) && !message.contains("SECRET"), "{message}");
         }
-        let message = read(Path::new("/nonexistent"), &mut io::empty()).expect_err("absent").to_string();
+        let message =
+            read(Path::new("/nonexistent"), &mut io::empty(), &mut Vec::new()).expect_err("absent").to_string();
         assert!(message.contains("/nonexistent can't be read: No such file"), "{message}");
-        assert_eq!(read(Path::new("-"), &mut &b"{}"[..]).expect("an object"), json!({}));
+        assert_eq!(read(Path::new("-"), &mut &b"{}"[..], &mut Vec::new()).expect("an object"), json!({}));
+    }
+
+    #[test]
+    fn a_document_with_credentials_that_others_read_is_warned_of() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let file = directory.path().join("instance.json");
+        let iam = json!({ "iam": { "credentials": {} } });
+        let own = json!({ "instances": [{}, { "document": { "identity-credentials": { "credentials": {} } } }] });
+        let none = json!({ "iam": { "credentials": null, "role": "app" } });
+        for (document, mode, warned) in [(&iam, 0o644, 1), (&own, 0o640, 1), (&iam, 0o600, 0), (&none, 0o644, 0)] {
+            std::fs::write(&file, document.to_string()).expect("written");
+            let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
+            std::fs::set_permissions(&file, permissions).expect("owner");
+            let mut warnings = Vec::new();
+            read(&file, &mut io::empty(), &mut warnings).expect("an object");
+            assert_eq!(warnings.len(), warned, "{document} {mode:o}");
+            assert!(warnings.iter().all(|warning| warning.contains("instance.json is readable by others")));
+        }
+    }
+
+    #[test]
+    fn credentials_are_not_typed_but_read() {
+        let typed = |path, value: &str| typed(path, value.to_owned(), &mut &b"{\"a\": 1}\n"[..]);
+        for (path, value) in [
+            ("iam/credentials", "{}"),
+            ("/iam/credentials/Token", "SECRET"),
+            ("iam", "{\"credentials\": {}}"),
+            ("identity-credentials", "{\"credentials\": {}}"),
+            ("identity-credentials/credentials", "SECRET"),
+        ] {
+            let error = typed(path, value).expect_err(path);
+            assert!(error.to_string().contains("give - as VALUE") && error.exit_code() == 2, "{error}");
+            assert_eq!(typed(path, "-").expect("read"), "{\"a\": 1}");
+        }
+        for (path, value) in [("iam/role", "app"), ("tags/a", "iam/credentials"), ("iam", "{\"role\": \"app\"}")] {
+            assert_eq!(typed(path, value).expect("no secret"), value);
+        }
     }
 }

@@ -39,6 +39,10 @@ pub(super) enum Error {
     File(#[from] FileError),
     #[error(transparent)]
     Apply(#[from] ApplyError),
+    #[error(
+        "credentials that are typed can be read by every process of this host; give - as VALUE, and them on standard input"
+    )]
+    TypedSecret,
     #[error("nothing that may be shown stands at {0}; `imdsctl metadata get ID` prints all that does")]
     NoValue(String),
     #[error(transparent)]
@@ -62,7 +66,7 @@ impl Error {
             Self::Apply(ApplyError::Failed { .. }) => OTHER,
             Self::Apply(ApplyError::Stopped { source, .. }) => source.exit_code(),
             Self::MetadataOptions(_) | Self::Tag(_) | Self::UserData(_) | Self::Credentials(_) => INVALID,
-            Self::File(_) | Self::Apply(_) => INVALID,
+            Self::File(_) | Self::Apply(_) | Self::TypedSecret => INVALID,
             Self::NoValue(_) => NOT_FOUND,
             Self::Verification(VerificationError::Bad { .. }) => OTHER,
             Self::Verification(_) | Self::Client(ClientError::RequestTooLong { .. }) => INVALID,

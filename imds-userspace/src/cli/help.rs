@@ -72,7 +72,8 @@ A number in a path is a place in a list; the place behind the last one appends. 
 Examples:
   imdsctl metadata set i-0123456789abcdef0 tags/Name web
   imdsctl metadata set i-0123456789abcdef0 product-codes '[\"abc\"]'
-  imdsctl metadata set i-0123456789abcdef0 user-data/text '#cloud-config'";
+  imdsctl metadata set i-0123456789abcdef0 iam/credentials - < role.json
+  imdsctl metadata set i-0123456789abcdef0 user-data/text - < user-data.yaml";
 
 /// Below `metadata unset`.
 pub(super) const METADATA_UNSET: &str = "\

@@ -1,6 +1,5 @@
 //! Signatures of identity documents, checked here, without the daemon where certificates are given.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -8,11 +7,12 @@ use thiserror::Error;
 
 use super::arguments::VerifyArguments;
 use super::error::Error;
+use super::input;
 use crate::control::protocol::CertificatesView;
 use crate::metadata::identity::{Certificates, CertificatesError, Claim, VerifyError};
 
 /// The largest file in bytes: a document and its signatures have a few KiB, a bundle of certificates some more.
-const FILE_MAX: u64 = 256 * 1024;
+const FILE_MAX: usize = 256 * 1024;
 
 /// Why nothing was found good.
 #[derive(Debug, Error)]
@@ -45,7 +45,7 @@ impl Verification {
         let VerifyArguments { certificate, document, signature, pkcs7, rsa2048 } = arguments;
         let claims = [(Claim::Signature, signature), (Claim::Pkcs7, pkcs7), (Claim::Rsa2048, rsa2048)];
         let files = claims.iter().filter_map(|(_, file)| file.as_ref()).chain(certificate).chain([document]);
-        if files.filter(|file| is_input(file)).count() > 1 {
+        if files.filter(|file| input::is_input(file)).count() > 1 {
             return Err(VerificationError::InputTwice);
         }
         // What isn't text is neither base64 nor PEM, and found so later.
@@ -83,23 +83,10 @@ impl Verification {
     }
 }
 
-fn is_input(file: &Path) -> bool {
-    file == Path::new("-")
-}
-
 fn read(file: &Path, input: &mut dyn Read) -> Result<Vec<u8>, VerificationError> {
     let unreadable = |source| VerificationError::Unreadable { file: file.to_owned(), source };
-    let mut content = Vec::new();
-    let limit = FILE_MAX + 1;
-    if is_input(file) {
-        input.take(limit).read_to_end(&mut content).map_err(unreadable)?;
-    } else {
-        File::open(file).map_err(unreadable)?.take(limit).read_to_end(&mut content).map_err(unreadable)?;
-    }
-    if content.len() as u64 > FILE_MAX {
-        return Err(VerificationError::TooLarge { file: file.to_owned() });
-    }
-    Ok(content)
+    let content = input::read(file, input, FILE_MAX).map_err(unreadable)?;
+    Ok(content.map_err(|_| VerificationError::TooLarge { file: file.to_owned() })?.bytes)
 }
 
 #[cfg(test)]

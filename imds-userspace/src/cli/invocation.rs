@@ -112,23 +112,25 @@ impl Invocation {
                 Action::Ask { command: Command::InterfaceRelease { interface }, view: View::Release }
             }
             Subject::Instance(InstanceCommand::Update { instance_id, document: file, replace }) => {
-                let document = Json(document::read(&file, input)?);
+                let document = Json(document::read(&file, input, &mut warnings)?);
                 change(instance_id, if replace { Change::Replace(document) } else { Change::Merge(document) })
             }
             Subject::Metadata(MetadataCommand::Get { instance_id, path }) => {
                 Action::Ask { command: Command::DocumentGet { instance_id }, view: View::Document(path) }
             }
             Subject::Metadata(MetadataCommand::Set { instance_id, path, value }) => {
-                change(instance_id, Change::Set { path, value: Json(value.into()) })
+                let value = Json(document::typed(&path, value, input)?.into());
+                change(instance_id, Change::Set { path, value })
             }
             Subject::Metadata(MetadataCommand::Unset { instance_id, path }) => {
                 change(instance_id, Change::Unset { path })
             }
             Subject::Metadata(MetadataCommand::Schema) => Action::Schema,
             Subject::Event(command) => event(command),
-            Subject::Apply(arguments) => {
-                Action::Apply { instances: apply::read(&arguments.file, input)?, check: arguments.dry_run }
-            }
+            Subject::Apply(arguments) => Action::Apply {
+                instances: apply::read(&arguments.file, input, &mut warnings)?,
+                check: arguments.dry_run,
+            },
             Subject::Instance(InstanceCommand::Restart { instance_id }) => {
                 Action::Ask { command: Command::InstanceRestart { instance_id }, view: View::Instance }
             }

@@ -8,6 +8,7 @@ mod document;
 mod error;
 mod help;
 mod identity;
+mod input;
 mod invocation;
 mod metadata_options;
 mod output;

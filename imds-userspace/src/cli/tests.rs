@@ -154,7 +154,7 @@ fn the_examples_in_the_help_are_commands() {
     for text in texts {
         let text = text.replace("\\\n", " ");
         for example in text.lines().map(str::trim).filter(|line| line.starts_with("imdsctl ")) {
-            let words = example.split_whitespace().take_while(|word| !["|", ">"].contains(word));
+            let words = example.split_whitespace().take_while(|word| !["|", ">", "<"].contains(word));
             assert!(Arguments::try_parse_from(words).is_ok(), "{example}");
         }
     }

@@ -1,6 +1,5 @@
 //! User data from a file, or from standard input.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -8,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use thiserror::Error;
 
+use super::input::{self, Size};
 use crate::metadata::field::USER_DATA_MAX;
 
 /// Why there is no user data.
@@ -19,44 +19,11 @@ pub(super) enum UserDataError {
     TooLarge { file: PathBuf, size: Size },
 }
 
-/// A size in bytes that may be known to be at least something only.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Size {
-    /// Of a regular file.
-    Exactly(u64),
-    /// Of a stream, which isn't read to its end.
-    AtLeast(usize),
-}
-
-impl std::fmt::Display for Size {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Exactly(bytes) => write!(f, "{bytes}"),
-            Self::AtLeast(bytes) => write!(f, "at least {bytes}"),
-        }
-    }
-}
-
 /// The file's content in base64; `-` is `input`.
 pub(super) fn read(file: &Path, input: &mut dyn Read) -> Result<String, UserDataError> {
     let unreadable = |source| UserDataError::Unreadable { file: file.to_owned(), source };
     let too_large = |size| UserDataError::TooLarge { file: file.to_owned(), size };
-    let mut content = Vec::new();
-    // One byte more than there may be tells a full one from one that is too large.
-    let limit = USER_DATA_MAX as u64 + 1;
-    if file == Path::new("-") {
-        input.take(limit).read_to_end(&mut content).map_err(unreadable)?;
-    } else {
-        let opened = File::open(file).map_err(unreadable)?;
-        let metadata = opened.metadata().map_err(unreadable)?;
-        if metadata.is_file() && metadata.len() >= limit {
-            return Err(too_large(Size::Exactly(metadata.len())));
-        }
-        opened.take(limit).read_to_end(&mut content).map_err(unreadable)?;
-    }
-    if content.len() > USER_DATA_MAX {
-        return Err(too_large(Size::AtLeast(content.len())));
-    }
+    let content = input::read(file, input, USER_DATA_MAX).map_err(unreadable)?.map_err(too_large)?.bytes;
     Ok(STANDARD.encode(content))
 }
 

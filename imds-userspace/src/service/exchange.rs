@@ -14,11 +14,17 @@ use super::authority;
 use super::inbox::{Inbox, Progress};
 use super::response::{Kind, NOT_FOUND, Writer};
 use super::tenant::Tenant;
+use super::trouble::Trouble;
 use crate::clock;
 use crate::metadata::date;
 use crate::metadata::live::Page;
 use crate::metadata::tree::{Lookup, Tree};
 use crate::registry::directory::KeyRing;
+
+/// That the store gives no user data.
+static STORE: Trouble = Trouble::new();
+/// That the kernel gives no random bytes.
+static RANDOM: Trouble = Trouble::new();
 
 /// What becomes of a connection after a request.
 pub(super) enum Outcome<'t> {
@@ -133,6 +139,9 @@ pub(super) async fn answer<'t>(
                 }
                 Lookup::UserData => match tenant.user_data().await {
                     Ok(Some(data)) => {
+                        if STORE.is_over() {
+                            tracing::info!("user data is read again");
+                        }
                         writer.content(Kind::UserData, data.len(), tree.modified());
                         body = Body::UserData(data);
                         true
@@ -143,7 +152,9 @@ pub(super) async fn answer<'t>(
                         false
                     }
                     Err(error) => {
-                        tracing::error!(%error, "user data not read");
+                        if STORE.happens(now_ms) {
+                            tracing::error!(%error, "user data not read; told once a minute at most");
+                        }
                         writer.bodyless(UNAVAILABLE);
                         return finish(tenant, body, true, Then::Linger);
                     }
@@ -228,8 +239,13 @@ fn mint(keys: &KeyRing, token_generation: u64, now_ms: u64, ttl_seconds: u16) ->
     let key = keys.keys.get(usize::try_from(Key::index_of(keys.current)).ok()?)?;
     let mut nonce = [0; 12];
     if let Err(error) = getrandom::fill(&mut nonce) {
-        tracing::error!(%error, "no token is issued: the kernel gives no random bytes");
+        if RANDOM.happens(now_ms) {
+            tracing::error!(%error, "no token is issued, for want of random bytes; told once a minute at most");
+        }
         return None;
+    }
+    if RANDOM.is_over() {
+        tracing::info!("tokens are issued again");
     }
     let expiry_ms = now_ms.saturating_add(u64::from(ttl_seconds) * 1_000);
     Some(token::mint(key, token_generation, expiry_ms, nonce))

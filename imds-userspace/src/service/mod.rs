@@ -16,6 +16,7 @@ mod settings;
 mod socket;
 mod stream;
 mod tenant;
+mod trouble;
 
 pub use server::serve;
 pub use settings::ServiceSettings;

@@ -24,6 +24,10 @@ use crate::registry::directory::Directory;
 /// How long accepting pauses when it fails, for want of descriptors or memory: trying again at once would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Connections that are still accepted when the service ends: as many as Linux lets wait (`somaxconn`), so that a flood
+/// doesn't put its end off.
+const WAITING_MAX: usize = 4_096;
+
 /// Serves the instances of `directory` on `listener` until `shutdown` is cancelled; then ends within the settings'
 /// `drain_timeout`.
 ///
@@ -36,12 +40,28 @@ pub async fn serve(
     settings: ServiceSettings,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
+    serve_by(socket::accept, listener, directory, settings, shutdown).await
+}
+
+/// Takes connections as `accept` does.
+async fn serve_by(
+    accept: fn(&TcpListener) -> io::Result<(TcpStream, SocketAddr)>,
+    listener: TcpListener,
+    directory: Arc<Directory>,
+    settings: ServiceSettings,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     socket::prepare(&listener)?;
     // SAFETY: the listener keeps its descriptor open, one and the same, until it is dropped.
     let listener = unsafe { AsyncFd::register_with_interest(listener, Interest::READABLE) };
     let listener = listener.map_err(io::Error::from)?;
     let mut connections = JoinSet::new();
+    let take = |connections: &mut JoinSet<()>, (stream, peer)| {
+        if let Some((stream, client, permit)) = admit(stream, peer, &directory) {
+            connections.spawn(attend(stream, client, permit, directory.clone(), settings, shutdown.clone()));
+        }
+    };
     loop {
         let accepted = tokio::select! {
             biased;
@@ -50,17 +70,16 @@ pub async fn serve(
                 report(ended);
                 continue;
             }
-            accepted = listener.async_io(Interest::READABLE, socket::accept) => accepted,
+            accepted = listener.async_io(Interest::READABLE, accept) => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                if let Some((stream, client, permit)) = admit(stream, peer, &directory) {
-                    connections.spawn(attend(stream, client, permit, directory.clone(), settings, shutdown.clone()));
-                }
-            }
+            Ok(accepted) => take(&mut connections, accepted),
             Err(error) => accept_failed(&error).await,
         }
     }
+    // Requests that wait to be accepted would be reset with the listener: they are served as those in hand are.
+    let waiting = std::iter::from_fn(|| accept(listener.get_ref()).ok());
+    waiting.take(WAITING_MAX).for_each(|accepted| take(&mut connections, accepted));
     drop(listener);
     let drained = timeout(settings.drain_timeout, async {
         while let Some(ended) = connections.join_next().await {

@@ -32,7 +32,7 @@ pub(in crate::cli) enum MetadataCommand {
         /// Names with slashes between, such as placement/group-name
         #[arg(value_name = "PATH")]
         path: String,
-        /// The value, as JSON where the document wants that, else as it is
+        /// The value, as JSON where the document wants that, else as it is; `-` is standard input
         #[arg(value_name = "VALUE", allow_hyphen_values = true)]
         value: String,
     },

@@ -74,6 +74,36 @@ async fn a_stranger_is_reset_and_the_service_ends_when_told() {
     Socket::connect(address).await.expect_err("nobody listens");
 }
 
+/// Accepts a connection as the instance's.
+fn accept_known(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    socket::accept(listener).map(|(stream, _)| (stream, peer(SLOT, ADDRESS_GENERATION)))
+}
+
+#[tokio::test]
+async fn requests_that_wait_to_be_accepted_are_served_at_the_end() {
+    let listener = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).expect("loopback");
+    let address = listener.local_addr().expect("bound");
+    let request =
+        format!("GET /latest/meta-data/mac HTTP/1.1\r\nX-aws-ec2-metadata-token: {}\r\n\r\n", token_for(60_000));
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        let mut client = Socket::connect(address).await.expect("listening");
+        client.write_all(request.as_bytes()).await.expect("connected");
+        clients.push(client);
+    }
+    let shutdown = CancellationToken::new();
+    shutdown.cancel();
+    let served = serve_by(accept_known, listener, directory().0, ServiceSettings::default(), shutdown);
+    let service = tokio::spawn(served);
+    for mut client in clients {
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.expect("an answer, and no reset");
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("Connection: close\r\n"), "{answer}");
+    }
+    timeout(Duration::from_secs(5), service).await.expect("in time").expect("no panic").expect("no error");
+    Socket::connect(address).await.expect_err("nobody listens");
+}
+
 #[tokio::test]
 async fn there_is_room_for_so_many_connections() {
     let (directory, served) = directory();
