@@ -160,7 +160,7 @@ proptest! {
         let mut record = fake::record("i-00000001", &["tap1"]);
         record.created_document = Some(packed.clone());
         record.instance.document = packed;
-        let read: Record = serde_json::from_slice(&super::json(&record).expect("JSON")).expect("a record");
+        let read: Record = serde_json::from_slice(&json(&record).expect("JSON")).expect("a record");
         prop_assert_eq!(read, record);
     }
 }
