@@ -55,7 +55,7 @@ impl Drop for Server {
 
 /// Prints the row.
 pub(super) fn measure(extent: &Extent) {
-    let host = Host::with_config("packet-budget = 0\n");
+    let host = Host::start();
     println!("bulk: TCP through attached interfaces and through such with nothing attached; by these numbers");
     println!("  `--attach auto` takes XDP or leaves it (imds-userspace/src/dataplane/attach.rs)");
     for kind in Kind::ALL {
