@@ -40,10 +40,12 @@ pub enum XdpMode {
 /// How much of the bulk traffic through an interface with nothing attached there is with tc and XDP, in the direction
 /// that loses more, by `cargo xtask bench bulk`.
 const MEASURED: &[(Kind, XdpMode, f64)] = &[
-    (Kind::Veth, XdpMode::Driver, 0.55),
+    (Kind::Veth, XdpMode::Driver, 0.43),
     (Kind::Veth, XdpMode::Generic, 0.85),
-    (Kind::BridgedVeth, XdpMode::Driver, 0.55),
-    (Kind::BridgedVeth, XdpMode::Generic, 0.85),
+    (Kind::BridgedVeth, XdpMode::Driver, 0.42),
+    (Kind::BridgedVeth, XdpMode::Generic, 0.88),
+    (Kind::Tap, XdpMode::Driver, 0.89),
+    (Kind::Tap, XdpMode::Generic, 0.91),
 ];
 
 /// What of it costs nothing.
