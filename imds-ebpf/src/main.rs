@@ -63,11 +63,23 @@ fn imds_reply(ctx: TcContext) -> i32 {
     verdict
 }
 
-/// XDP of an instance's host-side interface. `frags`, so that it takes frames of any size.
-#[early(frags)]
+/// XDP of an instance's host-side interface, in generic mode. Not `frags`: for such a program the kernel (6.9 to 6.18 at
+/// least) copies a packet and forgets how long its Ethernet header is (`mac_len`), so that tc takes it for another.
+#[early]
 fn imds_xdp(ctx: XdpContext) -> u32 {
-    let verdict = xdp::handle(&ctx);
-    trace::line(&ctx, verdict);
+    early_verdict(&ctx)
+}
+
+/// The same in the interface's driver. `frags`, so that it takes frames of any size.
+#[early(frags)]
+fn imds_xdp_driver(ctx: XdpContext) -> u32 {
+    early_verdict(&ctx)
+}
+
+#[inline(always)]
+fn early_verdict(ctx: &XdpContext) -> u32 {
+    let verdict = xdp::handle(ctx);
+    trace::line(ctx, verdict);
     verdict as u32
 }
 

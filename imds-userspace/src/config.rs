@@ -26,7 +26,7 @@ table! {
         /// belongs to nobody. Takes effect on tables that are new: after a reboot or `imdsd detach`.
         max_slots: SlotCount = SlotCount::DEFAULT,
         /// What the kernel does with a request that it refuses: "answer" sends what EC2 sends (401, 403), "drop" is
-        /// silent, so that clients wait for their time-out.
+        /// silent, so that clients wait for their time-out; a disabled endpoint then takes no connection either.
         on_refuse: OnRefuse = OnRefuse::Answer,
         /// What stands in the body of a 400, 401, 403, 404 or 405: nothing ("none"), as EC2 answers now, or the page that
         /// it used to send ("xhtml"). With pages the kernel leaves refusing to imdsd, which costs more.
@@ -72,7 +72,7 @@ table! {
 table! {
     /// What instances get that are created without a value of their own.
     DefaultsTable {
-        /// Availability zone; the region is this without the letters at its end.
+        /// Availability zone; the region is this up to its first number.
         availability_zone: AvailabilityZone = value::default_zone(),
         /// Account: twelve digits.
         account_id: AccountId = value::default_account(),

@@ -8,6 +8,7 @@ pub mod control;
 pub mod credentials;
 pub mod dataplane;
 pub mod events;
+mod heap;
 pub mod metadata;
 pub mod private_directory;
 pub mod private_file;

@@ -17,9 +17,6 @@ thread_local! {
 }
 
 impl Attachment {
-    /// Every one.
-    pub const ALL: [Self; 2] = [Self::Tc, Self::TcXdp];
-
     /// What `--attach` takes for it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -43,21 +40,53 @@ impl Attachment {
     }
 }
 
-/// Makes tests of functions: one for each attachment, in a module of its name.
+/// Makes of each of these functions two tests: `name::by_tc` and `name::by_tc_and_xdp`. After `families:`, of functions
+/// that take a [`Family`](crate::family::Family), four.
 #[macro_export]
 macro_rules! in_each_attachment {
-    ($($test:ident),+ $(,)?) => {
-        $crate::in_each_attachment!(by_tc Tc $($test)+);
-        $crate::in_each_attachment!(by_tc_and_xdp TcXdp $($test)+);
-    };
-    ($module:ident $attachment:ident $($test:ident)+) => {
-        mod $module {
-            $(
+    (families: $($name:ident),+ $(,)?) => {
+        $(
+            mod $name {
+                use $crate::attachment::Attachment;
+                use $crate::family::Family;
+
                 #[test]
-                fn $test() {
-                    $crate::attachment::Attachment::$attachment.run(super::$test);
+                fn ipv4_by_tc() {
+                    Attachment::Tc.run(|| super::$name(Family::Ipv4));
                 }
-            )+
-        }
+
+                #[test]
+                fn ipv4_by_tc_and_xdp() {
+                    Attachment::TcXdp.run(|| super::$name(Family::Ipv4));
+                }
+
+                #[test]
+                fn ipv6_by_tc() {
+                    Attachment::Tc.run(|| super::$name(Family::Ipv6));
+                }
+
+                #[test]
+                fn ipv6_by_tc_and_xdp() {
+                    Attachment::TcXdp.run(|| super::$name(Family::Ipv6));
+                }
+            }
+        )+
+    };
+    ($($name:ident),+ $(,)?) => {
+        $(
+            mod $name {
+                use $crate::attachment::Attachment;
+
+                #[test]
+                fn by_tc() {
+                    Attachment::Tc.run(super::$name);
+                }
+
+                #[test]
+                fn by_tc_and_xdp() {
+                    Attachment::TcXdp.run(super::$name);
+                }
+            }
+        )+
     };
 }

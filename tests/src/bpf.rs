@@ -9,6 +9,7 @@ use std::{fs, io, ptr};
 /// `bpf` commands (include/uapi/linux/bpf.h).
 const BPF_MAP_LOOKUP_ELEM: libc::c_int = 1;
 const BPF_MAP_UPDATE_ELEM: libc::c_int = 2;
+const BPF_MAP_GET_NEXT_KEY: libc::c_int = 4;
 const BPF_PROG_LOAD: libc::c_int = 5;
 const BPF_OBJ_GET: libc::c_int = 7;
 const BPF_PROG_TEST_RUN: libc::c_int = 10;
@@ -257,6 +258,30 @@ impl MapMemory {
             value.unwrap_or_else(|| panic!("{} has no {name} in {text}", pin.display()))
         };
         Self { entries: number("max_entries:"), bytes: number("memlock:") }
+    }
+}
+
+/// How many entries a pinned map has whose keys are of 32 bits, and come and go.
+#[must_use]
+#[track_caller]
+pub fn count_entries(pin: &Path) -> usize {
+    let map = open(pin);
+    let (mut key, mut next) = (None, 0_u32);
+    let mut count = 0;
+    loop {
+        let mut attributes = Element {
+            map: map.as_raw_fd().unsigned_abs(),
+            pad: 0,
+            key: key.as_ref().map_or(0, |key| address(ptr::from_ref::<u32>(key))),
+            value: (&raw mut next).expose_provenance() as u64,
+            flags: 0,
+        };
+        // SAFETY: the command reads one key of four bytes, or none, and writes another; both live over the call.
+        match unsafe { bpf(BPF_MAP_GET_NEXT_KEY, &mut attributes) } {
+            Ok(_) => (key, count) = (Some(next), count + 1),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return count,
+            Err(error) => panic!("{} can't be read: {error}", pin.display()),
+        }
     }
 }
 

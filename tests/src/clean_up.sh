@@ -13,8 +13,6 @@ for namespace in /run/netns/"$PREFIX"*; do
     for process in $(ip netns pids "${namespace##*/}"); do
         kill -KILL "$process"
     done
-    # Its links go with it, all at once: a daemon's program is taken off one link after the other.
-    ip netns delete "${namespace##*/}"
 done
 for run_dir in "$ROOT"/*/run; do
     [ -d "$run_dir" ] || continue
@@ -24,7 +22,13 @@ for run_dir in "$ROOT"/*/run; do
         sleep 0.2
     done
 done
+for namespace in /run/netns/"$PREFIX"*; do
+    [ ! -e "$namespace" ] || ip netns delete "${namespace##*/}"
+done
 for link in /sys/class/net/"$PREFIX"*; do
     [ ! -e "$link" ] || ip link delete "${link##*/}"
 done
+while read -r _ mount _; do
+    case $mount in "$ROOT"/*) umount --lazy "$mount" ;; esac
+done </proc/self/mounts
 rm -rf "$ROOT"

@@ -234,7 +234,14 @@ impl Host {
     /// Removes everything that the daemon made in the kernel.
     #[must_use]
     pub fn detach(&self) -> Output {
-        process::run(Command::new(environment::imdsd()).args(["detach", "--run-dir"]).arg(self.run_dir()))
+        self.detach_within(wait::LIMIT * 3)
+    }
+
+    /// The same where there is more than usual: the kernel takes its time for every interface.
+    #[must_use]
+    pub fn detach_within(&self, limit: Duration) -> Output {
+        let mut imdsd = Command::new(environment::imdsd());
+        process::run_within(imdsd.args(["detach", "--run-dir"]).arg(self.run_dir()), limit)
     }
 
     /// What the daemon has in the kernel now, a line each, as it says itself.

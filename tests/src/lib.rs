@@ -21,6 +21,7 @@
 //! | [`numbered`] | other traffic, whose packets are numbered |
 //! | [`provider`], [`front`] | a service of the host's own, and a program that lets everything through to it |
 //! | [`bpf`], [`golden`] | programs run by hand on a frame; cases of what they make of it |
+//! | [`small_disk`] | a disk that is full |
 //! | [`service_namespace`] | the namespace of a daemon's listening sockets |
 //! | [`demo`], [`bench`], [`soak`] | the demo's steps; the benchmark's rows; everything at once |
 
@@ -51,6 +52,7 @@ pub mod reaper;
 pub mod script;
 pub mod service_namespace;
 pub mod situation;
+pub mod small_disk;
 pub mod soak;
 pub mod stats;
 pub mod tap;

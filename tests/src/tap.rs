@@ -68,6 +68,12 @@ impl Tap {
         self
     }
 
+    /// The guest's side, to be read and written frame by frame.
+    #[must_use]
+    pub fn file(&self) -> File {
+        self.file.try_clone().unwrap_or_else(|error| panic!("the tap can't be opened twice: {error}"))
+    }
+
     /// Its name on the host.
     #[must_use]
     pub fn interface(&self) -> &str {

@@ -39,6 +39,12 @@ impl<'a> TapConnection<'a> {
         connection
     }
 
+    /// Where its next byte stands, and what it acknowledges.
+    #[must_use]
+    pub fn numbers(&self) -> (u32, u32) {
+        (self.seq, self.ack)
+    }
+
     /// Sends data.
     #[track_caller]
     pub fn send(&mut self, payload: &[u8]) {

@@ -21,8 +21,9 @@ impl Witness {
     pub fn at(interface: &str) -> Self {
         let all = u16::try_from(libc::ETH_P_ALL).expect("an ethertype").to_be();
         let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+        // Of no protocol, or it would hear every interface until it is bound.
         // SAFETY: the call takes three numbers.
-        let socket = unsafe { libc::socket(libc::AF_PACKET, kind, all.into()) };
+        let socket = unsafe { libc::socket(libc::AF_PACKET, kind, 0) };
         assert!(socket >= 0, "no packet socket: {}", io::Error::last_os_error());
         // SAFETY: a new descriptor of ours.
         let socket = unsafe { OwnedFd::from_raw_fd(socket) };

@@ -118,6 +118,10 @@ fn of_user_data() {
     let directory = names::directory();
     let directory = directory.to_str().expect("UTF-8");
     assert_refused(&host, &[&create[..], &[directory]].concat(), INVALID, &[directory, "directory"]);
+    // One that is there and can't be read, and one without an end.
+    let unreadable = "/proc/self/mem";
+    assert_refused(&host, &[&create[..], &[unreadable]].concat(), INVALID, &[unreadable, "Input/output error"]);
+    assert_refused(&host, &[&create[..], &["/dev/zero"]].concat(), INVALID, &["/dev/zero", "16384"]);
     let large = names::file("large", &[b'x'; 16 * 1024 + 1], 0o600);
     let large = large.to_str().expect("UTF-8");
     assert_refused(&host, &[&create[..], &[large]].concat(), INVALID, &[large, "16385", "16384"]);

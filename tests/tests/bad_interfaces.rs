@@ -1,8 +1,11 @@
 //! Interfaces that can't carry an instance: each refused by name, with a way out, and nothing half done.
 
+use std::thread;
+use std::time::Duration;
+
 use imds_tests::guest::{Bridge, Guest, Link};
 use imds_tests::host::Host;
-use imds_tests::names;
+use imds_tests::{names, wait};
 
 const ADDRESS: &str = "10.0.0.1";
 
@@ -102,4 +105,47 @@ fn one_of_several_spoils_the_whole_instance() {
     let probe = guest.curl(&["--max-time", "1"], "/latest/meta-data/");
     assert_eq!(probe.status, 0);
     assert_eq!(host.host_counter("dropped-unowned"), before, "the program was never attached");
+}
+
+/// Whatever an interface does while it is taken, an instance has it or there is no trace of the instance.
+#[test]
+fn that_vanish_while_they_are_taken() {
+    const ROUNDS: u32 = 40;
+    /// So far apart the rounds' deletions come.
+    const STEP: Duration = Duration::from_millis(1);
+    let host = Host::start();
+    let keeper = Guest::on_veth(ADDRESS);
+    let kept = host.create(keeper.interface(), &[]);
+    let (mut created, mut refused) = (0, 0);
+    for round in 0..ROUNDS {
+        let guest = Guest::on_veth(ADDRESS);
+        let name = guest.interface().to_owned();
+        let outcome = thread::scope(|scope| {
+            let create = scope.spawn(|| host.ctl(&["--output", "json", "instance", "create", "--interface", &name]));
+            thread::sleep(STEP * round);
+            drop(guest);
+            create.join().expect("imdsctl ends")
+        });
+        let list = host.ask(&["instance", "list"]);
+        let others: Vec<_> =
+            list.as_array().into_iter().flatten().filter(|other| other["instance_id"] != *kept).collect();
+        if outcome.success() {
+            created += 1;
+            let [instance] = others[..] else { panic!("{list}") };
+            let id = instance["instance_id"].as_str().expect("an id");
+            let status = || host.ask(&["instance", "show", id])["interfaces"][0]["status"].clone();
+            wait::until("the interface to be missed", status, |status| status == "absent");
+            host.delete(id);
+        } else {
+            refused += 1;
+            assert_eq!(outcome.code, Some(5), "{outcome:?}");
+            assert!(outcome.stderr.contains(&name), "{outcome:?}");
+            assert!(others.is_empty(), "{list}");
+        }
+    }
+    println!("{created} were created, {refused} refused");
+    assert_eq!(keeper.get("/latest/meta-data/instance-id", None).text(), kept);
+    let again = Guest::on_veth(ADDRESS);
+    let id = host.create(again.interface(), &[]);
+    assert_eq!(again.get("/latest/meta-data/instance-id", None).text(), id);
 }

@@ -93,7 +93,14 @@ fn crawl() {
 
 #[test]
 fn bulk() {
-    play("bulk", &["from the guest: ", "to the guest: "]);
+    play(
+        "bulk",
+        &[
+            "veth, from the guest, tc: ",
+            "veth on a bridge, to the guest, tc+xdp-generic: ",
+            "tap, from the guest, tc+xdp-driver: ",
+        ],
+    );
 }
 
 #[test]

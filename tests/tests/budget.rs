@@ -3,10 +3,17 @@
 use imds_tests::guest::Guest;
 use imds_tests::host::Host;
 use imds_tests::http::{Answer, Connection, TOKEN, request};
+use imds_tests::in_each_attachment;
 use imds_tests::packet::SERVICE;
 use imds_tests::stats::InstanceStats;
 use imds_tests::tap::Tap;
 use imds_tests::wait;
+
+in_each_attachment!(
+    a_flood_gets_its_budget_and_its_neighbour_everything,
+    the_default_is_ec2_s,
+    an_instance_has_a_budget_of_its_own_that_changes_while_it_runs
+);
 
 const INSTANCE_ID: &str = "/latest/meta-data/instance-id";
 const ADDRESS: &str = "10.0.0.1";
@@ -34,7 +41,6 @@ fn flood(host: &Host, id: &str, tap: &mut Tap) -> (u64, u64) {
     (over - over_before, within - within_before)
 }
 
-#[test]
 fn a_flood_gets_its_budget_and_its_neighbour_everything() {
     let host = Host::with_whole_config(&format!("packet-budget = {BUDGET}\n"));
     let mut tap = Tap::new();
@@ -48,7 +54,6 @@ fn a_flood_gets_its_budget_and_its_neighbour_everything() {
     assert_eq!(host.stats(&id).kernel("dropped-budget"), 0);
 }
 
-#[test]
 fn the_default_is_ec2_s() {
     let host = Host::with_whole_config("");
     let mut tap = Tap::new();
@@ -61,7 +66,6 @@ fn the_default_is_ec2_s() {
     wait::until("a packet over budget", || flood(&host, &id, &mut tap).0, |&over| over > 0);
 }
 
-#[test]
 fn an_instance_has_a_budget_of_its_own_that_changes_while_it_runs() {
     let host = Host::start();
     let mut tap = Tap::new();

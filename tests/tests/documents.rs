@@ -1,5 +1,8 @@
 //! Instance documents: given at create, changed while the instance runs, applied to many; and what guests read of them.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
 use imds_tests::guest::Guest;
 use imds_tests::host::Host;
 use imds_tests::names;
@@ -16,23 +19,22 @@ fn read(guest: &Guest, path: &str) -> Option<String> {
     (answer.status == 200).then(|| answer.text())
 }
 
-/// Reads everything that the listings name, as a client that crawls; how many leaves there were.
-fn crawl(guest: &Guest, directory: &str) -> usize {
+/// Reads everything that the listings name, as a client that crawls; the paths of the leaves, a line each.
+fn crawl(guest: &Guest, directory: &str) -> String {
     let listing = guest.get(directory, None);
     assert_eq!(listing.status, 200, "{directory}");
-    let mut leaves = 0;
-    for name in listing.text().lines() {
+    let below = |name: &str| {
         let path = format!("{directory}{name}");
         match guest.get(&path, None) {
-            _ if name.ends_with('/') => leaves += crawl(guest, &path),
-            answer if answer.status == 301 && name.contains('=') => leaves += crawl(guest, &format!("{path}/")),
+            _ if name.ends_with('/') => crawl(guest, &path),
+            answer if answer.status == 301 && name.contains('=') => crawl(guest, &format!("{path}/")),
             answer => {
                 assert_eq!(answer.status, 200, "{path}");
-                leaves += 1;
+                path + "\n"
             }
         }
-    }
-    leaves
+    };
+    listing.text().lines().map(below).collect()
 }
 
 #[test]
@@ -43,9 +45,9 @@ fn whatever_is_listed_is_there() {
     let everything = everything.to_str().expect("UTF-8");
     let id = host
         .create(guest.interface(), &["--document", everything, "--metadata-options", "InstanceMetadataTags=enabled"]);
-    assert!(crawl(&guest, "/latest/meta-data/") > 75);
-    assert_eq!(crawl(&guest, "/latest/dynamic/"), 5);
-    assert!(crawl(&guest, "/2016-09-02/meta-data/") > 40);
+    let directories = ["/latest/meta-data/", "/latest/dynamic/", "/2016-09-02/meta-data/"];
+    let found: String = directories.iter().map(|directory| crawl(&guest, directory)).collect();
+    assert_eq!(found, include_str!("documents/everything.txt"), "the paths of what everything.json describes");
     assert_eq!(guest.get("/2016-09-02/meta-data/tags/", None).status, 404);
     assert_eq!(guest.get("/latest/user-data", None).text(), "#cloud-config\n");
     assert_eq!(read(&guest, "public-keys/").as_deref(), Some("0=my-key\n1=other"));
@@ -83,6 +85,80 @@ fn a_document_changes_while_the_instance_runs() {
     let bad = host.ctl(&["metadata", "set", &id, "placement/zone", "x"]);
     assert_eq!(bad.code, Some(2), "{}", bad.stderr);
     assert!(bad.stderr.contains("document, at placement/zone: unknown field"), "{}", bad.stderr);
+}
+
+/// The numbers of the last change that was begun, and of the last that was done.
+#[derive(Default)]
+struct Changes {
+    begun: AtomicU64,
+    done: AtomicU64,
+}
+
+/// Reads values that change together, as long as they change; how often.
+fn read_while_they_change(guest: &Guest, changes: &Changes) -> u64 {
+    let number = |path: &str| read(guest, path).expect("always there").parse::<u64>().expect("a number");
+    for round in 0..ROUNDS_MAX {
+        let least = changes.done.load(Ordering::SeqCst);
+        let (first, second) = (number("placement/group-name"), number("placement/partition-number"));
+        let lines = read(guest, "metrics/vhostmd").expect("always there");
+        let third = lines.lines().next().expect("a line").parse().expect("a number");
+        assert_eq!(lines, lines_of(third), "a value of two changes");
+        let listing = read(guest, "tags/instance/").expect("always there");
+        let listed: u64 = listing.parse().expect("one tag alone");
+        let seen = [least, first, second, third, listed, changes.begun.load(Ordering::SeqCst)];
+        assert!(seen.is_sorted(), "a value is older than what was seen before it: {seen:?}");
+        match read(guest, &format!("tags/instance/{listed}")) {
+            Some(value) => assert_eq!(value, listing, "a tag that was listed"),
+            None => assert!(changes.begun.load(Ordering::SeqCst) > listed, "tag {listed} is listed and absent"),
+        }
+        if least == CHANGES {
+            return round;
+        }
+    }
+    panic!("the changes don't end")
+}
+
+/// A value of many lines, all the same.
+fn lines_of(number: u64) -> String {
+    vec![number.to_string(); 2000].join("\n")
+}
+
+/// How often the values change.
+const CHANGES: u64 = 40;
+/// Rounds of one reader, should the changes not end.
+const ROUNDS_MAX: u64 = 20_000;
+
+#[test]
+fn readers_see_a_change_whole_or_not_at_all() {
+    let host = Host::start();
+    let guest = Guest::on_veth(ADDRESS);
+    let document = |number: u64| {
+        let mut tags = json!({ number.to_string(): number.to_string() });
+        if let Some(former) = number.checked_sub(1) {
+            tags[former.to_string()] = Value::Null;
+        }
+        let text = json!({
+            "placement": { "group-name": number.to_string(), "partition-number": number },
+            "metrics": { "vhostmd": lines_of(number) },
+            "tags": tags,
+        });
+        names::file("document", text.to_string().as_bytes(), 0o600)
+    };
+    let first = document(0);
+    let first = ["--document", first.to_str().expect("UTF-8"), "--metadata-options", "InstanceMetadataTags=enabled"];
+    let id = host.create(guest.interface(), &first);
+    let changes = Changes::default();
+    let rounds: Vec<u64> = thread::scope(|scope| {
+        let readers: Vec<_> = (0..4).map(|_| scope.spawn(|| read_while_they_change(&guest, &changes))).collect();
+        for number in 1..=CHANGES {
+            let file = document(number);
+            changes.begun.store(number, Ordering::SeqCst);
+            host.ask(&["instance", "update", &id, "--document", file.to_str().expect("UTF-8")]);
+            changes.done.store(number, Ordering::SeqCst);
+        }
+        readers.into_iter().map(|reader| reader.join().expect("no reader saw a wrong answer")).collect()
+    });
+    assert!(rounds.iter().all(|rounds| *rounds > 1), "nobody read while the values changed: {rounds:?}");
 }
 
 #[test]

@@ -7,11 +7,21 @@ use std::process::{Child, Stdio};
 use imds_tests::guest::Guest;
 use imds_tests::host::Host;
 use imds_tests::http::{Connection, TOKEN, request};
+use imds_tests::in_each_attachment;
 use imds_tests::packet::SERVICE;
 use imds_tests::process;
 use imds_tests::tap::Tap;
 use imds_tests::wait;
 use serde_json::Value;
+
+in_each_attachment!(
+    a_refusal_says_who_asked_for_what_and_what_to_change,
+    the_next_owner_of_an_interface_sees_nothing_of_the_last_one,
+    a_flood_of_drops_gives_a_few_events_and_counts_the_rest,
+    a_trace_shows_each_verdict_and_ends_after_its_count,
+    a_trace_ends_with_its_tracer_however_that_ends,
+    no_token_is_shown_or_logged
+);
 
 const ADDRESS: &str = "10.0.0.1";
 const PATH: &str = "/latest/meta-data/instance-id";
@@ -40,7 +50,6 @@ fn ask(guest: &Guest, method: &str, path: &str, headers: &[(&str, &str)]) -> u16
     connection.ask(&request(method, path, headers)).expect("an answer").status
 }
 
-#[test]
 fn a_refusal_says_who_asked_for_what_and_what_to_change() {
     let host = Host::start();
     let guest = Guest::on_veth(ADDRESS);
@@ -79,7 +88,6 @@ fn a_refusal_says_who_asked_for_what_and_what_to_change() {
     assert_eq!(reasons, ["refused-tree-method", "dropped-protocol"]);
 }
 
-#[test]
 fn the_next_owner_of_an_interface_sees_nothing_of_the_last_one() {
     let host = Host::start();
     let guest = Guest::on_veth(ADDRESS);
@@ -101,7 +109,6 @@ fn send_drops(tap: &mut Tap, count: usize) {
     (0..count).for_each(|_| tap.send(&frame));
 }
 
-#[test]
 fn a_flood_of_drops_gives_a_few_events_and_counts_the_rest() {
     const FLOOD: usize = 1_000;
     let host = Host::start();
@@ -146,7 +153,6 @@ impl Drop for Tracer {
     }
 }
 
-#[test]
 fn a_trace_shows_each_verdict_and_ends_after_its_count() {
     let host = Host::start();
     let guest = Guest::on_veth(ADDRESS);
@@ -181,7 +187,6 @@ fn a_trace_shows_each_verdict_and_ends_after_its_count() {
     assert!(tokens.iter().all(|token| !text.contains(&token[..12])), "a token in\n{text}");
 }
 
-#[test]
 fn a_trace_ends_with_its_tracer_however_that_ends() {
     let host = Host::start();
     let mut tap = Tap::new();
@@ -212,7 +217,6 @@ fn a_trace_ends_with_its_tracer_however_that_ends() {
     assert!(ended.success(), "{}", ended.stderr);
 }
 
-#[test]
 fn no_token_is_shown_or_logged() {
     let host = Host::with_config("[log]\nlevel = \"trace\"\n");
     let guest = Guest::on_veth(ADDRESS);

@@ -7,12 +7,12 @@ use imds_tests::family::Family;
 use imds_tests::guest::Guest;
 use imds_tests::host::Host;
 use imds_tests::http::{Connection, TOKEN, TTL, request};
-use imds_tests::over_both_families;
+use imds_tests::in_each_attachment;
 use imds_tests::packet::Segment;
 use imds_tests::wait;
 
-over_both_families!(
-    a_token_has_the_limit_and_the_handshake_has_not,
+in_each_attachment!(
+    families: a_token_has_the_limit_and_the_handshake_has_not,
     a_token_asked_for_byte_by_byte_has_the_limit,
     a_token_after_reads_on_one_connection_has_the_limit,
     a_pipelined_put_does_not_travel_with_a_read,

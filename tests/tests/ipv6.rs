@@ -7,14 +7,21 @@ use etherparse::{PacketBuilderStep, TcpHeader};
 use imds_tests::guest::Guest;
 use imds_tests::host::Host;
 use imds_tests::http::{Answer, Connection, TOKEN, TTL, request};
+use imds_tests::in_each_attachment;
 use imds_tests::namespace::{PATIENCE, SERVICE, SERVICE_V6};
 use imds_tests::packet;
 use imds_tests::tap::Tap;
 use imds_tests::wait;
 
+in_each_attachment!(
+    it_answers_as_over_ipv4_in_every_mode,
+    the_kernel_refuses_and_the_daemon_sees_nothing,
+    it_is_dropped_and_counted_where_it_is_disabled,
+    hostile_packets_are_dropped_and_counted
+);
+
 const INSTANCE_ID: &str = "/latest/meta-data/instance-id";
 const ENABLED: [&str; 2] = ["--metadata-options", "HttpProtocolIpv6=enabled"];
-const GLOBAL: &str = "2001:db8::1";
 const ULA: &str = "fd00:1::1";
 /// So long a connection is tried that must not come about.
 const SHORT: Duration = Duration::from_millis(500);
@@ -36,7 +43,6 @@ fn without_date(answer: &Answer) -> (u16, String, Vec<u8>) {
     (answer.status, lines.collect::<Vec<_>>().join("\n"), answer.body.clone())
 }
 
-#[test]
 fn it_answers_as_over_ipv4_in_every_mode() {
     let host = Host::start();
     let guest = Guest::on_veth("10.0.0.1");
@@ -71,7 +77,6 @@ fn it_answers_as_over_ipv4_in_every_mode() {
     }
 }
 
-#[test]
 fn the_kernel_refuses_and_the_daemon_sees_nothing() {
     let host = Host::start();
     let guest = Guest::on_veth("10.0.0.1");
@@ -92,7 +97,6 @@ fn the_kernel_refuses_and_the_daemon_sees_nothing() {
     }
 }
 
-#[test]
 fn it_is_dropped_and_counted_where_it_is_disabled() {
     let host = Host::start();
     let guest = Guest::on_veth("10.0.0.1");
@@ -107,46 +111,6 @@ fn it_is_dropped_and_counted_where_it_is_disabled() {
     host.set(&id, &["--http-protocol-ipv6", "enabled"]);
     assert_eq!(ask(&guest, SERVICE_V6, &request("GET", INSTANCE_ID, &[])).text(), id);
 }
-
-#[test]
-fn every_address_of_a_client_is_a_place_of_its_own() {
-    let host = Host::start();
-    let guest = Guest::on_veth("10.0.0.1");
-    for address in [ULA, GLOBAL, "fe80::1"] {
-        guest.add_ipv6(address);
-    }
-    let id = host.create(guest.interface(), &ENABLED);
-    // Connections from all of them at once, from one port: were two places mixed up, so were their flows.
-    let read = |source: &str| {
-        let target = if source.contains('.') { "169.254.169.254" } else { "fd00:ec2::254" };
-        guest.run("python3", &["-c", READ_TWICE, source, target, INSTANCE_ID])
-    };
-    std::thread::scope(|scope| {
-        let read = &read;
-        let clients = [ULA, GLOBAL, "fe80::1%eth0", "10.0.0.1"].map(|from| (from, scope.spawn(move || read(from))));
-        for (source, client) in clients {
-            let output = client.join().expect("no panic");
-            assert_eq!(output.stdout.trim(), format!("{id} {id}"), "{source}: {output:?}");
-        }
-    });
-}
-
-/// Reads a path of a target twice on one connection from an address of the client's.
-const READ_TWICE: &str = "
-import http.client, socket, sys
-source, target, path = sys.argv[1:]
-local = socket.getaddrinfo(source, 41000, type=socket.SOCK_STREAM)[0]
-connection = http.client.HTTPConnection(target, timeout=10)
-connection.sock = socket.socket(local[0], socket.SOCK_STREAM)
-connection.sock.settimeout(10)
-connection.sock.bind(local[4])
-connection.sock.connect((target, 80))
-bodies = []
-for _ in range(2):
-    connection.request('GET', path)
-    bodies.append(connection.getresponse().read().decode())
-print(*bodies)
-";
 
 fn written(packet: PacketBuilderStep<TcpHeader>) -> Vec<u8> {
     let mut frame = Vec::new();
@@ -167,7 +131,6 @@ fn behind(tap: &Tap, extension: u8) -> Vec<u8> {
     frame
 }
 
-#[test]
 fn hostile_packets_are_dropped_and_counted() {
     let host = Host::start();
     let mut tap = Tap::new();

@@ -8,12 +8,12 @@ use imds_tests::family::Family;
 use imds_tests::guest::Guest;
 use imds_tests::host::Host;
 use imds_tests::http::{Answer, TTL, request};
-use imds_tests::over_both_families;
+use imds_tests::in_each_attachment;
 use rustix::net::sockopt::{set_socket_recv_buffer_size_force, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, eth, socket_with, sockopt::Timeout};
 
-over_both_families!(
-    requests_in_large_frames_get_what_the_daemon_says,
+in_each_attachment!(
+    families: requests_in_large_frames_get_what_the_daemon_says,
     the_kernel_refuses_a_large_frame_where_it_refuses_everything
 );
 

@@ -6,11 +6,23 @@ use std::time::Duration;
 use etherparse::VlanId;
 use imds_tests::guest::{Bridge, Guest};
 use imds_tests::host::Host;
+use imds_tests::in_each_attachment;
 use imds_tests::namespace::{Namespace, SERVICE_V6};
 use imds_tests::neighbour::{SOLICITED, about, arp, discovery};
 use imds_tests::packet::{self, SERVICE};
 use imds_tests::tap::{GUEST_MAC, PATIENCE, Tap};
 use imds_tests::{http, wait};
+
+in_each_attachment!(
+    a_guest_that_asks_for_the_service_on_its_own_link_is_served,
+    a_guest_without_a_lease_is_served_from_a_link_local_address,
+    questions_are_answered_to_the_byte,
+    whoever_says_it_is_the_service_is_dropped_and_counted,
+    more_extension_headers_than_are_looked_behind_hide_nothing,
+    what_others_say_of_themselves_passes_untouched,
+    a_guest_on_a_bridge_can_t_serve_its_neighbour,
+    a_service_that_nobody_owns_has_no_neighbour
+);
 
 const ENABLED: [&str; 2] = ["--metadata-options", "HttpProtocolIpv6=enabled"];
 /// The service's MAC.
@@ -30,7 +42,6 @@ fn prefix_information(bits: u8, prefix: [u8; 16]) -> Vec<u8> {
     [[3, 4, bits, 0xc0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0].as_slice(), &prefix].concat()
 }
 
-#[test]
 fn a_guest_that_asks_for_the_service_on_its_own_link_is_served() {
     let host = Host::start();
     let guest = Guest::on_veth("10.0.0.1");
@@ -45,7 +56,6 @@ fn a_guest_that_asks_for_the_service_on_its_own_link_is_served() {
     assert!(host.stats(&id).kernel("answered-neighbour") >= 2, "for each address, and perhaps once more");
 }
 
-#[test]
 fn a_guest_without_a_lease_is_served_from_a_link_local_address() {
     let host = Host::start();
     let guest = Guest::on_veth("169.254.77.1");
@@ -55,7 +65,6 @@ fn a_guest_without_a_lease_is_served_from_a_link_local_address() {
     assert_eq!(guest.get("/latest/meta-data/instance-id", None).text(), id);
 }
 
-#[test]
 fn questions_are_answered_to_the_byte() {
     let host = Host::start();
     let mut tap = Tap::new();
@@ -93,7 +102,6 @@ fn wait_for(tap: &mut Tap, is_it: impl Fn(&[u8]) -> bool) -> Vec<u8> {
     }
 }
 
-#[test]
 fn whoever_says_it_is_the_service_is_dropped_and_counted() {
     let host = Host::start();
     let mut tap = Tap::new();
@@ -146,7 +154,6 @@ fn behind(mut frame: Vec<u8>, kind: u8, extension: &[u8]) -> Vec<u8> {
     frame
 }
 
-#[test]
 fn more_extension_headers_than_are_looked_behind_hide_nothing() {
     let host = Host::start();
     let mut tap = Tap::new();
@@ -159,7 +166,6 @@ fn more_extension_headers_than_are_looked_behind_hide_nothing() {
     wait::until("the drop", || host.stats(&id).kernel("dropped-extension"), |&count| count == 1);
 }
 
-#[test]
 fn what_others_say_of_themselves_passes_untouched() {
     let host = Host::start();
     let mut tap = Tap::new();
@@ -190,7 +196,6 @@ fn what_others_say_of_themselves_passes_untouched() {
     assert_eq!(after.kernel_sum("dropped-"), before.kernel_sum("dropped-") + 1);
 }
 
-#[test]
 fn a_guest_on_a_bridge_can_t_serve_its_neighbour() {
     let host = Host::start();
     let bridge = Bridge::new();
@@ -216,7 +221,6 @@ fn announce(namespace: &Namespace) {
     sent.expect("its own address");
 }
 
-#[test]
 fn a_service_that_nobody_owns_has_no_neighbour() {
     let host = Host::start();
     let mut tap = Tap::new();

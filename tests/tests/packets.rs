@@ -8,9 +8,17 @@ use std::time::Duration;
 use etherparse::{IpFragOffset, IpHeaders, IpNumber, Ipv4Header, PacketBuilderStep, TcpHeader, VlanId};
 use imds_tests::guest::Guest;
 use imds_tests::host::Host;
+use imds_tests::in_each_attachment;
 use imds_tests::packet::{SERVICE, SERVICE_V6};
 use imds_tests::tap::Tap;
 use imds_tests::wait::{self, LIMIT};
+
+in_each_attachment!(
+    hostile_packets_are_dropped_and_counted,
+    clients_and_connections_are_bounded,
+    an_interface_that_nobody_owns_is_closed_and_counted_at_the_host,
+    what_is_not_for_the_service_passes_untouched
+);
 
 const SOURCE: [u8; 4] = [10, 0, 0, 1];
 const PORT: u16 = 41_000;
@@ -96,7 +104,6 @@ fn rows(tap: &Tap) -> Vec<Row> {
     ]
 }
 
-#[test]
 fn hostile_packets_are_dropped_and_counted() {
     let host = Host::start();
     let mut tap = Tap::new();
@@ -118,7 +125,25 @@ fn hostile_packets_are_dropped_and_counted() {
     assert!(answer.is_some_and(|segment| segment.syn), "a good SYN is answered");
 }
 
+/// What ends before it says where it goes is nobody's: the host's stack drops it, as it does without the programs.
 #[test]
+fn what_ends_before_its_destination_passes_and_is_never_answered() {
+    let host = Host::start();
+    let mut tap = Tap::new();
+    let id = host.create(tap.interface(), &["--metadata-options", "HttpProtocolIpv6=enabled"]);
+    let before = host.stats(&id).kernel_counters();
+    let v4 = syn_from(&tap, SOURCE, 80);
+    let v6 = written(tap.frame().ipv6(SOURCE_V6, SERVICE_V6, TTL).tcp(PORT, 80, 1_000, 64_000).syn());
+    let tag = [&v4[..12], &[0x81, 0, 0, 7]].concat();
+    for (frame, least, whole) in [(&v4, 14, 34), (&v6, 14, 54), (&tag, 14, 16)] {
+        for length in least..whole {
+            tap.send(&frame[..length]);
+        }
+    }
+    assert_eq!(tap.receive_segment(PORT, SILENCE), None);
+    assert_eq!(host.stats(&id).kernel_counters().moved_since(&before), Vec::<String>::new());
+}
+
 fn clients_and_connections_are_bounded() {
     let host = Host::start();
     let mut tap = Tap::new();
@@ -135,7 +160,6 @@ fn clients_and_connections_are_bounded() {
     wait::until("clients", || host.stats(&id), |stats| stats.kernel("dropped-places") == 33);
 }
 
-#[test]
 fn an_interface_that_nobody_owns_is_closed_and_counted_at_the_host() {
     let host = Host::start();
     let mut tap = Tap::new();
@@ -147,7 +171,6 @@ fn an_interface_that_nobody_owns_is_closed_and_counted_at_the_host() {
     assert_eq!(tap.receive_segment(PORT, SILENCE), None);
 }
 
-#[test]
 fn what_is_not_for_the_service_passes_untouched() {
     let host = Host::start();
     let guest = Guest::on_veth("10.0.0.1");

@@ -4,12 +4,12 @@ use imds_tests::family::Family;
 use imds_tests::guest::{Bridge, Guest};
 use imds_tests::host::Host;
 use imds_tests::http::{TOKEN, TTL, request};
-use imds_tests::over_both_families;
+use imds_tests::in_each_attachment;
 use imds_tests::tap::Tap;
 use imds_tests::tap_connection::TapConnection;
 
-over_both_families!(
-    a_token_and_a_read,
+in_each_attachment!(
+    families: a_token_and_a_read,
     instances_with_one_address_are_told_apart,
     a_token_is_good_on_its_own_instance_only,
     several_guests_share_a_bridge,

@@ -5,11 +5,12 @@ use imds_tests::family::Family;
 use imds_tests::guest::{BEHIND_LINK, Guest};
 use imds_tests::host::Host;
 use imds_tests::http::{Connection, TOKEN, request};
+use imds_tests::in_each_attachment;
 use imds_tests::names;
 use imds_tests::namespace::Namespace;
-use imds_tests::over_both_families;
 
-over_both_families!(large_answers_come_whole, large_requests_go_whole, refusals_come);
+in_each_attachment!(
+    families: large_answers_come_whole, large_requests_go_whole, refusals_come);
 
 const ADDRESS: &str = "10.0.0.1";
 const INSTANCE_ID: &str = "/latest/meta-data/instance-id";

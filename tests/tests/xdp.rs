@@ -85,20 +85,22 @@ fn a_machine_s_frames_are_dropped_before_tc_sees_them() {
     let host = Host::start();
     for mode in MODES {
         let mut tap = Tap::new();
-        let id = host.create(tap.interface(), &["--attach", mode]);
+        let id = host.create(tap.interface(), &["--attach", mode, "--allow-address", ADDRESS]);
         assert_eq!(xdp_on(tap.interface()), in_ip_s_words(mode));
         let witness = Witness::at(tap.interface());
         let mut frames = Vec::new();
-        for (source, destination, port) in [(SOURCE, SERVICE, 443), (SERVICE, [10, 0, 0, 2], 80)] {
+        let sent = [(SOURCE, SERVICE, 443), (SERVICE, [10, 0, 0, 2], 80), ([10, 0, 0, 3], SERVICE, 80)];
+        for (source, destination, port) in sent {
             let mut frame = Vec::new();
             let syn = tap.frame().ipv4(source, destination, 64).tcp(10_000, port, 1, 1).syn();
             syn.write(&mut frame, &[]).expect("written");
             frames.push(frame);
         }
         frames.iter().for_each(|frame| tap.send(frame));
-        let stats = wait::until("both", || host.stats(&id), |stats| stats.kernel_sum("dropped-") >= 2);
+        let stats = wait::until("all", || host.stats(&id), |stats| stats.kernel_sum("dropped-") >= 3);
         assert_eq!(stats.kernel("dropped-port"), 1, "{mode}");
         assert_eq!(stats.kernel("dropped-impersonation"), 1, "{mode}");
+        assert_eq!(stats.kernel("dropped-forged"), 1, "{mode}");
         assert_eq!(witness.count(SERVICE) + witness.count([10, 0, 0, 2]), 0, "{mode}");
     }
 }
@@ -106,7 +108,7 @@ fn a_machine_s_frames_are_dropped_before_tc_sees_them() {
 #[test]
 fn a_packet_that_passes_xdp_is_charged_once() {
     const BUDGET: u16 = 40;
-    let host = Host::with_config(&format!("packet-budget = {BUDGET}\n"));
+    let host = Host::with_whole_config(&format!("packet-budget = {BUDGET}\n"));
     for mode in MODES {
         let mut tap = Tap::new();
         let id = host.create(tap.interface(), &["--attach", mode]);

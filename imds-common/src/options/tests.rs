@@ -119,7 +119,7 @@ fn a_packet_budget_changes_nothing_else() {
     for options in all_options() {
         let word = OptionsWord::new(&options, true);
         assert_eq!(word.packet_interval_ns(), 0);
-        for rate in [1, 1_024, budget::PACKETS_PER_SECOND_MAX] {
+        for rate in [1, 1_024, budget::RATE_MAX] {
             let budgeted = word.with_packet_budget(rate);
             assert_eq!(budgeted.packet_interval_ns(), budget::interval_ns(rate));
             assert_eq!(budgeted.with_packet_budget(0), word);

@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     /// Every command by its whole name.
-    const COMMANDS: [&str; 38] = [
+    const COMMANDS: [&str; 39] = [
         "imdsctl",
         "imdsctl-instance",
         "imdsctl-instance-create",
@@ -80,6 +80,7 @@ mod tests {
         "imdsctl-limits-show",
         "imdsctl-limits-set",
         "imdsctl-interface",
+        "imdsctl-interface-attach",
         "imdsctl-interface-release",
         "imdsctl-metadata",
         "imdsctl-metadata-get",

@@ -296,5 +296,5 @@ fn pages_are_written_and_listed() {
     let outcome = run_words(&["man", directory.path().to_str().expect("text")]);
     assert_eq!(outcome.code, 0);
     assert!(outcome.output.lines().all(|line| Path::new(line).is_file()), "{outcome:?}");
-    assert_eq!(outcome.output.lines().count(), 38);
+    assert_eq!(outcome.output.lines().count(), 39);
 }

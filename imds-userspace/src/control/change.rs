@@ -31,7 +31,7 @@ pub enum Change {
     Set {
         /// Names with slashes between.
         path: String,
-        /// The value, as JSON where the field takes that, else as it is.
+        /// The value, as it is where the field takes that, else as JSON.
         value: Json,
     },
     /// Nothing at a path.

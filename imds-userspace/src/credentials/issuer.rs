@@ -69,12 +69,15 @@ struct ConfigRole {
     deliveries: Deliveries,
 }
 
+/// What instances have of their own, as far as it was asked for; nothing where it can't be read.
+type Own = BTreeMap<(String, Bearer), Option<Arc<Live>>>;
+
 /// Who gives instances their credentials: the config's roles, and the vault of the instances' own.
 pub struct Issuer {
     roles: BTreeMap<String, ConfigRole>,
     vault: Vault,
-    /// What is in the vault, by instance.
-    own: Mutex<BTreeMap<(String, Bearer), Arc<Live>>>,
+    /// What is in the vault.
+    own: Mutex<Own>,
 }
 
 impl Issuer {
@@ -135,6 +138,7 @@ impl Issuer {
                 tracing::error!(instance = id, %error, "it gets no credentials");
             }
             for (bearer, _) in instance.own_credentials.iter() {
+                self.own().entry((id.clone(), bearer)).or_default();
                 match self.vault.get(id, bearer) {
                     Ok(Some(deposit)) if deposit.is_of(instance, bearer) => self.serve(instance, bearer, &deposit),
                     // A crash between the two has left those of one that the record has not.
@@ -187,7 +191,7 @@ impl Issuer {
             (Bearer::Instance, _) => "the instance".to_owned(),
         };
         let edition = document::success(&owner, &deposit.credentials, deposit.given());
-        self.own().insert((instance.instance_id.clone(), bearer), Live::new(edition));
+        self.own().insert((instance.instance_id.clone(), bearer), Some(Live::new(edition)));
     }
 
     /// Credentials of an instance's own, if it has any. Blocks for the disk.
@@ -213,7 +217,7 @@ impl Issuer {
     #[must_use]
     pub fn deliveries(&self, instance: &Instance) -> ByBearer<Deliveries> {
         let Instance { instance_id, own_credentials, .. } = instance;
-        let own = |bearer| self.own().get(&(instance_id.clone(), bearer)).map(Deliveries::same);
+        let own = |bearer| self.own().get(&(instance_id.clone(), bearer))?.as_ref().map(Deliveries::same);
         let or_nothing = |there: Option<Deliveries>, owner: &str| {
             let nothing = || nothing(owner, NOTHING_NOW, Time::now());
             there.unwrap_or_else(|| Deliveries::same(&nothing()))
@@ -235,7 +239,10 @@ impl Issuer {
     pub fn state(&self, instance: &Instance) -> Option<RoleState> {
         let role = instance.role()?;
         if let Some(expiration) = instance.own_credentials.role {
-            let is_there = self.own().contains_key(&(instance.instance_id.clone(), Bearer::Role));
+            let id = &instance.instance_id;
+            let read = self.own().get(&(id.clone(), Bearer::Role)).map(Option::is_some);
+            // Those of an instance that isn't served yet were not read yet.
+            let is_there = read.unwrap_or_else(|| self.vault.has(id, Bearer::Role));
             let expiration = is_there.then(|| expiration.to_string());
             return Some(RoleState { provider: "static".to_owned(), expiration });
         }
@@ -245,7 +252,7 @@ impl Issuer {
         ))
     }
 
-    fn own(&self) -> MutexGuard<'_, BTreeMap<(String, Bearer), Arc<Live>>> {
+    fn own(&self) -> MutexGuard<'_, Own> {
         // Whoever panicked with it held a whole map.
         self.own.lock().unwrap_or_else(PoisonError::into_inner)
     }

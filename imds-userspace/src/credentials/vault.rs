@@ -161,6 +161,11 @@ impl Vault {
         Ok(Some(Deposit { label, credentials }))
     }
 
+    /// Whether an instance has any.
+    pub(super) fn has(&self, instance_id: &str, bearer: Bearer) -> bool {
+        self.path(instance_id, bearer).exists()
+    }
+
     /// Forgets an instance's credentials.
     pub(super) fn remove(&self, instance_id: &str, bearer: Bearer) -> Result<(), VaultError> {
         let path = self.path(instance_id, bearer);

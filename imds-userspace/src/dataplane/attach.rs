@@ -37,8 +37,8 @@ pub enum XdpMode {
     Generic,
 }
 
-/// How much of the bulk traffic through an interface with tc alone there is with XDP before it, at least one way, by
-/// `cargo xtask bench bulk`.
+/// How much of the bulk traffic through an interface with nothing attached there is with tc and XDP, in the direction
+/// that loses more, by `cargo xtask bench bulk`.
 const MEASURED: &[(Kind, XdpMode, f64)] = &[
     (Kind::Veth, XdpMode::Driver, 0.55),
     (Kind::Veth, XdpMode::Generic, 0.85),

@@ -38,6 +38,13 @@ pub(super) const fn mode_of(value: u32) -> Option<XdpMode> {
     }
 }
 
+const fn program_of(mode: XdpMode) -> &'static str {
+    match mode {
+        XdpMode::Driver => object::EARLY_DRIVER,
+        XdpMode::Generic => object::EARLY_GENERIC,
+    }
+}
+
 const fn flag(mode: Option<XdpMode>) -> u32 {
     match mode {
         None => 0,
@@ -153,11 +160,6 @@ fn name_of(id: u32) -> String {
 }
 
 impl Dataplane {
-    /// The id of this build's early program.
-    fn early_id(&self) -> Result<u32, DataplaneError> {
-        self.program_id(object::EARLY)
-    }
-
     /// Sees to it that an interface on record has XDP in this mode before tc, or none. Whatever happens between two
     /// steps, what is attached is on record.
     ///
@@ -182,7 +184,7 @@ impl Dataplane {
         let Some(wanted) = mode else { return Ok(()) };
         let attached = {
             let mut kernel = self.kernel();
-            let program = object::early(&mut kernel.ebpf).ok_or(object::ObjectError::Missing)?;
+            let program = object::early(&mut kernel.ebpf, program_of(wanted)).ok_or(object::ObjectError::Missing)?;
             attach(program, &pins, ifindex, wanted)
         };
         if let Err(error) = attached {
@@ -223,7 +225,7 @@ impl Dataplane {
         ifindex: u32,
     ) -> Result<(), DataplaneError> {
         let Some(mode) = self.recorded(ifindex)?.and_then(mode_of) else { return Ok(()) };
-        if on(netlink, interface).await? == Some(self.early_id()?) {
+        if on(netlink, interface).await? == Some(self.program_id(program_of(mode))?) {
             return Ok(());
         }
         tracing::error!(interface, "imdsd's XDP program is not attached any more; attaching it again");

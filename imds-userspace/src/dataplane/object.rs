@@ -13,10 +13,11 @@ pub(super) const INGRESS: &str = "imds_ingress";
 /// The program of the service link.
 pub(super) const REPLY: &str = "imds_reply";
 
-/// The program that sees an interface's frames before it, where there is XDP.
-pub(super) const EARLY: &str = "imds_xdp";
+/// The programs that see an interface's frames before it, where there is XDP: in generic mode, and in the driver.
+pub(super) const EARLY_GENERIC: &str = "imds_xdp";
+pub(super) const EARLY_DRIVER: &str = "imds_xdp_driver";
 /// All of them.
-pub(super) const PROGRAMS: [&str; 3] = [INGRESS, REPLY, EARLY];
+pub(super) const PROGRAMS: [&str; 4] = [INGRESS, REPLY, EARLY_GENERIC, EARLY_DRIVER];
 
 /// The object, which aya wants aligned; empty in a build without one.
 pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/imds.o"));
@@ -112,9 +113,9 @@ pub(super) fn classifier<'a>(ebpf: &'a mut Ebpf, name: &str) -> Option<&'a mut S
     ebpf.program_mut(name)?.try_into().ok()
 }
 
-/// The program of XDP.
-pub(super) fn early(ebpf: &mut Ebpf) -> Option<&mut Xdp> {
-    ebpf.program_mut(EARLY)?.try_into().ok()
+/// A program of XDP.
+pub(super) fn early<'a>(ebpf: &'a mut Ebpf, name: &str) -> Option<&'a mut Xdp> {
+    ebpf.program_mut(name)?.try_into().ok()
 }
 
 fn describe(error: &ProgramError) -> String {

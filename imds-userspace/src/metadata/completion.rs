@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use super::document::{Document, InstanceAction, InstanceMonitoring, Line, NetworkInterface, Time};
+use super::document::{Document, DocumentError, InstanceAction, InstanceMonitoring, Line, NetworkInterface, Time};
 use super::instance::Instance;
+use super::instance_type::architecture_of;
 use super::names::{self, partition_of, region_of};
 
 /// The image of an instance that isn't given one.
@@ -20,9 +21,29 @@ const ROOT_DEVICE: &str = "/dev/xvda";
 /// What is left of the retired metrics.
 const VHOSTMD: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>";
 /// How long before its interruption a Spot Instance is told, in seconds.
-pub const SPOT_NOTICE: u64 = 120;
+const SPOT_NOTICE: u64 = 120;
 
 impl Instance {
+    /// Checks what its document can't tell without it: no two interfaces have one MAC address, given or derived.
+    ///
+    /// # Errors
+    ///
+    /// [`DocumentError`], at the second of them.
+    pub fn check(&self) -> Result<(), DocumentError> {
+        let interfaces = self.complete().network.interfaces.unwrap_or_default();
+        let mut first = BTreeMap::new();
+        for (number, interface) in interfaces.iter().enumerate() {
+            let before = *first.entry(&interface.mac).or_insert(number);
+            if before < number {
+                let reason = format!(
+                    "interface {before} has this MAC address already, given or as the host sees it; give each its own"
+                );
+                return Err(DocumentError::at(format!("network/interfaces/{number}/mac"), reason));
+            }
+        }
+        Ok(())
+    }
+
     /// Its document with everything that can be derived.
     #[must_use]
     pub fn complete(&self) -> Document {
@@ -44,7 +65,6 @@ impl Instance {
         fill_text(&mut document.ami_id, DEFAULT_IMAGE_ID);
         fill(&mut document.ami_launch_index, || Some(0));
         fill_text(&mut document.ami_manifest_path, "(unknown)");
-        fill_text(&mut document.architecture, "x86_64");
         fill(&mut document.block_device_mapping, || {
             let device = |name: &str| Some((text(name)?, text(ROOT_DEVICE)?));
             Some(["ami", "root"].into_iter().filter_map(device).collect())
@@ -52,6 +72,8 @@ impl Instance {
         fill(&mut document.instance_action, || Some(InstanceAction::None));
         fill_text(&mut document.instance_life_cycle, "on-demand");
         fill_text(&mut document.instance_type, DEFAULT_INSTANCE_TYPE);
+        let architecture = architecture_of(document.instance_type.as_deref().unwrap_or_default());
+        fill_text(&mut document.architecture, architecture);
         fill(&mut document.pending_time, || Some(self.pending_time));
         fill_text(&mut document.profile, "default-hvm");
         fill_text(&mut document.reservation_id, &self.reservation_id);

@@ -9,13 +9,13 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 /// The last second whose year has four digits.
-const LAST_SECOND: i64 = 253_402_300_799;
+pub(crate) const LAST_SECOND: u64 = 253_402_300_799;
 
 /// The date of a second, counted from 1970 in UTC, as `Sun, 06 Nov 1994 08:49:37 GMT`. Later ones than the year 9999
 /// holds are written as its last second.
 #[must_use]
 pub fn http_date(unix_seconds: u64) -> [u8; DATE_LENGTH] {
-    let seconds = i64::try_from(unix_seconds).unwrap_or(LAST_SECOND).min(LAST_SECOND);
+    let seconds = i64::try_from(unix_seconds.min(LAST_SECOND)).unwrap_or_default();
     let time = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let (weekday, month) = (time.weekday().to_string(), time.month().to_string());
     let mut text = [b' '; DATE_LENGTH];

@@ -4,6 +4,7 @@
 //! [`completion`](super::completion) derives the rest. A member that the tree has not, that is of another type, or that
 //! has a malformed value, is refused with its path.
 
+mod depth;
 mod events;
 mod iam;
 mod network;
@@ -21,9 +22,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
+pub use self::depth::DEPTH_MAX;
 pub use self::events::{
-    Autoscaling, Events, LifecycleChange, LifecycleState, MAINTENANCE_MAX, Maintenance, MaintenanceCode,
-    MaintenanceState, Spot, SpotAction,
+    Autoscaling, DESCRIPTION_MAX, Events, LifecycleChange, LifecycleState, MAINTENANCE_MAX, Maintenance,
+    MaintenanceCode, MaintenanceState, Spot, SpotAction,
 };
 pub use self::iam::{Credentials, Iam, IdentityCredentials};
 pub use self::network::{INTERFACES_MAX, Network, NetworkInterface};
@@ -58,7 +60,7 @@ section! {
         ami_manifest_path: Line,
         /// Images that the image was made of.
         ancestor_ami_ids: Vec<ImageId>,
-        /// The processor, in the identity document; left out: `x86_64`.
+        /// The processor, in the identity document; left out: `arm64` for a type with AWS's own processors, else `x86_64`.
         architecture: Name,
         /// Devices by name: `ami`, `root`, `ebs1`, `ephemeral0`, `swap`, …; left out: `ami` and `root`, `/dev/xvda`.
         block_device_mapping: BTreeMap<Name, Line>,
@@ -106,7 +108,7 @@ section! {
         /// The hypervisor; left out: `nitro`.
         system: Name,
         /// Tags by key, 50 at most; in the tree while InstanceMetadataTags is enabled.
-        tags: BTreeMap<TagKey, TagValue>,
+        tags: BTreeMap<TagKey, TagValue> ["maxProperties" = field::TAGS_MAX],
         /// User data, 16 KiB at most. Never shown.
         user_data: UserData,
     }
@@ -237,7 +239,8 @@ impl DocumentError {
         Self { path: Some(path.into()), reason: reason.into() }
     }
 
-    fn whole(reason: impl Into<String>) -> Self {
+    /// What is wrong with the whole.
+    pub(crate) fn whole(reason: impl Into<String>) -> Self {
         Self { path: None, reason: reason.into() }
     }
 }
@@ -284,6 +287,7 @@ impl Document {
     ///
     /// [`DocumentError`], which names the first thing that is wrong by its path, and quotes no secret.
     pub fn parse(value: Value) -> Result<Self, DocumentError> {
+        depth::check(&value)?;
         let document: Self = serde_path_to_error::deserialize(&value).map_err(|error| {
             let mut names: Vec<String> = error.path().iter().filter_map(name_of).collect();
             let mut reason = error.inner().to_string();
@@ -311,6 +315,7 @@ impl Document {
         self.identity_credentials.check()?;
         self.network.check()?;
         self.events.check()?;
+        self.spot.check()?;
         self.autoscaling.check()?;
         let names: Vec<_> = self.public_keys.iter().flatten().map(|key| &key.name).collect();
         if names.iter().collect::<BTreeSet<_>>().len() < names.len() {

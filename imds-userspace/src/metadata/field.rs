@@ -11,6 +11,7 @@ use time::format_description::FormatItem;
 use time::macros::format_description;
 
 use super::document::Credentials;
+use super::names;
 
 /// Raw user data's largest size in bytes (behaviour.md section 5).
 pub const USER_DATA_MAX: usize = 16 * 1024;
@@ -19,27 +20,27 @@ pub const USER_DATA_MAX: usize = 16 * 1024;
 pub const TIME: &[FormatItem<'static>] = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
 
 /// Tags that one instance may have, as on EC2.
-const TAGS_MAX: usize = 50;
+pub(super) const TAGS_MAX: usize = 50;
 /// Characters in a tag's key, as on EC2.
-const TAG_KEY_MAX: usize = 128;
+pub(super) const TAG_KEY_MAX: usize = 128;
 /// Characters in a tag's value, as on EC2.
-const TAG_VALUE_MAX: usize = 256;
+pub(super) const TAG_VALUE_MAX: usize = 256;
 /// Characters in a DNS name (RFC 1035).
-const HOSTNAME_MAX: usize = 253;
+pub(super) const HOSTNAME_MAX: usize = 253;
 /// Characters in a label of a DNS name (RFC 1035).
 const LABEL_MAX: usize = 63;
 /// Characters in a role's name, as on EC2.
-const ROLE_MAX: usize = 64;
+pub(super) const ROLE_MAX: usize = 64;
 /// Characters in an image id, a type or a zone: EC2's are far shorter.
-const NAME_MAX: usize = 64;
+pub(super) const NAME_MAX: usize = 64;
 /// Characters in any other name: EC2's ids are far shorter.
-const NAME_LENGTH_MAX: usize = 128;
+pub(super) const NAME_LENGTH_MAX: usize = 128;
 /// Characters in a line of text: a public key of 8192 bits in `authorized_keys` fits twice.
-const LINE_MAX: usize = 4096;
+pub(super) const LINE_MAX: usize = 4096;
 /// Characters in lines of text: a certificate with its chain fits.
-const LINES_MAX: usize = 16 * 1024;
+pub(super) const LINES_MAX: usize = 16 * 1024;
 /// Characters in a key pair's name, as on EC2.
-const KEY_NAME_MAX: usize = 255;
+pub(super) const KEY_NAME_MAX: usize = 255;
 /// Bytes in an interface's alternative name (`ALTIFNAMSIZ` of Linux, without the end).
 const INTERFACE_MAX: usize = 127;
 
@@ -119,13 +120,20 @@ pub fn instance_type(value: &str) -> Checked<'_> {
     check("instance type", value, "a family and a size in lowercase, like t3.micro", good)
 }
 
-/// For example `us-east-1a`.
+/// For example `us-east-1a`; also `us-west-2-lax-1a` and `us-east-1-wl1-bos-wlz-1`.
 pub fn availability_zone(value: &str) -> Checked<'_> {
     let mut end = value.bytes().rev();
     let letter = end.next().is_some_and(|byte| byte.is_ascii_lowercase());
     let digit = end.next().is_some_and(|byte| byte.is_ascii_digit());
-    let good = letter && digit && is_name(value, b"-") && value.as_bytes()[0].is_ascii_lowercase();
-    check("availability zone", value, "a region and a letter, like us-east-1a", good)
+    let is_wavelength =
+        names::split_zone(value).is_some_and(|(_, rest)| rest.starts_with("-wl") && !rest.ends_with('-'));
+    let good = (letter && digit || is_wavelength) && is_name(value, b"-") && value.as_bytes()[0].is_ascii_lowercase();
+    check(
+        "availability zone",
+        value,
+        "a region and a letter, like us-east-1a, or a zone of another kind in a region",
+        good,
+    )
 }
 
 /// Twelve digits.
@@ -269,112 +277,4 @@ fn is_name(value: &str, also: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn fields_take_what_looks_right_and_nothing_else() {
-        type Check = fn(&str) -> Checked<'_>;
-        let long = "a".repeat(300);
-        let cases: [(Check, &[&str], &[&str]); 14] = [
-            (
-                instance_id,
-                &["i-1234abcd", "i-0123456789abcdef0"],
-                &["", "i-", "i-1234ABCD", "i-1234567", "i-123456789", "1234abcd", "i-1234abcg", "i-1234abcd\n", &long],
-            ),
-            (image_id, &["ami-00000000000000000", "ami-debian-12"], &["", "ami-", "ami-A", "debian", "ami-a/b", &long]),
-            (
-                instance_type,
-                &["t3.micro", "u-6tb1.56xlarge"],
-                &["", "t3", ".micro", "t3.", "t3.mi cro", "T3.micro", &long],
-            ),
-            (
-                availability_zone,
-                &["us-east-1a", "us-west-2-lax-1a"],
-                &["", "a", "us-east-1", "us-east-a", "US-EAST-1A", "us-east-1\n", "us/east-1a", "1a", "-1a", &long],
-            ),
-            (account_id, &["000000000000"], &["", "12345678901", "1234567890123", "12345678901x"]),
-            (
-                hostname,
-                &["a", "ip-10-0-0-1.ec2.internal"],
-                &["", ".", "a..b", "-a", "a-", "a_b", "a b", "a\r\nb", &long],
-            ),
-            (role, &["app", "a_b+c=d,e.f@g-h"], &["", "a/b", "a b", "ä", &long]),
-            (interface, &["veth0", "tap-1.2"], &["", ".", "..", "a/b", "a b", "a\n", &long]),
-            (name, &["eni-1", "Ab.c_d:e=f"], &["", ".", "..", "a/b", "a b", "ä", "a%", &long]),
-            (line, &["a b", "ä/?#", &"ä".repeat(4096)], &["", "a\n", "a\u{7f}", &"a".repeat(4097)]),
-            (lines, &["a\r\n\tb"], &["", "a\0", &"a".repeat(16_385)]),
-            (
-                mac,
-                &["02:00:00:00:00:ff"],
-                &["", "02:00:00:00:00", "02:00:00:00:00:FF", "2:0:0:0:0:1", "02-00-00-00-00-01"],
-            ),
-            (
-                cidr,
-                &["10.0.0.0/16", "fd00::/64", "0.0.0.0/0"],
-                &["", "10.0.0.0", "10.0.0.0/33", "fd00::/129", "a/1", "10.0.0.0/+8"],
-            ),
-            (key_name, &["my-key", "a@b!"], &["", "a b", "a/b", "a%", "ä", &long]),
-        ];
-        for (number, (check, good, bad)) in cases.into_iter().enumerate() {
-            for value in good {
-                assert_eq!(check(value), Ok(*value), "field {number}");
-            }
-            for value in bad {
-                let error = check(value).expect_err(value).to_string();
-                assert!(error.contains(" is malformed: it is ") && !error.contains(char::is_control), "{error}");
-            }
-        }
-    }
-
-    #[test]
-    fn tags_have_ec2s_limits() {
-        assert!(tag_key(&"k".repeat(128)).is_ok() && tag_value(&"v".repeat(256)).is_ok() && tag_value("").is_ok());
-        for key in ["", &*"k".repeat(129), "k\0"] {
-            assert!(tag_key(key).is_err(), "{key:?}");
-        }
-        for value in [&*"v".repeat(257), "\n"] {
-            assert!(tag_value(value).is_err(), "{value:?}");
-        }
-        assert_eq!(tag_count(50), Ok(()));
-        assert_eq!(tag_count(51), Err(FieldError::TooManyTags { count: 51 }));
-    }
-
-    #[test]
-    fn credentials_are_checked_and_never_shown() {
-        let good = Credentials {
-            access_key_id: "AKIDEXAMPLE".into(),
-            secret_access_key: "wJalr/secret".into(),
-            token: "token+/=".into(),
-            expiration: "2030-01-31T12:00:00Z".into(),
-        };
-        assert_eq!(credentials(&good), Ok(()));
-        let bad = [
-            Credentials { access_key_id: String::new(), ..good.clone() },
-            Credentials { secret_access_key: "wJalr secret".into(), ..good.clone() },
-            Credentials { token: "to\nken".into(), ..good.clone() },
-        ];
-        for (bad, member) in bad.iter().zip(["AccessKeyId", "SecretAccessKey", "Token"]) {
-            let error = credentials(bad).expect_err(member);
-            assert_eq!(error, FieldError::Credentials { member });
-            assert!(!error.to_string().contains("wJalr") && !error.to_string().contains("to\n"), "{error}");
-        }
-        for expiration in ["", "tomorrow", "2030-02-30T00:00:00Z", "2030-01-31T12:00:00", "2030-01-31T12:00:00+00:00"] {
-            let bad = Credentials { expiration: expiration.into(), ..good.clone() };
-            assert_eq!(credentials(&bad), Err(FieldError::Expiration), "{expiration}");
-        }
-    }
-
-    #[test]
-    fn user_data_is_base64_of_at_most_16_kib() {
-        assert_eq!(user_data("aGk="), Ok(b"hi".to_vec()));
-        assert_eq!(user_data(""), Ok(Vec::new()));
-        for bad in ["aGk", "a Gk=", "_-==", "\n"] {
-            assert_eq!(user_data(bad), Err(FieldError::UserDataEncoding), "{bad:?}");
-        }
-        let largest = BASE64_STANDARD.encode(vec![0; USER_DATA_MAX]);
-        assert_eq!(user_data(&largest).map(|data| data.len()), Ok(USER_DATA_MAX));
-        let larger = BASE64_STANDARD.encode(vec![0; USER_DATA_MAX + 1]);
-        assert_eq!(user_data(&larger), Err(FieldError::UserDataTooLarge { bytes: USER_DATA_MAX + 1 }));
-    }
-}
+pub(super) mod tests;

@@ -8,6 +8,7 @@ pub mod document;
 pub mod field;
 pub mod identity;
 pub mod instance;
+mod instance_type;
 pub(crate) mod json;
 pub mod live;
 mod names;

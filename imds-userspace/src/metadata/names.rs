@@ -2,28 +2,49 @@
 
 use std::net::Ipv4Addr;
 
-/// The region of a zone: the zone's name without the letters at its end. A name that isn't a region's with letters
-/// behind it is its own region.
+/// Partitions but the first by the beginning of their regions' names, with the domains of their services.
+const PARTITIONS: [(&str, &str, &str); 7] = [
+    ("cn-", "aws-cn", "amazonaws.com.cn"),
+    ("eu-isoe-", "aws-iso-e", "cloud.adc-e.uk"),
+    ("eusc-", "aws-eusc", "amazonaws.eu"),
+    ("us-gov-", "aws-us-gov", "amazonaws.com"),
+    ("us-iso-", "aws-iso", "c2s.ic.gov"),
+    ("us-isob-", "aws-iso-b", "sc2s.sgov.gov"),
+    ("us-isof-", "aws-iso-f", "csp.hci.ic.gov"),
+];
+
+/// A zone's region and what stands behind it, for a name that begins as AWS's regions do: words, then a number.
+pub(super) fn split_zone(zone: &str) -> Option<(&str, &str)> {
+    let start = zone.find(|character: char| character.is_ascii_digit())?;
+    let words = zone[..start].strip_suffix('-')?;
+    let is_word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase());
+    if !words.contains('-') || !words.split('-').all(is_word) {
+        return None;
+    }
+    let digits = zone[start..].find(|character: char| !character.is_ascii_digit());
+    zone.split_at_checked(digits.map_or(zone.len(), |digits| start + digits))
+}
+
+/// The region of a zone, also of a Local Zone or a Wavelength Zone: its name up to the first number. Of another name
+/// than AWS's it is the name without the letters at its end; a name without a number there is its own region.
 #[must_use]
 pub fn region_of(zone: &str) -> &str {
+    if let Some((region, _)) = split_zone(zone) {
+        return region;
+    }
     let region = zone.trim_end_matches(|character: char| character.is_ascii_lowercase());
     if region.ends_with(|character: char| character.is_ascii_digit()) { region } else { zone }
 }
 
 /// The partition that a region is in.
 pub(super) fn partition_of(region: &str) -> &'static str {
-    if region.starts_with("cn-") {
-        "aws-cn"
-    } else if region.starts_with("us-gov-") {
-        "aws-us-gov"
-    } else {
-        "aws"
-    }
+    let found = PARTITIONS.iter().find(|(beginning, ..)| region.starts_with(beginning));
+    found.map_or("aws", |(_, partition, _)| partition)
 }
 
 /// The domain of a partition's services.
 pub(super) fn domain_of(partition: &str) -> &'static str {
-    if partition == "aws-cn" { "amazonaws.com.cn" } else { "amazonaws.com" }
+    PARTITIONS.iter().find(|(_, name, _)| *name == partition).map_or("amazonaws.com", |(.., domain)| domain)
 }
 
 /// The domain of private DNS names. The oldest region has one of its own.
@@ -80,18 +101,43 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_region_is_its_zone_without_letters() {
+    fn a_region_is_its_zone_up_to_the_first_number() {
         for (zone, region) in [
             ("us-east-1a", "us-east-1"),
             ("eu-central-1b", "eu-central-1"),
             ("us-gov-west-1c", "us-gov-west-1"),
             ("ap-south-12ab", "ap-south-12"),
             ("us-east-1", "us-east-1"),
+            ("us-west-2-lax-1a", "us-west-2"),
+            ("us-east-1-wl1-bos-wlz-1", "us-east-1"),
+            ("us-iso-east-1a", "us-iso-east-1"),
+            ("lab-1a", "lab-1"),
+            ("lab-2-b-1a", "lab-2-b-1"),
+            ("lab1a", "lab1"),
+            ("-a-1a", "-a-1"),
+            ("a--b-1a", "a--b-1"),
             ("lab", "lab"),
             ("lab-b", "lab-b"),
             ("", ""),
         ] {
             assert_eq!(region_of(zone), region, "{zone}");
+        }
+    }
+
+    #[test]
+    fn a_region_tells_its_partition_and_domain() {
+        for (region, partition, domain) in [
+            ("eu-west-1", "aws", "amazonaws.com"),
+            ("lab", "aws", "amazonaws.com"),
+            ("cn-north-1", "aws-cn", "amazonaws.com.cn"),
+            ("us-gov-west-1", "aws-us-gov", "amazonaws.com"),
+            ("us-iso-east-1", "aws-iso", "c2s.ic.gov"),
+            ("us-isob-east-1", "aws-iso-b", "sc2s.sgov.gov"),
+            ("eu-isoe-west-1", "aws-iso-e", "cloud.adc-e.uk"),
+            ("us-isof-south-1", "aws-iso-f", "csp.hci.ic.gov"),
+            ("eusc-de-east-1", "aws-eusc", "amazonaws.eu"),
+        ] {
+            assert_eq!((partition_of(region), domain_of(partition_of(region))), (partition, domain), "{region}");
         }
     }
 

@@ -5,7 +5,12 @@
 
 use serde_json::{Map, Value};
 
-use super::document::{Document, DocumentError};
+use super::document::{DEPTH_MAX, Document, DocumentError};
+
+/// Bytes in a path: the longest key of a tag fits, each of its characters escaped.
+const PATH_MAX: usize = 1024;
+/// Members below which there is JSON of any form.
+const ANY_JSON: [&str; 2] = ["elastic-gpus", "elastic-inference"];
 
 /// Merges a patch into a document (RFC 7396): what the patch leaves out stays, null takes away, a list is replaced.
 pub fn merge(document: &mut Value, patch: Value) {
@@ -30,19 +35,25 @@ pub fn merge(document: &mut Value, patch: Value) {
 /// What stands at a path.
 #[must_use]
 pub fn get<'v>(document: &'v Value, path: &str) -> Option<&'v Value> {
-    names(path).try_fold(document, |value, name| match value {
+    names(path).ok()?.into_iter().try_fold(document, |value, name| match value {
         Value::Object(members) => members.get(&name),
         Value::Array(items) => items.get(name.parse::<usize>().ok()?),
         _ => None,
     })
 }
 
-/// The document with a text at a path. The field decides how it is read: as JSON if it takes that, else as it is.
+/// The document with a text at a path. The field decides how it is read: as it is if it takes that, else as JSON. A
+/// description in JSON of any form is JSON if it can be.
 ///
 /// # Errors
 ///
 /// [`DocumentError`] of the text as it is, or of the JSON where the text can't be meant.
 pub fn set(document: &Value, path: &str, text: &str) -> Result<Document, DocumentError> {
+    let names = names(path)?;
+    let Some(first) = names.first() else {
+        let reason = "no path is given; `imdsctl instance update ID --document FILE` gives a whole document";
+        return Err(DocumentError::whole(reason));
+    };
     let with = |value: Value| {
         let mut changed = document.clone();
         *place(&mut changed, path)? = value;
@@ -50,8 +61,12 @@ pub fn set(document: &Value, path: &str, text: &str) -> Result<Document, Documen
     };
     let plain = || with(Value::from(text));
     match serde_json::from_str::<Value>(text) {
-        Ok(value) if value.is_object() || value.is_array() => with(value).or_else(|error| plain().map_err(|_| error)),
-        Ok(value) if !value.is_null() => with(value).or_else(|_| plain()),
+        Ok(value) if !value.is_null() && ANY_JSON.contains(&first.as_str()) => with(value),
+        Err(error) if text.starts_with(['[', '{']) && ANY_JSON.contains(&first.as_str()) => {
+            Err(DocumentError::at(path, format!("it begins as JSON and is none ({error})")))
+        }
+        Ok(value) if value.is_object() || value.is_array() => plain().or_else(|_| with(value)),
+        Ok(value) if !value.is_null() => plain().or_else(|error| with(value).map_err(|_| error)),
         _ => plain(),
     }
 }
@@ -64,7 +79,7 @@ pub fn set(document: &Value, path: &str, text: &str) -> Result<Document, Documen
 pub fn unset(document: &Value, path: &str) -> Result<Document, DocumentError> {
     let mut changed = document.clone();
     let absent = || DocumentError::at(path, "nothing is set there; `imdsctl metadata get` shows what an instance has");
-    let mut above: Vec<String> = names(path).collect();
+    let mut above = names(path)?;
     let last = above.pop().ok_or_else(absent)?;
     let parent = above.iter().try_fold(&mut changed, |value, name| match value {
         Value::Object(members) => members.get_mut(name),
@@ -84,7 +99,7 @@ pub fn unset(document: &Value, path: &str) -> Result<Document, DocumentError> {
 
 /// The place that a path names, made where it isn't there. The next place of a list is there to be taken.
 fn place<'v>(document: &'v mut Value, path: &str) -> Result<&'v mut Value, DocumentError> {
-    names(path).try_fold(document, |value, name| {
+    names(path)?.into_iter().try_fold(document, |value, name| {
         if value.is_null() {
             *value = if name == "0" { Value::Array(Vec::new()) } else { Value::Object(Map::new()) };
         }
@@ -110,8 +125,14 @@ pub(super) fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
-fn names(path: &str) -> impl Iterator<Item = String> {
-    path.split('/').filter(|name| !name.is_empty()).map(|name| name.replace("~1", "/").replace("~0", "~"))
+/// The names of a path, no more than a document nests: what is made at a path is walked later.
+fn names(path: &str) -> Result<Vec<String>, DocumentError> {
+    let given = || path.split('/').filter(|name| !name.is_empty());
+    if path.len() > PATH_MAX || given().count() > DEPTH_MAX {
+        let reason = format!("the path is too long; give at most {DEPTH_MAX} names, in {PATH_MAX} bytes");
+        return Err(DocumentError::whole(reason));
+    }
+    Ok(given().map(|name| name.replace("~1", "/").replace("~0", "~")).collect())
 }
 
 #[cfg(test)]

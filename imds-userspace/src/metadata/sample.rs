@@ -26,7 +26,7 @@ pub(crate) fn with(document: Value) -> Instance {
         account_id: text("123456789012").try_into().expect("an account"),
         availability_zone: text("eu-west-2c").try_into().expect("a zone"),
         modified: created,
-        document: (&document).into(),
+        document: (&document).try_into().expect("a flat document"),
         own_credentials,
     }
 }

@@ -9,9 +9,11 @@ use super::error::RegistryError;
 use super::fates::Fates;
 use super::kernel::Kernel;
 use super::options::{self, Changes, Scope};
-use super::{Registry, State};
+use super::{Registry, State, blocking, creation};
 use crate::control::change::{Applied, ApplyOutcome, Described, Part};
 use crate::control::protocol::{CreateInstance, OptionChanges};
+use crate::heap;
+use crate::metadata::instance::Instance;
 
 /// What has to be done for a described instance.
 struct Planned {
@@ -72,6 +74,8 @@ impl<K: Kernel> Registry<K> {
             let claimed = if check { claimed } else { Vec::new() };
             applied.push(Applied { instance_id, outcome, changed, claimed, message });
         }
+        // Every instance took many times the memory that it keeps.
+        blocking(heap::give_back).await;
         Ok(applied)
     }
 
@@ -82,7 +86,7 @@ impl<K: Kernel> Registry<K> {
         described: &Described,
         claims: &mut Claims,
     ) -> Result<Planned, RegistryError> {
-        let draft = Draft::new(&creation(described), &self.settings.defaults)?;
+        let draft = Draft::new(&create_of(described), &self.settings.defaults)?;
         let Some(record) = state.records.get(&described.instance_id) else {
             self.issuer.check(&draft.instance)?;
             let found = self.find_all(state, &draft.interfaces).await?;
@@ -94,6 +98,7 @@ impl<K: Kernel> Registry<K> {
             let left = claims.free_slots.checked_sub(found.len());
             claims.free_slots = left.ok_or(RegistryError::NoSlot(state.slots.capacity()))?;
             let claimed = found.iter().map(|interface| interface.index).collect();
+            Instance { macs: creation::macs(&found), ..draft.instance }.check().map_err(DraftError::from)?;
             return Ok(Planned { outcome: ApplyOutcome::Created, changed: BTreeSet::new(), claimed });
         };
         if !draft.interfaces.iter().eq(record.interfaces.iter().map(|interface| &interface.name)) {
@@ -103,9 +108,9 @@ impl<K: Kernel> Registry<K> {
         let Draft { instance, kept, .. } = draft;
         let document = instance.document.unpack();
         let fates = Fates::of_replacement(record, &document, kept);
+        let limits = record.limits.changed(&described.limits).map_err(DraftError::from)?;
         let mut changed = self.planned(record, &document, fates).await?.map(|change| change.parts).unwrap_or_default();
         changed.extend((options != record.options).then_some(Part::Options));
-        let limits = record.limits.changed(&described.limits).map_err(DraftError::from)?;
         changed.extend((limits != record.limits).then_some(Part::Limits));
         Ok(Planned { outcome: outcome(&changed), changed, claimed: Vec::new() })
     }
@@ -119,10 +124,10 @@ impl<K: Kernel> Registry<K> {
         let id = &described.instance_id;
         let current = self.state.lock().await.records.get(id).map(|record| (record.options, record.limits.clone()));
         let Some((options, limits)) = current else {
-            self.create(&creation(described)).await?;
+            self.create(&create_of(described)).await?;
             return Ok(ApplyOutcome::Created);
         };
-        let draft = Draft::new(&creation(described), &self.settings.defaults)?;
+        let draft = Draft::new(&create_of(described), &self.settings.defaults)?;
         let wanted = wanted(&described.metadata_options, &options, &draft)?;
         // Tags that can't be shown come after they are hidden, and go before others are shown.
         let shown = wanted.instance_metadata_tags.is_enabled();
@@ -161,7 +166,7 @@ fn outcome(changed: &BTreeSet<Part>) -> ApplyOutcome {
     if changed.is_empty() { ApplyOutcome::Unchanged } else { ApplyOutcome::Updated }
 }
 
-fn creation(described: &Described) -> CreateInstance {
+fn create_of(described: &Described) -> CreateInstance {
     CreateInstance {
         interfaces: described.interfaces.clone(),
         attach: None,

@@ -22,6 +22,9 @@ use crate::metadata::patch;
 /// The member of the document that stands in a table of its own.
 const USER_DATA: &str = "user-data";
 
+/// Its paths, in either form: which of them it was given in, isn't kept.
+const USER_DATA_PATHS: [&str; 3] = [USER_DATA, "user-data/text", "user-data/base64"];
+
 /// Paths of an instance's own credentials, and of what holds nothing else.
 const CREDENTIALS: [(&str, Bearer); 3] = [
     ("iam/credentials", Bearer::Role),
@@ -96,7 +99,7 @@ impl<K: Kernel> Registry<K> {
         fates: Fates,
     ) -> Result<Option<Planned>, RegistryError> {
         let mut next = record.clone();
-        next.instance.document = PackedDocument::from(document);
+        next.instance.document = PackedDocument::try_from(document).map_err(DraftError::from)?;
         let (fates, former) = self.without_repetition(record, &next.instance, fates).await?;
         let (mut others, own) = (false, &mut next.instance.own_credentials);
         for bearer in fates.replaced() {
@@ -109,6 +112,7 @@ impl<K: Kernel> Registry<K> {
         if parts.is_empty() {
             return Ok(None);
         }
+        next.instance.check().map_err(DraftError::from)?;
         if others || document.iam.role != record.instance.role() {
             self.issuer.check(&next.instance)?;
         }
@@ -246,8 +250,8 @@ fn next(record: &Record, change: &Change) -> Result<(Document, Fates), RegistryE
 
 /// The document without what stands at a path. Secrets aren't in it, so that they are taken away by their paths.
 fn unset(record: &Record, document: Document, path: &str) -> Result<(Document, Fates), RegistryError> {
-    let plain = path.trim_matches('/');
-    if plain == USER_DATA && record.user_data_bytes.is_some() {
+    let plain = path.split('/').filter(|name| !name.is_empty()).collect::<Vec<_>>().join("/");
+    if USER_DATA_PATHS.contains(&plain.as_str()) && record.user_data_bytes.is_some() {
         return Ok((document, Fates { user_data: Fate::Replace(None), ..Fates::KEEP }));
     }
     let own = |bearer| record.instance.own_credentials.of(bearer).is_some();

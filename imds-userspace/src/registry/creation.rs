@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::draft::{Draft, Kept};
+use super::draft::{Draft, DraftError, Kept};
 use super::error::RegistryError;
 use super::kernel::Kernel;
 use super::record::{InterfaceRecord, Record, user_data_digest};
@@ -37,6 +37,7 @@ impl<K: Kernel> Registry<K> {
         let interfaces = self.find_all(&state, &draft.interfaces).await?;
         let slots = self.choose_slots(&state, interfaces.len())?;
         let (mut record, Kept { user_data, credentials }) = record(draft, &interfaces)?;
+        record.instance.check().map_err(DraftError::from)?;
         record.identity = Some(self.signed(&record.instance).await?);
         let id = record.instance.instance_id.clone();
         if let Err(error) = self.keep_and_occupy(&mut record, credentials, &interfaces, &slots).await {
@@ -159,7 +160,7 @@ fn record(draft: Draft, interfaces: &[Interface]) -> Result<(Record, Kept), Regi
         instance: Instance {
             instance_id,
             reservation_id: format!("r-{}", random_digits()?),
-            macs: interfaces.iter().filter_map(mac).collect(),
+            macs: macs(interfaces),
             pending_time: now,
             modified: now,
             ..instance
@@ -179,9 +180,10 @@ fn record(draft: Draft, interfaces: &[Interface]) -> Result<(Record, Kept), Regi
     Ok((record, kept))
 }
 
-fn mac(interface: &Interface) -> Option<Mac> {
-    let [a, b, c, d, e, f] = interface.mac;
-    format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}").try_into().ok()
+/// The MACs of interfaces as a document writes them.
+pub(super) fn macs(interfaces: &[Interface]) -> Vec<Mac> {
+    let written = |[a, b, c, d, e, f]: [u8; 6]| format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}");
+    interfaces.iter().filter_map(|interface| written(interface.mac).try_into().ok()).collect()
 }
 
 /// 17 hexadecimal digits, as EC2's ids have them.

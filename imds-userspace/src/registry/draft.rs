@@ -12,7 +12,7 @@ use super::record::{Record, user_data_digest};
 use crate::control::protocol::CreateInstance;
 use crate::dataplane::attach::Attach;
 use crate::metadata::bearer::{Bearer, ByBearer};
-use crate::metadata::document::{AccountId, AvailabilityZone, Credentials, Document, DocumentError};
+use crate::metadata::document::{AccountId, AvailabilityZone, Credentials, Document, DocumentError, INTERFACES_MAX};
 use crate::metadata::field::{self, FieldError};
 use crate::metadata::instance::Instance;
 
@@ -43,6 +43,9 @@ pub enum DraftError {
     /// The same interface twice.
     #[error("interface \"{0}\" is given twice; give each interface once")]
     InterfaceTwice(String),
+    /// More interfaces than a tree shows.
+    #[error("{0} interfaces are given, an instance has at most {INTERFACES_MAX}; give fewer")]
+    TooManyInterfaces(usize),
     /// The document.
     #[error(transparent)]
     Document(#[from] DocumentError),
@@ -81,6 +84,9 @@ impl Draft {
     /// The first [`DraftError`].
     pub fn new(request: &CreateInstance, defaults: &Defaults) -> Result<Self, DraftError> {
         let CreateInstance { interfaces, attach, instance_id, document, metadata_options, limits } = request;
+        if interfaces.len() > INTERFACES_MAX {
+            return Err(DraftError::TooManyInterfaces(interfaces.len()));
+        }
         let mut seen = BTreeSet::new();
         for interface in interfaces {
             field::interface(interface)?;
@@ -105,7 +111,7 @@ impl Draft {
             account_id,
             availability_zone,
             modified: Default::default(),
-            document: (&document).into(),
+            document: (&document).try_into()?,
             own_credentials: kept.credentials.map(Credentials::end),
         };
         Ok(Self { instance, interfaces: interfaces.clone(), attach: *attach, options, limits, kept })

@@ -146,6 +146,11 @@ impl FakeKernel {
         self.directory.lock().expect("not poisoned").as_ref().and_then(|directory| directory.get(slot))
     }
 
+    fn set_mode(&self, ifindex: u32, attach: Option<Attach>) {
+        let mut slots = self.slots.lock().expect("not poisoned");
+        slots.values_mut().filter(|status| status.ifindex == ifindex).for_each(|status| status.xdp = mode(attach));
+    }
+
     fn refuse(&self, interface: &str) -> Result<(), DataplaneError> {
         if self.broken.lock().expect("not poisoned").as_deref() == Some(interface) {
             return Err(InterfaceError::Unsuitable { name: interface.to_owned(), what: "broken" }.into());
@@ -168,7 +173,8 @@ impl Kernel for FakeKernel {
         if name == "lo" {
             return Err(InterfaceError::Unsuitable { name: name.to_owned(), what: "the loopback interface" });
         }
-        Ok(Interface { name: name.to_owned(), index, kind: Kind::Tap, mac: [2, 0, 0, 0, 0, 1] })
+        let mac = [2, 0, 0, 0, 0, index.to_le_bytes()[0]];
+        Ok(Interface { name: name.to_owned(), index, kind: Kind::Tap, mac })
     }
 
     fn status(&self) -> Result<Vec<SlotStatus>, DataplaneError> {
@@ -218,13 +224,13 @@ impl Kernel for FakeKernel {
         self.note(format!("keep {}", status.slot));
         let links = self.links.lock().expect("not poisoned").clone();
         links.iter().filter(|(_, index)| **index == status.ifindex).try_for_each(|(name, _)| self.refuse(name))?;
-        self.attach(status.ifindex, attach).await
+        self.set_mode(status.ifindex, attach);
+        Ok(())
     }
 
     async fn attach(&self, ifindex: u32, attach: Option<Attach>) -> Result<(), DataplaneError> {
         self.step()?;
-        let mut slots = self.slots.lock().expect("not poisoned");
-        slots.values_mut().filter(|status| status.ifindex == ifindex).for_each(|status| status.xdp = mode(attach));
+        self.set_mode(ifindex, attach);
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Registry;
+use super::draft::DraftError;
 use super::error::RegistryError;
 use super::kernel::Kernel;
 use super::record::Record;
@@ -22,7 +23,7 @@ impl<K: Kernel> Registry<K> {
     pub async fn restart(&self, instance_id: &str) -> Result<InstanceView, RegistryError> {
         let mut state = self.state.lock().await;
         let mut record = state.record(instance_id)?.clone();
-        launch_again(&mut record, Time::now());
+        launch_again(&mut record, Time::now())?;
         record.identity = Some(self.signed(&record.instance).await?);
         let (written, next_slot) = (record.clone(), state.slots.next());
         self.write(move |store| store.update([&written], next_slot)).await?;
@@ -67,12 +68,13 @@ impl<K: Kernel> Registry<K> {
 }
 
 /// Gives an instance another launch, whatever its document says of the one before.
-fn launch_again(record: &mut Record, now: Time) {
+fn launch_again(record: &mut Record, now: Time) -> Result<(), DraftError> {
     let instance = &mut record.instance;
     (instance.pending_time, instance.modified) = (now, now);
     let mut document = instance.document.unpack();
     if document.pending_time.take().is_some() {
-        let former = std::mem::replace(&mut instance.document, (&document).into());
+        let former = std::mem::replace(&mut instance.document, (&document).try_into()?);
         record.created_document.get_or_insert(former);
     }
+    Ok(())
 }

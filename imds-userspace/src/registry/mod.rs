@@ -65,11 +65,12 @@ use self::options::{Changes, Scope};
 use self::plan::Owner;
 use self::record::Record;
 use self::slots::Slots;
-use self::store::{Store, StoreError};
+use self::store::{Contents, Store, StoreError};
 use crate::control::protocol::{InstanceStats, InstanceView, LimitChanges, OptionChanges, StatsView};
 use crate::credentials::Issuer;
 use crate::credentials::vault::{Deposit, VaultError};
 use crate::dataplane::Rules;
+use crate::heap;
 use crate::metadata::bearer::{Bearer, ByBearer};
 use crate::metadata::identity::Authority;
 
@@ -123,31 +124,30 @@ struct State {
 }
 
 impl<K: Kernel> Registry<K> {
-    /// Loads all instances and brings the kernel and the directory to what is recorded. An interface that isn't there,
-    /// or that the kernel refuses, keeps nothing else from being served.
+    /// Takes all instances as they were stored and brings the kernel and the directory to what is recorded. An interface
+    /// that isn't there, or that the kernel refuses, keeps nothing else from being served.
     ///
     /// # Errors
     ///
-    /// The store's, the vault's, [`RegistryError::Sign`], and the kernel's when it doesn't tell its state.
+    /// The vault's, [`RegistryError::Sign`], and the kernel's when it doesn't tell its state.
     pub async fn start(
         kernel: Arc<K>,
         directory: Arc<Directory>,
-        store: Store,
+        (store, contents): (Arc<Store>, Contents),
         issuer: Issuer,
         settings: Settings,
     ) -> Result<Self, RegistryError> {
-        let contents = store.load()?;
         let records: BTreeMap<String, Record> =
             contents.records.into_iter().map(|record| (record.instance.instance_id.clone(), record)).collect();
-        issuer.load(records.values().map(|record| &record.instance));
         issuer.sweep(|id, bearer| {
             records.get(id).is_some_and(|record| record.instance.own_credentials.of(bearer).is_some())
         })?;
         let slots = Slots::new(settings.slots, contents.next_slot);
         let state = Mutex::new(State { records, slots, troubles: BTreeMap::new(), traces: BTreeMap::new() });
-        let registry = Self { kernel, directory, store: Arc::new(store), issuer: Arc::new(issuer), settings, state };
+        let registry = Self { kernel, directory, store, issuer: Arc::new(issuer), settings, state };
         registry.sign_unsigned().await?;
         registry.reconcile().await?;
+        blocking(heap::give_back).await;
         Ok(registry)
     }
 
@@ -262,10 +262,8 @@ impl<K: Kernel> Registry<K> {
         Ok(totals.stats(&record.instance.instance_id))
     }
 
-    /// The index of an interface, `None` only where there surely is none.
     fn index_of(&self, interface: &str) -> Result<Option<u32>, RegistryError> {
-        let unknown = |source| RegistryError::Lookup { interface: interface.to_owned(), source };
-        self.kernel.index_of(interface).map_err(unknown)
+        index_of(&*self.kernel, interface)
     }
 
     /// The rules that a slot with these options and limits has.
@@ -339,6 +337,12 @@ impl<K: Kernel> Registry<K> {
             blocking(move || issuer.load([&instance].into_iter())).await;
         }
     }
+}
+
+/// The index of an interface, `None` only where there surely is none.
+fn index_of(kernel: &impl Kernel, interface: &str) -> Result<Option<u32>, RegistryError> {
+    let unknown = |source| RegistryError::Lookup { interface: interface.to_owned(), source };
+    kernel.index_of(interface).map_err(unknown)
 }
 
 /// Does what may block, or takes its time, where nothing waits behind it.

@@ -1,13 +1,15 @@
 //! Brings the kernel and the directory to what is recorded: at the start, and every second for interfaces that come
 //! and go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::error::RegistryError;
 use super::kernel::Kernel;
 use super::plan::{Action, Owner, Wanted, plan};
 use super::record::{Assignment, Record};
-use super::{Registry, State};
+use super::slots::Slots;
+use super::{Registry, State, blocking, index_of};
 use crate::dataplane::SlotStatus;
 
 impl<K: Kernel> Registry<K> {
@@ -18,13 +20,12 @@ impl<K: Kernel> Registry<K> {
     /// The kernel's when it doesn't tell its state or whether an interface is there; then nothing was done.
     pub async fn reconcile(&self) -> Result<(), RegistryError> {
         let mut state = self.state.lock().await;
-        let statuses = self.kernel.status()?;
         let wanted: Vec<Wanted> = state.records.values().flat_map(|record| self.wanted(record)).collect();
-        let mut present = BTreeMap::new();
-        for Wanted { name, .. } in &wanted {
-            present.extend(self.index_of(name)?.map(|index| (name.clone(), index)));
-        }
-        for action in plan(&wanted, &statuses, &present, &state.slots) {
+        let (kernel, slots) = (Arc::clone(&self.kernel), state.slots.clone());
+        // Of thousands of interfaces this takes some ten milliseconds, in which a guest's requests would wait.
+        let actions = blocking(move || planned(&*kernel, &wanted, &slots)).await?;
+        let mut admitted = Vec::new();
+        for action in actions {
             match action {
                 Action::Release { slot, owner } => self.reclaim(&mut state, slot, owner).await,
                 Action::SetRules { owner, slot } => {
@@ -40,12 +41,13 @@ impl<K: Kernel> Registry<K> {
                     state.set_assignment(&owner, None);
                     state.note_absence(owner);
                 }
-                Action::Assign { owner, slot } => {
-                    let outcome = self.admit(&mut state, &owner, slot).await;
-                    state.note(owner, outcome);
-                }
+                Action::Assign { owner, slot } => match self.admit(&mut state, &owner, slot).await {
+                    Ok(slot) => admitted.push((owner, slot)),
+                    Err(error) => state.note(owner, Err(error)),
+                },
             }
         }
+        self.record_admitted(&mut state, admitted).await;
         Ok(())
     }
 
@@ -104,6 +106,7 @@ impl<K: Kernel> Registry<K> {
             return Ok(());
         }
         let record = state.record(&owner.instance_id)?;
+        self.load_credentials(record).await;
         let tree = self.tree(record);
         let attach = record.interfaces.get(owner.interface).and_then(|interface| interface.attach);
         self.kernel.keep(status, attach).await?;
@@ -111,24 +114,52 @@ impl<K: Kernel> Registry<K> {
         Ok(())
     }
 
-    async fn admit(&self, state: &mut State, owner: &Owner, slot: Option<u16>) -> Result<(), RegistryError> {
+    /// Gives an interface its slot, which is to be recorded.
+    async fn admit(&self, state: &mut State, owner: &Owner, slot: Option<u16>) -> Result<u16, RegistryError> {
         state.set_assignment(owner, None);
         let slot = slot.ok_or(RegistryError::NoSlot(state.slots.capacity()))?;
         let record = state.record(&owner.instance_id)?;
         let interface = self.kernel.find(&record.interfaces[owner.interface].name).await?;
+        self.load_credentials(record).await;
         let tree = self.tree(record);
         let assignment = self.occupy(slot, &interface, (record, owner.interface), tree).await?;
         state.set_assignment(owner, Some(assignment));
-        let slots = state.slots.after(slot);
-        let (record, next_slot) = (state.record(&owner.instance_id)?.clone(), slots.next());
-        if let Err(error) = self.write(move |store| store.update([&record], next_slot)).await {
-            state.set_assignment(owner, None);
-            self.vacate_after(slot, &error);
-            return Err(error.into());
-        }
-        state.slots = slots;
-        Ok(())
+        Ok(slot)
     }
+
+    /// Records slots that were given, all at once: at a start there are many. Unrecorded, they are taken back.
+    async fn record_admitted(&self, state: &mut State, admitted: Vec<(Owner, u16)>) {
+        if admitted.is_empty() {
+            return;
+        }
+        let ids: BTreeSet<&String> = admitted.iter().map(|(owner, _)| &owner.instance_id).collect();
+        let records: Vec<_> = ids.into_iter().filter_map(|id| state.records.get(id).cloned()).collect();
+        let slots = admitted.iter().fold(state.slots.clone(), |slots, (_, slot)| slots.after(*slot));
+        let next_slot = slots.next();
+        match self.write(move |store| store.update(&records, next_slot)).await {
+            Ok(()) => {
+                state.slots = slots;
+                admitted.into_iter().for_each(|(owner, _)| state.note(owner, Ok(())));
+            }
+            Err(error) => {
+                for (owner, slot) in admitted {
+                    state.set_assignment(&owner, None);
+                    self.vacate_after(slot, &error);
+                    state.trouble(owner, error.to_string());
+                }
+            }
+        }
+    }
+}
+
+/// What there is to do now.
+fn planned(kernel: &impl Kernel, wanted: &[Wanted], slots: &Slots) -> Result<Vec<Action>, RegistryError> {
+    let statuses = kernel.status()?;
+    let mut present = BTreeMap::new();
+    for Wanted { name, .. } in wanted {
+        present.extend(index_of(kernel, name)?.map(|index| (name.clone(), index)));
+    }
+    Ok(plan(wanted, &statuses, &present, slots))
 }
 
 impl State {

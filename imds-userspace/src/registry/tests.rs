@@ -1,3 +1,4 @@
+mod attachment;
 mod credentials;
 mod deletion;
 mod documents;
@@ -49,7 +50,8 @@ impl Host {
     async fn start(&self) -> Result<Daemon, RegistryError> {
         let directory = Arc::new(Directory::new(4, KeyRing::new(self.kernel.keys().expect("fake"))));
         *self.kernel.directory.lock().expect("not poisoned") = Some(Arc::clone(&directory));
-        let store = Store::open(self.state.path())?;
+        let store = Arc::new(Store::open(self.state.path())?);
+        let contents = store.load()?;
         let DefaultsTable { availability_zone, account_id } = DefaultsTable::default();
         let defaults = Defaults { availability_zone, account_id };
         let authority = identity::sample::authority();
@@ -57,7 +59,8 @@ impl Host {
         let budgets = Budgets { packets: 0, requests: 0 };
         let settings = Settings { defaults, slots: 4, refuse_silently, budgets, error_pages, authority };
         let (issuer, _) = Issuer::open(self.state.path(), &[])?;
-        let registry = Registry::start(Arc::clone(&self.kernel), Arc::clone(&directory), store, issuer, settings);
+        let registry =
+            Registry::start(Arc::clone(&self.kernel), Arc::clone(&directory), (store, contents), issuer, settings);
         Ok(Daemon { registry: registry.await?, directory })
     }
 

@@ -1,41 +1,41 @@
-//! Bulk TCP through an attached interface and through one that isn't.
+//! Bulk TCP through each kind of interface, as programs are attached to it and as they aren't.
 
-use std::net::Ipv4Addr;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use super::round::Extent;
-use super::stack::Daemon;
-use crate::guest::Guest;
+use super::round::{Extent, Pairs};
+use super::wire::{Kind, Wire};
+use crate::host::Host;
 use crate::{process, wait};
 
 const AIM: f64 = 0.98;
 
-/// An iperf3 server in a guest, and the guest's address on the host.
+/// Ways of attaching.
+const WAYS: [&str; 3] = ["tc", "tc+xdp-generic", "tc+xdp-driver"];
+
+/// An iperf3 server in a guest.
 struct Server {
     process: Child,
-    address: String,
+    wire: Wire,
 }
 
 impl Server {
-    fn start(guest: &Guest) -> Self {
-        let host: Ipv4Addr = guest.address_on_host().parse().expect("an address");
-        // The other one of the same /30.
-        let address = Ipv4Addr::from_bits(host.to_bits() + 1).to_string();
-        let mut command = guest.command("iperf3");
+    fn start(kind: Kind) -> Self {
+        let wire = Wire::new(kind);
+        let mut command = wire.namespace().command("iperf3");
         command.arg("--server").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let process = command.spawn().unwrap_or_else(|error| panic!("{command:?} can't be started: {error}"));
         // It listens on both families at once.
-        wait::until("iperf3 to listen", || guest.listens(), |&listens| listens);
-        Self { process, address }
+        wait::until("iperf3 to listen", || wire.namespace().listens(), |&listens| listens);
+        Self { process, wire }
     }
 
     /// Gbit/s that arrive: from the host at the guest, or the other way round.
     fn measure(&self, extent: Extent, from_guest: bool) -> f64 {
         let seconds = extent.seconds().to_string();
         let mut command = Command::new("iperf3");
-        command.args(["--client", &self.address, "--time", &seconds, "--json"]);
+        command.args(["--client", &self.wire.address, "--time", &seconds, "--json"]);
         if from_guest {
             command.arg("--reverse");
         }
@@ -55,18 +55,34 @@ impl Drop for Server {
 
 /// Prints the row.
 pub(super) fn measure(extent: &Extent) {
-    let attached = Daemon::start();
-    let bare = Guest::on_veth("10.0.0.1");
-    let (ours, theirs) = (Server::start(&attached.guest), Server::start(&bare));
-    println!("bulk: TCP through an attached veth ({}) and through one with nothing attached", attached.hook());
-    for (direction, from_guest) in [("from the guest", true), ("to the guest", false)] {
-        let pairs = extent.alternate(|| ours.measure(*extent, from_guest), || theirs.measure(*extent, from_guest));
-        let rate = pairs.compare(|&gigabits| gigabits);
-        println!(
-            "  {direction}: attached {:.1} Gbit/s, bare {:.1} Gbit/s; {}",
-            rate.ours,
-            rate.theirs,
-            rate.beside(AIM)
-        );
+    let host = Host::start();
+    println!("bulk: TCP through attached interfaces and through such with nothing attached; by these numbers");
+    println!("  `--attach auto` takes XDP or leaves it (imds-userspace/src/dataplane/attach.rs)");
+    for kind in Kind::ALL {
+        let (ours, bare) = (Server::start(kind), Server::start(kind));
+        host.create(ours.wire.interface(), &[]);
+        for (direction, from_guest) in [("from the guest", true), ("to the guest", false)] {
+            let mut rates: [Vec<(f64, f64)>; WAYS.len()] = Default::default();
+            for round in 0..extent.rounds {
+                // Who comes when changes, so that nobody gains by it.
+                let mut turns = [0, 1, 2];
+                turns.rotate_left(round % WAYS.len());
+                let beside = bare.measure(*extent, from_guest);
+                for way in turns {
+                    host.ask(&["interface", "attach", ours.wire.interface(), WAYS[way]]);
+                    rates[way].push((ours.measure(*extent, from_guest), beside));
+                }
+            }
+            for (way, rates) in WAYS.into_iter().zip(rates) {
+                let rate = Pairs(rates).compare(|&gigabits| gigabits);
+                println!(
+                    "  {}, {direction}, {way}: {:.1} Gbit/s, bare {:.1} Gbit/s; {}",
+                    kind.as_str(),
+                    rate.ours,
+                    rate.theirs,
+                    rate.beside(AIM)
+                );
+            }
+        }
     }
 }

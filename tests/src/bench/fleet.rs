@@ -2,8 +2,8 @@
 //! behind taps that nobody uses.
 
 use std::fmt::Write;
-use std::fs;
 use std::time::Duration;
+use std::{fs, thread};
 
 use serde_json::{Value, json};
 
@@ -11,6 +11,7 @@ use super::round::Extent;
 use crate::guest::Guest;
 use crate::host::Host;
 use crate::namespace::Namespace;
+use crate::process::Output;
 use crate::{names, process};
 
 /// Instances where there are many, and where all that matters is that it works.
@@ -20,8 +21,10 @@ const FEW: usize = 200;
 const DOCUMENT: &str = include_str!("../../../docs/examples/everything.json");
 /// As many slots as there can be.
 const CONFIG: &str = "max-slots = 16384\npacket-budget = 0\n[log]\nlevel = \"warn\"\n";
-/// How long it may take to create one instance: its identity is signed, and what is stored is on the disk when it is there.
-const CREATION: Duration = Duration::from_millis(200);
+/// How long it may take to create one instance, or to take the program off its interface.
+const PER_INSTANCE: Duration = Duration::from_millis(200);
+/// How often they are tried to be created.
+const ATTEMPTS: usize = 5;
 /// How long the other commands on a large host may take, each.
 const COMMAND: Duration = Duration::from_secs(60);
 
@@ -50,18 +53,21 @@ pub(super) struct Fleet {
     pub(super) network: Namespace,
     pub(super) host: Host,
     pub(super) count: usize,
+    /// How many interfaces its daemon has programs on.
+    attached: usize,
     /// The daemon's memory once they were created, in bytes.
     pub(super) memory_as_created: u64,
 }
 
 impl Fleet {
     fn start(count: usize) -> Self {
-        let (network, guest) = network(count);
+        let guest = guest(&names::link());
+        let network = network(count, &guest);
         let mut host = Host::prepare();
         names::write(&host.config(), CONFIG.as_bytes(), 0o600);
         host.move_to(&network);
         host.launch();
-        let mut fleet = Self { guest, network, host, count, memory_as_created: 0 };
+        let mut fleet = Self { guest, network, host, count, attached: count, memory_as_created: 0 };
         fleet.create();
         fleet.memory_as_created = fleet.memory();
         fleet
@@ -75,8 +81,11 @@ impl Fleet {
         };
         let instances: Vec<_> = (0..self.count).map(instance).collect();
         let file = names::file("instances.json", json!({ "instances": instances }).to_string().as_bytes(), 0o600);
-        let limit = COMMAND + CREATION * u32::try_from(self.count).unwrap_or(u32::MAX);
-        let applied = process::run_within(self.host.imdsctl().arg("apply").arg("--file").arg(&file), limit);
+        let limit = COMMAND + PER_INSTANCE * u32::try_from(self.count).unwrap_or(u32::MAX);
+        let apply = || process::run_within(self.host.imdsctl().arg("apply").arg("--file").arg(&file), limit);
+        // On a busy host a part of it may take longer than `imdsctl` waits; what was done is done.
+        let applied = (0..ATTEMPTS).map(|_| apply()).find(|applied| applied.success() || !is_late(applied));
+        let applied = applied.unwrap_or_else(apply);
         assert!(applied.success(), "imdsctl apply: {}\n{}", applied.stderr, self.host.log());
         let _ = fs::remove_file(file);
     }
@@ -84,12 +93,11 @@ impl Fleet {
     /// Lets a network of so many of the interfaces take the place of the host's, as after a reboot. The daemon is dead
     /// then, and everything of it is gone but its state.
     pub(super) fn reboot(&mut self, count: usize) {
-        self.host.kill();
-        let (network, guest) = network_of(count, self.guest.interface());
-        // The former network goes here.
-        (self.network, self.guest) = (network, guest);
-        let detached = self.host.detach();
-        assert!(detached.success(), "imdsd detach: {}", detached.stderr);
+        self.take_down();
+        self.attached = count;
+        let guest = guest(self.guest.interface());
+        let network = network(count, &guest);
+        (self.guest, self.network) = (guest, network);
         self.host.move_to(&self.network);
     }
 
@@ -124,10 +132,25 @@ impl Fleet {
     }
 }
 
+impl Fleet {
+    /// Kills the daemon and takes its programs off, one after the other. A network that goes with all of them on it would
+    /// keep the kernel from whatever else is asked of any network, for as long.
+    fn take_down(&mut self) {
+        self.host.kill();
+        let limit = COMMAND + PER_INSTANCE * u32::try_from(self.attached).unwrap_or(u32::MAX);
+        let detached = self.host.detach_within(limit);
+        assert!(detached.success() || thread::panicking(), "imdsd detach: {}", detached.stderr);
+    }
+}
+
 impl Drop for Fleet {
     fn drop(&mut self) {
-        self.host.kill();
+        self.take_down();
     }
+}
+
+fn is_late(output: &Output) -> bool {
+    output.stderr.contains("has not answered within")
 }
 
 fn id(number: usize) -> String {
@@ -138,14 +161,14 @@ fn tap(number: usize) -> String {
     format!("tap{number}")
 }
 
-/// A network of a guest at a veth and, for the rest of `count`, of taps.
-fn network(count: usize) -> (Namespace, Guest) {
-    network_of(count, &names::link())
+/// A guest whose interface has this name.
+fn guest(name: &str) -> Guest {
+    Guest::on_veth_named(name, ADDRESS)
 }
 
-fn network_of(count: usize, name: &str) -> (Namespace, Guest) {
+/// A network of a guest and, for the rest of `count`, of taps.
+fn network(count: usize, guest: &Guest) -> Namespace {
     let network = Namespace::new();
-    let guest = Guest::on_veth_named(name, ADDRESS);
     guest.move_to(&network);
     let mut batch = String::new();
     for number in 1..count {
@@ -153,5 +176,5 @@ fn network_of(count: usize, name: &str) -> (Namespace, Guest) {
     }
     let batch = names::file("taps", batch.as_bytes(), 0o600);
     network.ip(["-batch", &batch.display().to_string()]);
-    (network, guest)
+    network
 }

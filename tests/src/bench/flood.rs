@@ -31,6 +31,8 @@ const PORT: u16 = 80;
 const FRAMES: u16 = 4_096;
 /// The first of their ports.
 const FIRST_PORT: u16 = 1_024;
+/// Frames a second.
+const RATE: f64 = 50_000.0;
 /// Bytes of garbage in a packet, fewer than.
 const GARBAGE_MAX: u16 = 1_400;
 const WITHOUT_TOKEN: Request<'_> = Request { method: "GET", path: PATH, headers: &[] };
@@ -142,12 +144,19 @@ impl Arena {
         self.tap.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends frames over and over; how many a second.
+    /// Sends frames over and over, no more a second than [`RATE`]; how many.
     fn send(&self, frames: &[Vec<u8>], ended: &AtomicBool) -> f64 {
         let (mut tap, start, mut sent) = (self.tap(), Instant::now(), 0_u32);
-        while !ended.load(Ordering::Relaxed) {
-            frames.iter().for_each(|frame| tap.send(frame));
-            sent += u32::from(FRAMES);
+        for frame in frames.iter().cycle() {
+            if ended.load(Ordering::Relaxed) {
+                break;
+            }
+            // Whatever it comes to cost, neither side gets more of it than the other.
+            while start.elapsed().as_secs_f64() * RATE < f64::from(sent) {
+                std::hint::spin_loop();
+            }
+            tap.send(frame);
+            sent += 1;
         }
         f64::from(sent) / start.elapsed().as_secs_f64()
     }

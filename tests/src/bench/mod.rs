@@ -18,6 +18,7 @@ mod scale;
 mod stack;
 mod start;
 mod tokens;
+mod wire;
 mod wrk;
 
 use self::fleet::Fleets;

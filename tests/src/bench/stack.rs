@@ -1,7 +1,5 @@
 //! Who is measured: a guest, and behind the kernel programs a daemon, or nginx in its place.
 
-use std::fs;
-
 use super::rival::Nginx;
 use crate::guest::Guest;
 use crate::host::Host;
@@ -33,13 +31,6 @@ impl Daemon {
         let id = host.create(guest.interface(), &[]);
         let namespace = host.service_namespace();
         Self { host, guest, id, namespace }
-    }
-
-    /// How the program hangs on the guest's interface.
-    pub(super) fn hook(&self) -> &'static str {
-        let links = fs::read_dir(self.namespace.pin("links")).into_iter().flatten().count();
-        // The service link has one as well.
-        if links > 1 { "pinned tcx link" } else { "clsact filter" }
     }
 }
 

@@ -1,8 +1,9 @@
 //! The soak: clients of many kinds against a daemon whose operator never rests. No answer may be wrong, and nothing may
-//! grow: memory, sockets, files, programs in the kernel.
+//! grow: memory, sockets, files, entries of maps, programs in the kernel.
 //!
-//! A cycle is a while of load during which options flip and instances come and go; then the clients pause, what the
-//! daemon holds is measured beside what it held after the first cycle, and every second time the daemon is killed.
+//! A cycle is a while of load during which options flip, instances and their interfaces come and go and, every second
+//! time, the daemon is killed; then the clients pause, and what the daemon holds is measured beside what it held after
+//! the first cycle.
 
 mod clients;
 mod footprint;
@@ -17,6 +18,7 @@ use self::footprint::Footprint;
 use self::operator::Operator;
 use crate::guest::{Bridge, Guest};
 use crate::host::Host;
+use crate::http::{Connection, TOKEN, request};
 use crate::{reaper, wait};
 
 /// The address of every guest: they are told apart all the same.
@@ -25,6 +27,9 @@ const ADDRESS: &str = "10.0.0.1";
 const CYCLES: u32 = 4;
 /// The longest cycle: so often at least the daemon is looked at.
 const CYCLE_MAX: Duration = Duration::from_secs(60);
+/// Connections that a guest can have at the end, of the 128 that it may have at all: some of those that a killed daemon
+/// had are given up by and by.
+const FREE_CONNECTIONS: usize = 64;
 /// Sockets in the service's namespace that nobody minds when all clients pause: those that listen, and some that end.
 const SOCKETS_AT_REST: usize = 16;
 
@@ -32,14 +37,13 @@ const SOCKETS_AT_REST: usize = 16;
 pub fn run(duration: Duration) {
     let mut host = Host::start();
     let bridge = Bridge::new();
-    let [required, optional, churned] =
-        [Guest::on_veth(ADDRESS), Guest::on_bridge(&bridge, ADDRESS), Guest::on_bridge(&bridge, ADDRESS)];
+    let (required, optional) = (Guest::on_veth(ADDRESS), Guest::on_bridge(&bridge, ADDRESS));
     let ids = [
         host.create(required.interface(), &["--metadata-options", "HttpTokens=required"]),
         host.create(optional.interface(), &["--tag", "Name=soak"]),
     ];
     let crowd = Crowd::default();
-    let mut operator = Operator::new(&optional, &ids[1], &churned);
+    let mut operator = Operator::new(&optional, &ids[1], &bridge);
     let cycle = (duration / CYCLES).min(CYCLE_MAX);
     let deadline = Instant::now() + duration;
     thread::scope(|scope| {
@@ -52,9 +56,16 @@ pub fn run(duration: Duration) {
         }
         let mut first = None;
         for number in 1.. {
-            let until = Instant::now() + cycle;
-            while Instant::now() < until {
+            let begin = Instant::now();
+            let mut lives_on = number % 2 == 1;
+            while begin.elapsed() < cycle {
                 operator.act(&host);
+                if !lives_on && begin.elapsed() > cycle / 2 {
+                    // Under load: whoever is connected loses the connection, and gets nothing that it mustn't have.
+                    host.kill();
+                    host.launch();
+                    lives_on = true;
+                }
             }
             let now = at_rest(&host, crowd);
             println!("cycle {number}: {crowd}; {operator}; {now}");
@@ -63,14 +74,13 @@ pub fn run(duration: Duration) {
             if Instant::now() >= deadline && number > 1 {
                 break;
             }
-            if number % 2 == 0 {
-                host.kill();
-                host.launch();
-            }
             crowd.resume();
         }
     });
     operator.leave(&host);
+    for (guest, id) in [(&required, &ids[0]), (&optional, &ids[1])] {
+        assert_connections_are_free(guest, id);
+    }
     crowd.assert_everybody_was_there();
     host.kill();
     assert!(host.detach().success(), "imdsd detach");
@@ -81,6 +91,19 @@ pub fn run(duration: Duration) {
 pub fn run_alone(duration: Duration) {
     run(duration);
     reaper::finish();
+}
+
+/// Asserts that the kernel's table of a guest's connections holds few of those that were.
+#[track_caller]
+fn assert_connections_are_free(guest: &Guest, id: &str) {
+    let token = guest.token();
+    let read = request("GET", "/latest/meta-data/instance-id", &[(TOKEN, &token)]);
+    // All of them are open until the last one has answered.
+    let mut connections: Vec<_> =
+        (0..FREE_CONNECTIONS).map(|_| Connection::open(guest).expect("a connection")).collect();
+    for connection in &mut connections {
+        assert_eq!(connection.ask(&read).expect("an answer").text(), id);
+    }
 }
 
 /// What the daemon holds when all clients pause.

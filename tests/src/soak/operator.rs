@@ -2,26 +2,32 @@
 
 use std::fmt;
 
-use crate::guest::Guest;
+use crate::guest::{Bridge, Guest};
 use crate::host::Host;
 use crate::namespace::Namespace;
 
 const INSTANCE_ID: &str = "/latest/meta-data/instance-id";
 const TAGS: &str = "/latest/meta-data/tags/instance/Name";
 
+/// One of so many acts is that an interface goes and another one comes.
+const CHURNS_OF_INTERFACE: u64 = 5;
+
 /// Whoever runs the commands, one after the other.
 pub(super) struct Operator<'a> {
     flipped: &'a Namespace,
     flipped_id: &'a str,
-    churned: &'a Guest,
+    bridge: &'a Bridge,
+    /// Whose instance is another all the time.
+    churned: Guest,
     /// The instance that is on the churned guest's interface, and its token.
-    tenant: Option<(String, String)>,
+    tenant: Option<(String, Option<String>)>,
     acts: u64,
 }
 
 impl<'a> Operator<'a> {
-    pub(super) fn new(flipped: &'a Namespace, flipped_id: &'a str, churned: &'a Guest) -> Self {
-        Self { flipped, flipped_id, churned, tenant: None, acts: 0 }
+    pub(super) fn new(flipped: &'a Namespace, flipped_id: &'a str, bridge: &'a Bridge) -> Self {
+        let churned = Guest::on_bridge(bridge, super::ADDRESS);
+        Self { flipped, flipped_id, bridge, churned, tenant: None, acts: 0 }
     }
 
     /// Does the next thing.
@@ -48,19 +54,23 @@ impl<'a> Operator<'a> {
         }
     }
 
-    /// Another instance takes the place of the one that is there.
+    /// Another instance takes the place of the one that is there; at times its interface goes first.
     fn churn(&mut self, host: &Host) {
-        let former = self.tenant.take();
+        let mut former = self.tenant.take();
+        if self.acts.is_multiple_of(CHURNS_OF_INTERFACE) {
+            self.churned = Guest::on_bridge(self.bridge, super::ADDRESS);
+            former = former.map(|(id, _)| (id, None));
+        }
         if let Some((id, _)) = &former {
             host.delete(id);
         }
         let id = host.create(self.churned.interface(), &["--metadata-options", "HttpTokens=required"]);
-        if let Some((_, token)) = &former {
+        if let Some((_, Some(token))) = &former {
             assert_eq!(self.churned.get(INSTANCE_ID, Some(token)).status, 401, "the former tenant's token");
         }
         let token = self.churned.token();
         assert_eq!(self.churned.get(INSTANCE_ID, Some(&token)).text(), id);
-        self.tenant = Some((id, token));
+        self.tenant = Some((id, Some(token)));
     }
 
     /// Deletes what it created.

@@ -48,7 +48,6 @@ const LEFT_OUT: &[(&str, Reason)] = &[
     ("client_sdks/", Reason::Unable(NO_PYTHON)),
     ("clients/boto3_finds_region_and_credentials_in_both_modes", Reason::Unable(NO_PYTHON)),
     ("clients/boto3_falls_back_to_reads_without_a_token_at_a_limit_that_is_too_small", Reason::Unable(NO_PYTHON)),
-    ("ipv6/every_address_of_a_client_is_a_place_of_its_own", Reason::Unable(NO_PYTHON)),
     ("identity/", Reason::Unable("openssl isn't in the image")),
     ("load/", Reason::Slow("sixteen clients at once")),
     ("clients/", Reason::Slow(CLIENTS)),
@@ -71,6 +70,10 @@ const LEFT_OUT: &[(&str, Reason)] = &[
     ("limits/", Reason::Slow(DAEMON)),
     ("keys/", Reason::Slow(DAEMON)),
     ("service/", Reason::Slow(DAEMON)),
+    ("drain/", Reason::Slow(DAEMON)),
+    ("full_disk/", Reason::Slow(DAEMON)),
+    ("flags/", Reason::Slow(CONNECTIONS)),
+    ("bad_interfaces/that_vanish_while_they_are_taken", Reason::Slow("forty instances, one after the other")),
     ("options/*/ipv6", Reason::Slow(BOTH_FAMILIES)),
     ("restart/*/ipv6", Reason::Slow(BOTH_FAMILIES)),
 ];

@@ -52,6 +52,10 @@ pub(crate) async fn run(arguments: &Arguments, config: &Config) -> anyhow::Resul
             return Err(error);
         }
     };
+    let store = Arc::new(store);
+    // Read while the kernel walks the programs: of thousands of instances either takes its time.
+    let stored = store.clone();
+    let stored = tokio::task::spawn_blocking(move || stored.load());
     let dataplane = Arc::new(Dataplane::start(&names, arguments.attach, config.max_slots.get()).await?);
     dataplane.watch()?;
     dataplane.refresh_dates(date::http_date)?;
@@ -79,7 +83,8 @@ pub(crate) async fn run(arguments: &Arguments, config: &Config) -> anyhow::Resul
         error_pages: config.error_bodies == ErrorBodies::Xhtml,
         authority: Arc::new(authority),
     };
-    let registry = Registry::start(dataplane.clone(), directory.clone(), store, issuer, settings).await?;
+    let stored = (store, stored.await.context("the store can't be read")??);
+    let registry = Registry::start(dataplane.clone(), directory.clone(), stored, issuer, settings).await?;
     let registry = Arc::new(registry);
 
     let shutdown = CancellationToken::new();

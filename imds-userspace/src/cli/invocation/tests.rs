@@ -1,5 +1,6 @@
 use super::*;
 use crate::control::protocol::{BudgetChange, LimitChanges, OptionChanges};
+use crate::dataplane::attach::Attach;
 use crate::metadata::document::{LifecycleState, MaintenanceCode, SpotAction};
 use clap::Parser;
 use serde_json::json;
@@ -36,6 +37,15 @@ fn each_command_asks_for_its_own() {
         asked("imdsctl interface release tap0"),
         (Command::InterfaceRelease { interface }, View::Release) if interface == "tap0"
     ));
+    for (words, how) in [
+        ("imdsctl interface attach tap0 tc+xdp-driver", Some(Attach::TcXdpDriver)),
+        ("imdsctl interface attach tap0", None),
+    ] {
+        let (command, view) = asked(words);
+        let is_it =
+            matches!(&command, Command::InterfaceAttach { interface, attach } if interface == "tap0" && *attach == how);
+        assert!(is_it && view == View::Change, "{command:?}");
+    }
     assert!(matches!(
         asked("imdsctl instance restart i-1"),
         (Command::InstanceRestart { instance_id }, View::Instance) if instance_id == "i-1"

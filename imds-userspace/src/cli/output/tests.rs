@@ -115,7 +115,7 @@ Zone                     us-east-1a
 Account                  123456789012
 Private IP               10.0.0.5
 Hostname                 ip-10-0-0-5.ec2.internal
-Interface                tap0: enforced, index 7, slot 1
+Interface                tap0: enforced by tc, index 7, slot 1
 Interface                tap1: absent, slot 2
 Role                     web (file), credentials expire 2030-01-01T00:00:00Z
 Tag                      Name=web
@@ -169,7 +169,7 @@ fn what_was_applied_is_a_line_for_each_instance() {
         claimed: Vec::new(),
         message: message.map(str::to_owned),
     };
-    let all = [Part::Document, Part::Options, Part::UserData, Part::Credentials, Part::Tags];
+    let all = [Part::Document, Part::Options, Part::Limits, Part::UserData, Part::Credentials, Part::Tags];
     let all = || {
         Payload::Applied(vec![
             applied(ApplyOutcome::Created, &[], None),
@@ -180,7 +180,7 @@ fn what_was_applied_is_a_line_for_each_instance() {
     let text = TABLE.render(&View::Applied { check: false }, all()).expect("rendered");
     let expected = "\
 created i-1
-updated i-1: document, options, user data, credentials, tags
+updated i-1: document, options, limits, user data, credentials, tags
 failed i-1: no; changed before that: options
 ";
     assert_eq!(text, expected);

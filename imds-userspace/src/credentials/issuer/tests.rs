@@ -130,7 +130,8 @@ fn an_instances_own_outlive_the_daemon_and_go_with_the_instance() {
     opened(&scratch, &[]).keep(&own.instance_id, &deposits).expect("kept");
     let issuer = opened(&scratch, &[]);
     let lost = RoleState { provider: "static".into(), expiration: None };
-    assert_eq!(issuer.state(&own), Some(lost.clone()), "not read yet");
+    let there = RoleState { expiration: Some("2100-01-02T03:04:05Z".into()), ..lost.clone() };
+    assert_eq!(issuer.state(&own), Some(there.clone()), "not read yet");
     issuer.load([own.clone()].iter());
     for body in read(&issuer, &own) {
         assert!(
@@ -138,7 +139,6 @@ fn an_instances_own_outlive_the_daemon_and_go_with_the_instance() {
             "{body}"
         );
     }
-    let there = RoleState { expiration: Some("2100-01-02T03:04:05Z".into()), ..lost.clone() };
     assert_eq!(issuer.state(&own), Some(there));
     assert_eq!(issuer.kept(&own.instance_id, Bearer::Role).expect("readable"), Some(deposit));
     issuer.forget(&own.instance_id, Bearer::Role).expect("forgotten");

@@ -34,6 +34,10 @@ fn what_is_left_out_is_derived() {
         (json!({}), "pending-time", "2026-11-22T09:08:07Z"),
         (json!({}), "iam", "nothing"),
         (json!({}), "spot", "nothing"),
+        (json!({}), "architecture", "x86_64"),
+        (json!({ "instance-type": "c7g.large" }), "architecture", "arm64"),
+        (json!({ "instance-type": "c7g.large", "architecture": "other" }), "architecture", "other"),
+        (json!({ "placement": { "availability-zone": "us-west-2-lax-1a" } }), "placement/region", "us-west-2"),
         (json!({}), "network/interfaces/0/local-ipv4s", r#"["10.0.0.1"]"#),
         (json!({}), "network/interfaces/0/mac", "02:00:00:00:00:01"),
         (json!({}), "network/interfaces/0/device-number", "0"),
@@ -92,4 +96,26 @@ fn what_is_given_stays() {
     // Only the second interface left anything out.
     complete["network"]["interfaces"][1] = document["network"]["interfaces"][1].clone();
     assert_eq!(complete, document);
+}
+
+#[test]
+fn no_two_interfaces_have_one_mac_given_or_derived() {
+    let (host, other) = ("02:00:00:00:00:01", "02:00:00:00:00:02");
+    let two = |first: Value, second: Value| json!({ "network": { "interfaces": [first, second] } });
+    let mac = |mac: &str| json!({ "mac": mac });
+    let mut top = two(json!({}), mac(other));
+    top["mac"] = other.into();
+    for document in [two(json!({}), mac(host)), top] {
+        let error = sample::with(document.clone()).check().expect_err(&document.to_string()).to_string();
+        assert!(
+            error.starts_with("document, at network/interfaces/1/mac: interface 0 has this MAC address"),
+            "{error}"
+        );
+    }
+    for document in [two(json!({}), mac(other)), two(mac(other), mac(host)), two(json!({}), json!({}))] {
+        assert_eq!(sample::with(document.clone()).check(), Ok(()), "{document}");
+    }
+    let mut instance = sample::with(two(mac(other), json!({})));
+    instance.macs.push(other.to_owned().try_into().expect("a MAC"));
+    assert!(instance.check().is_err(), "the second interface is the host's");
 }

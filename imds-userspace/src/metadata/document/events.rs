@@ -10,11 +10,15 @@ use super::{DocumentError, Time};
 /// time at which one of them changes.
 pub const MAINTENANCE_MAX: usize = 16;
 
+/// Characters in the description of maintenance: EC2's are a few words, and each is written once for every time at
+/// which one of the events changes.
+pub const DESCRIPTION_MAX: usize = 256;
+
 section! {
     /// `events`
     Events {
         /// Maintenance: in `scheduled` until it is over, then in `history`. 16 at most.
-        maintenance: Vec<Maintenance>,
+        maintenance: Vec<Maintenance> ["maxItems" = MAINTENANCE_MAX],
         /// When a rebalance recommendation is emitted: from then on it is there.
         rebalance: Time,
     }
@@ -38,7 +42,7 @@ section! {
         /// The state that Auto Scaling leads the instance to.
         target_lifecycle_state: LifecycleState,
         /// Other states, from some time on. 16 at most.
-        changes: Vec<LifecycleChange>,
+        changes: Vec<LifecycleChange> ["maxItems" = MAINTENANCE_MAX],
     }
 }
 
@@ -51,7 +55,8 @@ pub struct Maintenance {
     pub event_id: Name,
     /// What is done.
     pub code: MaintenanceCode,
-    /// In words.
+    /// In words, 256 characters at most.
+    #[cfg_attr(test, schemars(length(max = 256)))]
     pub description: Line,
     /// When it begins.
     pub not_before: Time,
@@ -147,11 +152,33 @@ impl Events {
             if event.not_after < event.not_before {
                 return error("it is over before it begins; give not-after a later time than not-before");
             }
+            let characters = event.description.chars().count();
+            if characters > DESCRIPTION_MAX {
+                let path = format!("events/maintenance/{number}/description");
+                let reason = format!("it has {characters} characters, at most {DESCRIPTION_MAX} are taken");
+                return Err(DocumentError::at(path, reason));
+            }
             if maintenance[..number].iter().any(|other| other.event_id == event.event_id) {
                 return error("another event has this event-id already; give each its own");
             }
         }
         Ok(())
+    }
+}
+
+impl Spot {
+    pub(super) fn check(&self) -> Result<(), DocumentError> {
+        let error = |path, reason| Err(DocumentError::at(path, reason));
+        match self {
+            Self { action: None, time: None, notice: None } => Ok(()),
+            Self { time: None, .. } => {
+                error("spot", "an action or a notice is given without a time; give spot/time first, or with it")
+            }
+            Self { time, notice, .. } if notice.is_some() && notice >= time => {
+                error("spot/notice", "the instance would be told when all is over; give an earlier time than spot/time")
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -7,14 +7,14 @@ use super::DocumentError;
 use super::section::section;
 use super::text::{AccountId, Cidr, Hostname, Line, Mac, Name};
 
-/// Interfaces that an instance may have in its tree: EC2's largest instances have 30.
+/// Interfaces that an instance may have, on the host and in its tree: EC2's largest instances have 30.
 pub const INTERFACES_MAX: usize = 64;
 
 section! {
     /// `network`
     Network {
         /// The interfaces, the primary first; left out, or fewer than the instance has on the host: those of the host.
-        interfaces: Vec<NetworkInterface>,
+        interfaces: Vec<NetworkInterface> ["maxItems" = INTERFACES_MAX],
     }
 }
 

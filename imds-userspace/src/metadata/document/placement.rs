@@ -16,7 +16,7 @@ section! {
         host_id: Name,
         /// The partition of a partition placement group.
         partition_number: u32,
-        /// Left out: the zone without the letters at its end.
+        /// Left out: the zone's name up to its first number.
         region: Name,
     }
 }

@@ -2,13 +2,14 @@
 
 use serde::{Deserialize, Deserializer};
 
-/// Defines a part: `Name { /// comment  key: Type, … } sections { /// comment  key: Part, … }`. A key that is left out is
-/// `None`, a part that is left out is empty; both are left out when written.
+/// Defines a part: `Name { /// comment  key: Type ["keyword" = limit], … } sections { /// comment  key: Part, … }`. A
+/// key that is left out is `None`, a part that is left out is empty; both are left out when written. The limit of a list
+/// or an object is for the schema alone.
 macro_rules! section {
     (
         $(#[doc = $about:literal])*
         $name:ident {
-            $($(#[doc = $doc:literal])* $key:ident: $type:ty,)*
+            $($(#[doc = $doc:literal])* $key:ident: $type:ty $([$limit:literal = $most:expr])?,)*
         }
         $(sections {
             $($(#[doc = $part_doc:literal])* $part:ident: $part_type:ty,)*
@@ -19,7 +20,12 @@ macro_rules! section {
         #[cfg_attr(test, derive(schemars::JsonSchema))]
         #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
         pub struct $name {
-            $($(#[doc = $doc])* #[serde(skip_serializing_if = "Option::is_none")] pub $key: Option<$type>,)*
+            $(
+                $(#[doc = $doc])*
+                #[serde(skip_serializing_if = "Option::is_none")]
+                $(#[cfg_attr(test, schemars(extend($limit = $most)))])?
+                pub $key: Option<$type>,
+            )*
             $($(
                 $(#[doc = $part_doc])*
                 #[serde(

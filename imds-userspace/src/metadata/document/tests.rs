@@ -97,6 +97,9 @@ fn what_is_wrong_is_named_by_its_path() {
         "not-before": "2030-01-01T00:00:00Z", "not-after": "2030-01-01T00:00:00Z" });
     let early = json!({ "event-id": "e", "code": "system-reboot", "description": "d",
         "not-before": "2030-01-01T00:00:01Z", "not-after": "2030-01-01T00:00:00Z" });
+    let mut long = event.clone();
+    long["description"] = "ä".repeat(257).into();
+    let at = |second: u32| format!("2030-01-01T00:00:0{second}Z");
     let mac = json!({ "mac": "02:00:00:00:00:01" });
     let key = json!({ "name": "k", "openssh-key": "ssh-ed25519 A" });
     for (document, expected) in [
@@ -125,6 +128,17 @@ fn what_is_wrong_is_named_by_its_path() {
             json!({ "events": { "maintenance": [event, event] } }),
             "document, at events/maintenance/1: another event has",
         ),
+        (
+            json!({ "events": { "maintenance": [long] } }),
+            "document, at events/maintenance/0/description: it has 257 characters, at most 256 are taken",
+        ),
+        (json!({ "spot": { "action": "stop" } }), "document, at spot: an action or a notice is given without a time"),
+        (json!({ "spot": { "notice": at(1) } }), "document, at spot: an action or a notice is given without a time"),
+        (
+            json!({ "spot": { "time": at(1), "notice": at(1) } }),
+            "document, at spot/notice: the instance would be told when all is over",
+        ),
+        (json!({ "spot": { "time": at(1), "notice": at(2) } }), "document, at spot/notice: the instance would be"),
         (
             json!({ "autoscaling": { "target-lifecycle-state": "Asleep" } }),
             "document, at autoscaling/target-lifecycle-state: unknown variant `Asleep`",

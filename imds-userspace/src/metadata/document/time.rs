@@ -5,11 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use time::{OffsetDateTime, PrimitiveDateTime};
 
-use crate::metadata::date;
+use crate::metadata::date::{self, LAST_SECOND};
 use crate::metadata::field::{self, FieldError};
-
-/// The last second whose year has four digits.
-const LAST_SECOND: u64 = 253_402_300_799;
 
 /// A second, counted from 1970 in UTC; written as `YYYY-MM-DDTHH:MM:SSZ`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

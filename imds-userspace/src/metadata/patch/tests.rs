@@ -18,13 +18,26 @@ fn after(document: &Value, path: &str, text: &str) -> String {
 
 #[test]
 fn the_field_decides_how_a_value_is_read() {
-    let none = json!({});
+    let (none, deep) = (json!({}), format!("{}{}", "[".repeat(20), "]".repeat(20)));
     for (path, text, expected) in [
         ("ami-launch-index", "5", r#"{"ami-launch-index":5}"#),
         ("tags/number", "5", r#"{"tags":{"number":"5"}}"#),
         ("tags/yes", "true", r#"{"tags":{"yes":"true"}}"#),
         ("tags/null", "null", r#"{"tags":{"null":"null"}}"#),
-        ("tags/quoted", "\"a\"", r#"{"tags":{"quoted":"a"}}"#),
+        ("tags/quoted", "\"a\"", r#"{"tags":{"quoted":"\"a\""}}"#),
+        ("placement/group-name", "\"a b\"", r#"{"placement":{"group-name":"\"a b\""}}"#),
+        ("user-data/text", "\"hello\"", r#"{"user-data":{"base64":"ImhlbGxvIg=="}}"#),
+        ("user-data/text", "{\"a\":1}", r#"{"user-data":{"base64":"eyJhIjoxfQ=="}}"#),
+        ("user-data", "{\"text\":\"a\"}", r#"{"user-data":{"base64":"YQ=="}}"#),
+        ("instance-type", "\"m5.large\"", r#"{"instance-type":"m5.large"}"#),
+        ("elastic-gpus/a", "{\"b\":1}", r#"{"elastic-gpus":{"a":{"b":1}}}"#),
+        ("elastic-gpus/a/b", "\"c\"", r#"{"elastic-gpus":{"a":{"b":"c"}}}"#),
+        ("elastic-inference/a", "words", r#"{"elastic-inference":{"a":"words"}}"#),
+        ("elastic-gpus/a", "{\"b\":", "document, at elastic-gpus/a: it begins as JSON and is none (EOF"),
+        ("elastic-gpus/a", &"[".repeat(200), "document, at elastic-gpus/a: it begins as JSON and is none (recursion"),
+        ("elastic-gpus/a", &deep, "document: it nests lists and objects more than 16 levels deep"),
+        ("", "{}", "document: no path is given; `imdsctl instance update"),
+        ("/", "{}", "document: no path is given; `imdsctl instance update"),
         ("tags/list", "[1]", r#"{"tags":{"list":"[1]"}}"#),
         ("/tags/a~1b~0c/", "x", r#"{"tags":{"a/b~c":"x"}}"#),
         ("tags/Empty", "", r#"{"tags":{"Empty":""}}"#),
@@ -83,4 +96,16 @@ fn a_value_is_found() {
     assert_eq!(get(&document, "a/b/0"), Some(&json!(1)));
     assert_eq!(get(&document, "/a/b/1/c~1d"), Some(&json!(2)));
     assert_eq!(get(&document, "a/b/2").or(get(&document, "a/b/c")).or(get(&document, "a/b/0/x")), None);
+}
+
+#[test]
+fn a_path_has_an_end() {
+    let (none, many, long) = (json!({}), format!("elastic-gpus/x/{}", "a/".repeat(200_000)), "a".repeat(1025));
+    for path in [many.as_str(), &long, "a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q"] {
+        let errors = [set(&none, path, "1").map(drop), unset(&none, path).map(drop)];
+        for error in errors.map(|changed| changed.expect_err("too long").to_string()) {
+            assert_eq!(error, "document: the path is too long; give at most 16 names, in 1024 bytes");
+        }
+        assert_eq!(get(&none, path), None);
+    }
 }

@@ -182,7 +182,8 @@ impl Layout {
     }
 }
 
-/// A document's limits keep a tree far below these.
+/// The limits of a document and of an instance's interfaces keep a tree far below these: a node takes six bytes of the
+/// document, or is one of the few that each interface has.
 fn place_of(place: usize) -> u16 {
     u16::try_from(place).expect("fewer nodes than 65,536")
 }

@@ -42,8 +42,11 @@ type Change = fn(&mut CreateInstance);
 
 #[test]
 fn each_bad_input_is_refused_by_name() {
-    let cases: [(&str, Change); 10] = [
+    let cases: [(&str, Change); 11] = [
         ("no interface is given", |r| r.interfaces.clear()),
+        ("65 interfaces are given, an instance has at most 64", |r| {
+            r.interfaces = (0..65).map(|number| format!("tap{number}")).collect();
+        }),
         ("interface \"tap0\" is given twice", |r| r.interfaces.push("tap0".into())),
         ("interface \"../x\" is malformed", |r| r.interfaces.push("../x".into())),
         ("instance id \"i-1\" is malformed", |r| r.instance_id = Some("i-1".into())),
@@ -160,7 +163,7 @@ fn the_same_content_is_known_again() {
                 assert_eq!(made(&request, &record), expected, "{number}");
             }
         }
-        let created = std::mem::replace(&mut record.instance.document, (&changed).into());
+        let created = std::mem::replace(&mut record.instance.document, (&changed).try_into().expect("flat"));
         record.created_document.get_or_insert(created);
     }
 }

@@ -1,7 +1,12 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
 use super::*;
+use crate::metadata::document::{Document, PackedDocument};
+use crate::metadata::patch;
 use crate::registry::fake;
 
 fn opened(scratch: &tempfile::TempDir) -> Store {
@@ -119,4 +124,62 @@ fn a_record_that_cannot_be_read_is_named_without_its_content() {
     store.write(broken).expect("written");
     let text = store.load().expect_err("broken").to_string();
     assert!(text.contains("record i-0badbad0") && !text.contains("secret"), "{text}");
+}
+
+/// JSON of any form, some of it deeper than a document may be.
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+    ];
+    let below = leaf.prop_recursive(4, 32, 4, |below| {
+        let member = (any::<String>(), below.clone());
+        prop_oneof![
+            proptest::collection::vec(below, 0..4).prop_map(Value::from),
+            proptest::collection::vec(member, 0..4).prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    });
+    (below, 0..140_usize).prop_map(|(value, depth)| (0..depth).fold(value, |value, _| Value::from(vec![value])))
+}
+
+proptest! {
+    #[test]
+    fn what_a_document_takes_is_read_from_the_store_again(value in any_json(), at in 0..4_usize, by_path: bool) {
+        let path = ["elastic-gpus/a", "elastic-inference/a/0", "elastic-gpus/a/b/c/d/e/f/g/h", "elastic-gpus/a/b"][at];
+        let document = if by_path {
+            patch::set(&json!({}), path, &value.to_string())
+        } else {
+            Document::parse(json!({ "elastic-gpus": { "a": value } }))
+        };
+        let Ok(document) = document else { return Ok(()) };
+        let packed = PackedDocument::try_from(&document).expect("what is parsed can be packed");
+        prop_assert_eq!(&packed.unpack(), &document);
+        let mut record = fake::record("i-00000001", &["tap1"]);
+        record.created_document = Some(packed.clone());
+        record.instance.document = packed;
+        let read: Record = serde_json::from_slice(&json(&record).expect("JSON")).expect("a record");
+        prop_assert_eq!(read, record);
+    }
+}
+
+#[test]
+fn the_deepest_document_is_read_from_the_store_again() {
+    let nested = |depth| (0..depth).fold(json!(1), |value, _| json!([value]));
+    let gpu = |depth| Document::parse(json!({ "elastic-gpus": { "a": nested(depth) } }));
+    let scratch = scratch();
+    let store = opened(&scratch);
+    let mut record = fake::record("i-00000001", &["tap1"]);
+    record.instance.document = (&gpu(14).expect("just deep enough")).try_into().expect("packed");
+    store.insert(&record, None, 1).expect("written");
+    assert_eq!(store.load().expect("readable").records, [record]);
+    for depth in [15, 121, 124, 127] {
+        let error = gpu(depth).expect_err("too deep").to_string();
+        assert!(error.contains("more than 16 levels deep"), "{error}");
+    }
+    let mut deeper = gpu(14).expect("just deep enough");
+    deeper.elastic_gpus = Some([("a".to_owned().try_into().expect("a name"), nested(15))].into());
+    assert!(PackedDocument::try_from(&deeper).is_err());
 }

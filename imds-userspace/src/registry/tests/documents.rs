@@ -63,6 +63,26 @@ async fn a_document_changes_on_every_interface_and_in_the_store() {
     assert_eq!((&document["ami-id"], document["placement"].get("group-name")), (&json!("ami-1"), None));
 }
 
+/// A document whose second interface has the MAC that the host tells of the first, `tap3`.
+fn repeated() -> Value {
+    json!({ "network": { "interfaces": [{}, { "mac": "02:00:00:00:00:0d" }] } })
+}
+
+#[tokio::test]
+async fn no_interface_has_the_mac_of_another() {
+    let host = Host::new(&[("tap3", 13), ("tap4", 14)]);
+    let daemon = host.daemon().await;
+    let words = "document, at network/interfaces/1/mac: interface 0 has this MAC address already";
+    let request = CreateInstance { document: Json(repeated()), ..request(A, &["tap3"]) };
+    let error = daemon.registry.create(&request).await.expect_err(words).to_string();
+    assert!(error.contains(words) && daemon.registry.list().await.expect("fake").is_empty(), "{error}");
+    daemon.create(A, &["tap3", "tap4"]).await.expect("created");
+    let before = daemon.registry.document(A).await.expect("there");
+    let error = daemon.merge(repeated()).await.expect_err(words).to_string();
+    assert!(error.contains(words), "{error}");
+    assert_eq!(daemon.registry.document(A).await.expect("there"), before);
+}
+
 #[tokio::test]
 async fn a_bad_change_changes_nothing() {
     let host = Host::new(&[("tap1", 11)]);
@@ -74,6 +94,7 @@ async fn a_bad_change_changes_nothing() {
     for (change, words) in [
         (Change::Merge(Json(json!({ "ami-id": "ami-1", "nothing": 1 }))), "document, at nothing: unknown field"),
         (set("tags/a b", "c"), "the tag key \"a b\" can't be shown while InstanceMetadataTags is enabled"),
+        (set("/", "{}"), "document: no path is given"),
         (set("mac", "x"), "document, at mac: MAC address \"x\" is malformed"),
         (Change::Unset { path: "ami-id".into() }, "document, at ami-id: nothing is set there"),
     ] {
@@ -101,11 +122,10 @@ async fn user_data_stays_in_the_store_and_comes_and_goes() {
     let daemon = host.daemon().await;
     assert_eq!(daemon.user_data(1).await, Some(b"two".to_vec()));
     daemon.registry.create(&created).await.expect("the same create");
-    for (number, gone) in
-        [Change::Merge(Json(json!({ "user-data": null }))), Change::Unset { path: "user-data".into() }]
-            .into_iter()
-            .enumerate()
-    {
+    let unset = |path: &str| Change::Unset { path: path.into() };
+    let gone = Change::Merge(Json(json!({ "user-data": null })));
+    let each = [gone, unset("user-data"), unset("/user-data//text"), unset("user-data/base64")];
+    for (number, gone) in each.into_iter().enumerate() {
         daemon.registry.change(A, &two).await.expect("changed");
         assert_eq!(daemon.registry.change(A, &gone).await.expect("changed").user_data_bytes, None, "{number}");
         let tree = daemon.directory.get(1).expect("served").tree();
@@ -216,7 +236,7 @@ async fn a_description_that_fails_says_what_is_changed_all_the_same() {
 
 #[tokio::test]
 async fn a_bad_description_keeps_all_from_being_applied() {
-    let host = Host::new(&[("tap1", 11), ("tap2", 12)]);
+    let host = Host::new(&[("tap1", 11), ("tap2", 12), ("tap3", 13)]);
     let daemon = host.daemon().await;
     daemon.create(B, &["tap2"]).await.expect("created");
     let good = described(A, "tap1", json!({ "ami-id": "ami-1" }));
@@ -229,6 +249,10 @@ async fn a_bad_description_keeps_all_from_being_applied() {
         (described("i-0000000c", "tap2", json!({})), "belongs to instance i-0000000b"),
         (described(A, "tap1", json!({})), "it is described twice"),
         (options, "the tag key \"a b\" can't be shown"),
+        (
+            described("i-0000000c", "tap3", repeated()),
+            "document, at network/interfaces/1/mac: interface 0 has this MAC",
+        ),
     ] {
         for check in [true, false] {
             let error =

@@ -1,23 +1,19 @@
-//! The fuzzer's corpus through the loaded programs: each segment gets the verdict, the answer and the flow that the same
-//! rules come to as plain Rust.
+//! The loaded programs, given what the model has seen.
 
 use etherparse::{PacketBuilder, TcpHeader};
-use imds_common::answer::{DATES, kernel_status};
+use imds_common::answer::kernel_status;
 use imds_common::flow::{self, ACK, Daemon, FIN, FLOWS, Flow, PSH, RST, SYN, Segment, URG};
-use imds_common::token;
-use imds_fuzz::corpus;
-use imds_fuzz::head::{WORDS, Word};
+use imds_fuzz::head::Word;
+use imds_fuzz::model::Packet;
 use imds_fuzz::model::events::{Event, Taken};
-use imds_fuzz::model::requests::{GENERATION, KEYS};
-use imds_fuzz::model::{Choice, Packet, Step, World};
 use imds_tests::bpf::{DROPPED, REDIRECTED};
 use imds_tests::family::Family;
 use imds_tests::golden::{Place, Side, Stage};
-use imds_tests::over_both_families;
 use imds_tests::packet::{SERVICE_V6, Segment as Seen};
-use rustix::time::{ClockId, clock_gettime};
 
-over_both_families!(heads, flows, tokens);
+/// TCP's flags that no rule looks at (RFC 3168).
+const ECE: u8 = 0x40;
+const CWR: u8 = 0x80;
 
 const CLIENT_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0x10];
 const GATEWAY_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0x11];
@@ -25,16 +21,12 @@ const CLIENT: [u8; 4] = [10, 0, 0, 1];
 const FIRST_PORT: u16 = 40_000;
 const NORMAL_TTL: u8 = 64;
 
-/// Flows that are played besides the corpus, each of so many bytes.
-const MORE_FLOWS: u64 = 150;
-const FLOW_BYTES: usize = 400;
-
 /// Sizes of a slot's places, which stand before its flows, and of a flow.
 const PLACES_SIZE: usize = 32 * 40;
 const FLOW_SIZE: usize = 48;
 
 /// One slot's side of the programs.
-struct Player<'a> {
+pub(crate) struct Player<'a> {
     stage: &'a Stage,
     place: &'a Place,
     limit: u8,
@@ -44,7 +36,7 @@ struct Player<'a> {
 }
 
 impl<'a> Player<'a> {
-    fn new(stage: &'a Stage, family: Family, word: Word) -> Self {
+    pub(crate) fn new(stage: &'a Stage, family: Family, word: Word) -> Self {
         let (name, limit) = match word {
             Word::Required => ("required", 2),
             Word::Optional => ("optional", 3),
@@ -89,7 +81,7 @@ impl<'a> Player<'a> {
     }
 
     /// Gives a client's segment to the loaded program, and says what it made of it.
-    fn take(&self, port: usize, packet: &Packet) -> Found {
+    pub(crate) fn take(&self, port: usize, packet: &Packet) -> Found {
         let input = self.client(port, packet);
         let outcome = self.stage.run(Side::Ingress, self.place, &input);
         if outcome.verdict == DROPPED {
@@ -116,7 +108,7 @@ impl<'a> Player<'a> {
     }
 
     /// Plays what the model has seen.
-    fn play(&self, events: &[Event]) -> Result<(), String> {
+    pub(crate) fn play(&self, events: &[Event]) -> Result<(), String> {
         for event in events {
             let (port, expected, found, flow) = match event {
                 Event::Client(port, packet, taken, flow) => {
@@ -181,7 +173,7 @@ impl<'a> Player<'a> {
 
 /// What became of a segment.
 #[derive(Debug)]
-enum Found {
+pub(crate) enum Found {
     Delivered,
     Dropped,
     Answered(Seen),
@@ -260,6 +252,8 @@ fn header(source: u16, destination: u16, segment: Segment) -> TcpHeader {
     header.rst = segment.has(RST);
     header.psh = segment.has(PSH);
     header.urg = segment.has(URG);
+    header.ece = segment.has(ECE);
+    header.cwr = segment.has(CWR);
     header
 }
 
@@ -268,134 +262,4 @@ fn with_checksum_of(tcp: &[u8], delivered: &[u8]) -> Vec<u8> {
     let mut tcp = tcp.to_vec();
     tcp[16..18].copy_from_slice(&delivered[54 + 16..54 + 18]);
     tcp
-}
-
-/// Programs whose daemon is gone, with instances that take the model's tokens. A daemon would mend what is changed by hand,
-/// and tell dates.
-fn stage() -> Stage {
-    let mut stage = Stage::new();
-    let keys = stage.map("IMDS_KEYS", 32);
-    let slots = stage.map("IMDS_SLOTS", 16);
-    let dates = stage.map("IMDS_DATES", 40);
-    stage.kill_daemon();
-    for (index, key) in (0..).zip(KEYS) {
-        let words = [key.number, key.k0, key.k1, key.made_ms];
-        keys.set(index, &words.map(u64::to_le_bytes).concat());
-    }
-    for name in ["required", "optional", "disabled"] {
-        let slot = stage.place(name).slot();
-        let mut entry = slots.entry(slot);
-        entry[..8].copy_from_slice(&GENERATION.to_le_bytes());
-        slots.set(slot, &entry);
-    }
-    (0..DATES).for_each(|index| dates.clear(index));
-    stage
-}
-
-/// Plays steps in the model, and what came of them on the programs; that.
-#[track_caller]
-fn play(stage: &Stage, family: Family, name: &str, word: Word, steps: &[Step]) -> Vec<Event> {
-    let mut world = World::with_room(word.word());
-    // Time that only passes in the model is no time for the kernel.
-    steps.iter().filter(|step| !matches!(step, Step::Wait(_))).for_each(|step| world.step(step.clone()));
-    let played = Player::new(stage, family, word).play(&world.events);
-    played.unwrap_or_else(|error| panic!("{name} while {word:?}: {error}"));
-    world.events
-}
-
-fn open() -> Step {
-    Step::Open { port: 0, isn: 1_000 }
-}
-
-fn send(text: &[u8]) -> Step {
-    Step::Send {
-        port: 0,
-        text: text.to_vec(),
-        seq: Choice::Right,
-        ack: Choice::Right,
-        flags: ACK | PSH,
-        urgent: 0,
-        overwrites: false,
-        lost: false,
-    }
-}
-
-fn heads(family: Family) {
-    let stage = stage();
-    for (name, input) in corpus::of("head") {
-        for word in WORDS {
-            play(&stage, family, &name, word, &[open(), send(&input)]);
-        }
-    }
-}
-
-/// Bytes that differ from seed to seed, and are the same each time.
-fn bytes_from(seed: u64) -> Vec<u8> {
-    let mut state = seed;
-    // A linear congruential generator (Knuth's MMIX).
-    let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        state.to_be_bytes()[0]
-    };
-    (0..FLOW_BYTES).map(|_| next()).collect()
-}
-
-/// What the programs make of segments.
-const KINDS: [&str; 9] =
-    ["Delivered", "Refused", "Repeated", "Acknowledged", "Swallowed", "Normal", "Limited", "Drop", "Late"];
-
-fn kind(event: &Event) -> &'static str {
-    match event {
-        Event::Client(_, _, Taken::Delivered, _) => "Delivered",
-        Event::Client(_, _, Taken::Refused(_), _) => "Refused",
-        Event::Client(_, _, Taken::Repeated, _) => "Repeated",
-        Event::Client(_, _, Taken::Acknowledged, _) => "Acknowledged",
-        Event::Client(_, _, Taken::Swallowed, _) => "Swallowed",
-        Event::Daemon(_, _, Daemon::Normal, _) => "Normal",
-        Event::Daemon(_, _, Daemon::Limited, _) => "Limited",
-        Event::Daemon(_, _, Daemon::Drop, _) => "Drop",
-        Event::Daemon(_, _, Daemon::Late, _) => "Late",
-    }
-}
-
-fn flows(family: Family) {
-    let stage = stage();
-    let mut seen = Vec::new();
-    // The corpus is the least that reaches everything once.
-    let more = (0..MORE_FLOWS).map(|seed| (format!("seed {seed}"), bytes_from(seed)));
-    for (name, input) in corpus::of("flow").into_iter().chain(more) {
-        let (word, steps) = imds_fuzz::flow::decode(&input);
-        let word = WORDS.into_iter().find(|known| known.word() == word).expect("one of them");
-        seen.extend(play(&stage, family, &name, word, &steps).iter().map(kind));
-    }
-    for kind in KINDS {
-        let count = seen.iter().filter(|seen| **seen == kind).count();
-        println!("{kind}: {count}");
-        assert!(count >= 20, "{kind} was seen only {count} times");
-    }
-}
-
-fn tokens(family: Family) {
-    let stage = stage();
-    let mut good = 0;
-    for (name, input) in corpus::of("token") {
-        let text = imds_fuzz::token::decode(&input).text;
-        // What is no header's value is the grammar's business.
-        if !text.iter().all(u8::is_ascii_graphic) {
-            continue;
-        }
-        let head = [b"GET / HTTP/1.1\r\nX-aws-ec2-metadata-token: ", &text[..], b"\r\n\r\n"].concat();
-        let mut world = World::with_room(Word::Optional.word());
-        [open(), send(&head)].into_iter().for_each(|step| world.step(step));
-        let player = Player::new(&stage, family, Word::Optional);
-        let (last, before) = world.events.split_last().expect("some");
-        player.play(before).unwrap_or_else(|error| panic!("{name}: {error}"));
-        let Event::Client(port, packet, ..) = last else { panic!("{last:?}") };
-        let now = clock_gettime(ClockId::Boottime);
-        let now_ms = now.tv_sec.unsigned_abs() * 1_000 + now.tv_nsec.unsigned_abs() / 1_000_000;
-        let expected = token::verify(&text, &KEYS, GENERATION, now_ms).is_some();
-        assert_eq!(matches!(player.take(*port, packet), Found::Delivered), expected, "{name}");
-        good += usize::from(expected);
-    }
-    assert!(good > 0, "no token of the corpus is good");
 }
