@@ -8,6 +8,7 @@ use imds_tests::credentials::{self, SECRET_ACCESS_KEY, SESSION_TOKEN, file_role,
 use imds_tests::guest::Guest;
 use imds_tests::host::Host;
 use imds_tests::{names, wait};
+use serde_json::{Value, json};
 
 const ADDRESS: &str = "10.0.0.1";
 
@@ -90,8 +91,57 @@ fn credentials_stand_in_files_of_0600_and_nowhere_else() {
     assert_eq!(fs::read_dir(&vault).expect("there").count(), 0);
 }
 
+#[test]
+fn no_change_of_a_document_tells_a_secret() {
+    let mut host = Host::with_config("[log]\nlevel = \"trace\"\n");
+    let guest = Guest::on_veth(ADDRESS);
+    let created = host.ask(&["instance", "create", "--interface", guest.interface()]);
+    let id = created["instance_id"].as_str().expect("an id");
+    let whole: Value = serde_json::from_str(&credentials::document("")).expect("JSON");
+    let document = |credentials: &Value| json!({ "iam": { "role": "own", "credentials": credentials }, "identity-credentials": { "credentials": credentials } });
+    let mut timeless = whole.clone();
+    timeless["Expiration"] = SECRET_ACCESS_KEY.into();
+    let unknown = json!({ SECRET_ACCESS_KEY: SESSION_TOKEN });
+    let text = json!(SECRET_ACCESS_KEY);
+    let file = |content: Value| names::file("changed.json", content.to_string().as_bytes(), 0o600);
+    let mut said = Vec::new();
+    let mut say = |words: &[&str], good: bool| {
+        let done = host.ctl(words);
+        assert_eq!(done.success(), good, "{words:?}: {}", done.stderr);
+        said.extend([done.stdout, done.stderr]);
+    };
+    for (credentials, good) in [(&timeless, false), (&unknown, false), (&text, false), (&whole, true)] {
+        say(&["metadata", "set", id, "iam/credentials", &credentials.to_string()], false);
+        let changed = file(document(credentials));
+        let changed = changed.to_str().expect("UTF-8");
+        say(&["instance", "update", id, "--document", changed], good);
+        say(&["instance", "update", id, "--replace", "--document", changed], good);
+        let described =
+            json!({ "instance-id": id, "interfaces": [guest.interface()], "document": document(credentials) });
+        let described = file(json!({ "instances": [described] }));
+        say(&["apply", "-f", described.to_str().expect("UTF-8")], good);
+    }
+    say(&["event", "rebalance", id], true);
+    say(&["metadata", "get", id], true);
+    assert!(host.terminate().success());
+    said.push(host.log());
+    said.push(String::from_utf8_lossy(&fs::read(host.state_dir().join("imdsd.redb")).expect("the store")).into_owned());
+    for text in &said {
+        for secret in [SECRET_ACCESS_KEY, SESSION_TOKEN] {
+            assert!(!text.contains(secret), "{secret} stands in: {text}");
+        }
+    }
+    host.launch();
+    for path in
+        [&*credentials::path("own"), "/latest/meta-data/identity-credentials/ec2/security-credentials/ec2-instance"]
+    {
+        let read = guest.get(path, Some(&guest.token())).text();
+        assert!(read.contains(SECRET_ACCESS_KEY), "{read}");
+    }
+}
+
 /// The id of the instance that has its own credentials.
-fn ids_of_own(list: &serde_json::Value) -> &str {
+fn ids_of_own(list: &Value) -> &str {
     let mut views = list.as_array().into_iter().flatten();
     let own = views.find(|view| view["iam_role"] == "own").expect("listed");
     own["instance_id"].as_str().expect("an id")
