@@ -9,7 +9,17 @@ use imds_tests::neighbour::{SOLICITED, about, arp, discovery};
 use imds_tests::packet::{SERVICE, SERVICE_V6};
 use imds_tests::stats::InstanceStats;
 use imds_tests::tap::Tap;
-use imds_tests::{names, wait};
+use imds_tests::{in_each_attachment, names, wait};
+
+in_each_attachment!(
+    what_comes_from_elsewhere_is_dropped_and_counted,
+    an_instance_that_lists_nothing_may_send_from_anywhere,
+    a_guest_is_served_from_what_is_listed_now,
+    a_guest_over_ipv6_is_served_from_what_is_listed,
+    no_moment_of_a_change_lets_through_what_neither_list_has,
+    a_change_takes_nothing_from_what_both_lists_have,
+    a_file_describes_lists_and_budgets
+);
 
 const INSTANCE_ID: &str = "/latest/meta-data/instance-id";
 const LISTED: [u8; 4] = [10, 0, 0, 1];
@@ -47,7 +57,6 @@ fn with_mac(mut frame: Vec<u8>, at: usize) -> Vec<u8> {
     frame
 }
 
-#[test]
 fn what_comes_from_elsewhere_is_dropped_and_counted() {
     let host = Host::start();
     let mut tap = Tap::new();
@@ -91,7 +100,6 @@ fn what_comes_from_elsewhere_is_dropped_and_counted() {
     assert_eq!(host.ask(&["explain", &id, "--last", "1"])["events"][0]["reason"], "dropped-forged");
 }
 
-#[test]
 fn an_instance_that_lists_nothing_may_send_from_anywhere() {
     let host = Host::start();
     let mut tap = Tap::new();
@@ -113,7 +121,6 @@ fn is_served(guest: &Guest, address: &str) -> bool {
     guest.curl(&["--interface", address, "--max-time", "1"], INSTANCE_ID).status == 200
 }
 
-#[test]
 fn a_guest_is_served_from_what_is_listed_now() {
     let mut host = Host::start();
     let (guest, other) = (Guest::on_veth("10.0.0.1"), Guest::on_veth("10.0.0.1"));
@@ -143,7 +150,6 @@ fn a_guest_is_served_from_what_is_listed_now() {
     assert_eq!([both("10.0.0.1"), both("10.0.9.9")], [[true; 2]; 2], "no list");
 }
 
-#[test]
 fn a_guest_over_ipv6_is_served_from_what_is_listed() {
     let host = Host::start();
     let guest = Guest::on_veth("10.0.0.1");
@@ -197,7 +203,6 @@ fn change_under_traffic(
     (sent, stats)
 }
 
-#[test]
 fn no_moment_of_a_change_lets_through_what_neither_list_has() {
     let host = Host::start();
     let mut tap = Tap::new();
@@ -208,7 +213,6 @@ fn no_moment_of_a_change_lets_through_what_neither_list_has() {
     assert_eq!(forged(&stats), sent, "none of them came further");
 }
 
-#[test]
 fn a_change_takes_nothing_from_what_both_lists_have() {
     let host = Host::start();
     let mut tap = Tap::new();
@@ -218,7 +222,6 @@ fn a_change_takes_nothing_from_what_both_lists_have() {
     assert_eq!((stats.kernel("dropped-port"), forged(&stats)), (sent, 0));
 }
 
-#[test]
 fn a_file_describes_lists_and_budgets() {
     let host = Host::start();
     let guest = Guest::on_veth("10.0.0.1");
