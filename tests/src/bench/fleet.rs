@@ -20,7 +20,7 @@ const FEW: usize = 200;
 /// A document with everything in it.
 const DOCUMENT: &str = include_str!("../../../docs/examples/everything.json");
 /// As many slots as there can be.
-const CONFIG: &str = "max-slots = 16384\npacket-budget = 0\n[log]\nlevel = \"warn\"\n";
+const CONFIG: &str = "max-slots = 16384\npacket-budget = 0\nrequest-budget = 0\n[log]\nlevel = \"warn\"\n";
 /// How long it may take to create one instance, or to take the program off its interface.
 const PER_INSTANCE: Duration = Duration::from_millis(200);
 /// How often they are tried to be created.

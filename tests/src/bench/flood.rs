@@ -41,7 +41,7 @@ const WARM_UP: Duration = Duration::from_millis(200);
 /// What a refusal is answered by on the host's own address, as the service refuses.
 const REFUSAL: &[u8] = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 /// No budget, which would end a flood early.
-const CONFIG: &str = "packet-budget = 0\n[log]\nlevel = \"warn\"\n";
+const CONFIG: &str = "[log]\nlevel = \"warn\"\n";
 
 /// Who is measured, and who floods.
 struct Arena {

@@ -21,7 +21,7 @@ pub(super) struct Daemon {
 impl Daemon {
     /// Starts a daemon for one instance.
     pub(super) fn start() -> Self {
-        Self::with_config("packet-budget = 0\n[log]\nformat = \"json\"\n")
+        Self::with_config("[log]\nformat = \"json\"\n")
     }
 
     /// Starts one with a config.
