@@ -341,10 +341,13 @@ impl Flow {
         if segment.has(RST) {
             // The daemon closes without waiting for the client, so that whatever that one still sends is answered so.
             let is_late = self.daemon_marks & DAEMON_CLOSED != 0;
-            if !is_late || self.client_marks & CLIENT_FIN != 0 {
+            let has_closed = self.client_marks & CLIENT_FIN != 0;
+            if !is_late || has_closed {
                 self.phase = CLOSED;
             }
-            return if is_late { Daemon::Late } else { Daemon::Normal };
+            // It begins where the client's acknowledgement ends: one that has everything and is done with it may go.
+            let has_all = has_closed && segment.seq == self.sent;
+            return if is_late && !has_all { Daemon::Late } else { Daemon::Normal };
         }
         if segment.has(SYN) {
             // Of a connection that begins, whatever this one was before.

@@ -8,8 +8,10 @@ use std::cell::Cell;
 pub enum Attachment {
     /// tc alone.
     Tc,
-    /// tc, and XDP before it in the mode that costs less.
+    /// tc, and XDP before it in the mode that costs less, which is the generic one so far.
     TcXdp,
+    /// tc, and XDP before it in the interface's driver.
+    TcXdpDriver,
 }
 
 thread_local! {
@@ -23,6 +25,7 @@ impl Attachment {
         match self {
             Self::Tc => "tc",
             Self::TcXdp => "tc+xdp",
+            Self::TcXdpDriver => "tc+xdp-driver",
         }
     }
 
@@ -40,8 +43,8 @@ impl Attachment {
     }
 }
 
-/// Makes of each of these functions two tests: `name::by_tc` and `name::by_tc_and_xdp`. After `families:`, of functions
-/// that take a [`Family`](crate::family::Family), four.
+/// Makes of each of these functions three tests: `name::by_tc`, `name::by_tc_and_xdp` and `name::by_tc_and_xdp_driver`.
+/// After `families:`, of functions that take a [`Family`](crate::family::Family), six.
 #[macro_export]
 macro_rules! in_each_attachment {
     (families: $($name:ident),+ $(,)?) => {
@@ -61,6 +64,11 @@ macro_rules! in_each_attachment {
                 }
 
                 #[test]
+                fn ipv4_by_tc_and_xdp_driver() {
+                    Attachment::TcXdpDriver.run(|| super::$name(Family::Ipv4));
+                }
+
+                #[test]
                 fn ipv6_by_tc() {
                     Attachment::Tc.run(|| super::$name(Family::Ipv6));
                 }
@@ -68,6 +76,11 @@ macro_rules! in_each_attachment {
                 #[test]
                 fn ipv6_by_tc_and_xdp() {
                     Attachment::TcXdp.run(|| super::$name(Family::Ipv6));
+                }
+
+                #[test]
+                fn ipv6_by_tc_and_xdp_driver() {
+                    Attachment::TcXdpDriver.run(|| super::$name(Family::Ipv6));
                 }
             }
         )+
@@ -85,6 +98,11 @@ macro_rules! in_each_attachment {
                 #[test]
                 fn by_tc_and_xdp() {
                     Attachment::TcXdp.run(super::$name);
+                }
+
+                #[test]
+                fn by_tc_and_xdp_driver() {
+                    Attachment::TcXdpDriver.run(super::$name);
                 }
             }
         )+

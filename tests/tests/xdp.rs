@@ -260,3 +260,23 @@ fn frames_of_any_size_take_it() {
         assert_eq!(guest.get(INSTANCE_ID, None).text(), id);
     }
 }
+
+#[test]
+fn an_interface_that_comes_back_with_another_s_program_is_enforced_on_by_tc() {
+    let mut host = Host::start();
+    let guest = Guest::on_veth(ADDRESS);
+    let name = guest.interface().to_owned();
+    let required = ["--attach", MODES[1], "--metadata-options", "HttpTokens=required"];
+    let id = host.create(&name, &required);
+    assert_eq!(attachment(&host, &id), MODES[1]);
+    host.kill();
+    drop(guest);
+    let guest = Guest::on_veth_named(&name, ADDRESS);
+    let theirs = Program::xdp_returning(XDP_PASSED).attach_xdp(ifindex_of(&name)).expect("attached");
+    host.launch();
+    assert_eq!(attachment(&host, &id), "tc");
+    assert_eq!(guest.get(INSTANCE_ID, None).status, 401);
+    assert_eq!(guest.get(INSTANCE_ID, Some(&guest.token())).text(), id);
+    assert_eq!(host.stats(&id).kernel("refused-token-missing"), 1);
+    drop(theirs);
+}

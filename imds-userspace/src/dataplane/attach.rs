@@ -28,6 +28,15 @@ pub enum Attach {
     TcXdpGeneric,
 }
 
+/// What becomes of an interface that XDP is asked for on and can't be attached to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WithoutXdp {
+    /// It isn't taken: nobody depends on it yet.
+    Refuse,
+    /// tc alone enforces on it: its instance is there, and must not be left open.
+    GoOn,
+}
+
 /// Where XDP runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum XdpMode {

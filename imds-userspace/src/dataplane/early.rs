@@ -2,6 +2,7 @@
 //! which can't be attached opens nothing.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use rustix::io::Errno;
 
 use super::attach::{Attach, XdpMode};
 use super::links::{self, HookError, LinkFailure, errno};
-use super::{Dataplane, DataplaneError, netlink, object};
+use super::{Dataplane, DataplaneError, host, netlink, object};
 
 /// How the name of a link's pin ends, after the interface's index.
 const SUFFIX: &str = "_xdp";
@@ -71,8 +72,10 @@ pub(super) async fn take_off(
     ifindex: u32,
 ) -> Result<(), DataplaneError> {
     let before = on(netlink, interface).await?;
-    if fs::remove_file(pin_of(pins, ifindex)).is_err() {
-        return Ok(());
+    let pin = pin_of(pins, ifindex);
+    match fs::remove_file(&pin) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        removed => removed.map_err(host(format!("removing {}", pin.display())))?,
     }
     let deadline = Instant::now() + PARTING;
     while before.is_some() && on(netlink, interface).await? == before {
@@ -103,7 +106,7 @@ fn attach(program: &mut Xdp, pins: &Path, ifindex: u32, mode: XdpMode) -> Result
 fn replace_pinned(program: &mut Xdp, pin: &Path) -> Result<bool, HookError> {
     let pinned = match PinnedLink::from_pin(pin) {
         Ok(pinned) => pinned,
-        Err(LinkError::SyscallError(error)) if error.io_error.kind() == std::io::ErrorKind::NotFound => {
+        Err(LinkError::SyscallError(error)) if error.io_error.kind() == ErrorKind::NotFound => {
             return Ok(false);
         }
         Err(error) => return Err(error.into()),

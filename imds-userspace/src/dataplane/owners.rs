@@ -4,7 +4,7 @@
 
 use imds_common::slot::{GONE, MADE_CLSACT, NOBODY, OF_INTERFACE, SLOT_MASK, Slot};
 
-use super::attach::Attach;
+use super::attach::{Attach, WithoutXdp};
 use super::early::{self, mode_of};
 use super::interface::{Interface, Kind, name_of};
 use super::links::{self, Hook};
@@ -60,20 +60,26 @@ impl Dataplane {
         slot: u16,
         interface: &Interface,
         rules: &Rules,
-        attach: Option<Attach>,
+        (attach, without_xdp): (Option<Attach>, WithoutXdp),
     ) -> Result<SlotStatus, DataplaneError> {
         self.forget_vanished()?;
         let Interface { name, index: ifindex, kind, .. } = interface;
         let is_new = self.recorded(*ifindex)?.is_none();
         self.hang(name, *ifindex)?;
-        let xdp = attach.unwrap_or(self.attach).mode(*kind);
-        if let Err(error) = self.set_early(name, *ifindex, xdp).await {
-            if is_new {
-                self.let_go(*ifindex).await?;
+        let mode = attach.unwrap_or(self.attach).mode(*kind);
+        match without_xdp {
+            WithoutXdp::GoOn => self.set_early_or_go_on(name, *ifindex, mode).await,
+            WithoutXdp::Refuse => {
+                if let Err(error) = self.set_early(name, *ifindex, mode).await {
+                    if is_new && let Err(error) = self.let_go(*ifindex).await {
+                        tracing::warn!(interface = name, %error, "it stays closed");
+                    }
+                    return Err(error);
+                }
             }
-            return Err(error);
         }
         let before = self.recorded(*ifindex)?.unwrap_or(0);
+        let xdp = mode_of(before);
         let mut kernel = self.kernel();
         let Slot { token_generation, generation, .. } = kernel.tables.slot(slot)?;
         kernel.tables.set_slot(slot, Slot { token_generation, ifindex: interface.index, generation, reserved: 0 })?;

@@ -144,6 +144,8 @@ pub(super) struct SharedTables {
     slots: Array<MapData, Raw<Slot>>,
     tables: Array<MapData, Raw<Tables>>,
     senders: Array<MapData, Raw<Senders>>,
+    budgets: Array<MapData, u64>,
+    event_budgets: Array<MapData, u64>,
     counters: PerCpuArray<MapData, Raw<SlotCounters>>,
     keys: Array<MapData, Raw<Key>>,
     dates: Array<MapData, Raw<Date>>,
@@ -166,6 +168,8 @@ impl SharedTables {
             slots: take(ebpf, "IMDS_SLOTS")?,
             tables: take(ebpf, "IMDS_TABLES")?,
             senders: take(ebpf, "IMDS_SENDERS")?,
+            budgets: take(ebpf, "IMDS_BUDGETS")?,
+            event_budgets: take(ebpf, "IMDS_EVENT_BUDGETS")?,
             counters: take(ebpf, "IMDS_COUNTERS")?,
             keys: take(ebpf, "IMDS_KEYS")?,
             dates: take(ebpf, "IMDS_DATES")?,
@@ -224,6 +228,8 @@ impl SharedTables {
         // SAFETY: `Shared`: every bit pattern of it is valid, zeros among them.
         let empty: Box<Raw<Tables>> = unsafe { Box::new_zeroed().assume_init() };
         self.tables.set(slot.into(), *empty, 0).map_err(table_error("IMDS_TABLES"))?;
+        self.budgets.set(slot.into(), 0, 0).map_err(table_error("IMDS_BUDGETS"))?;
+        self.event_budgets.set(slot.into(), 0, 0).map_err(table_error("IMDS_EVENT_BUDGETS"))?;
         let failed = |source| TableError { name: "IMDS_COUNTERS", source };
         let cpus = nr_cpus().map_err(|(_, error)| failed(MapError::IoError(error)))?;
         let zeros = PerCpuValues::try_from(vec![Raw([0; COUNTERS]); cpus]).map_err(|error| failed(error.into()))?;

@@ -10,6 +10,7 @@ use super::totals::Totals;
 use super::{Registry, State};
 use crate::control::protocol::{CreateInstance, InstanceView};
 use crate::credentials::vault::Deposit;
+use crate::dataplane::attach::WithoutXdp;
 use crate::dataplane::interface::Interface;
 use crate::metadata::bearer::{Bearer, ByBearer};
 use crate::metadata::document::{Credentials, Mac, Time};
@@ -125,7 +126,7 @@ impl<K: Kernel> Registry<K> {
     ) -> Result<(), RegistryError> {
         let tree = self.tree(record);
         for (number, (interface, &slot)) in interfaces.iter().zip(slots).enumerate() {
-            match self.occupy(slot, interface, (record, number), tree.clone()).await {
+            match self.occupy(slot, interface, (record, number), tree.clone(), WithoutXdp::Refuse).await {
                 Ok(assignment) => record.interfaces[number].assignment = Some(assignment),
                 Err(error) => {
                     record.slots().for_each(|slot| self.vacate_after(slot, &error));

@@ -14,7 +14,7 @@ use super::kernel::Kernel;
 use super::limits::Limits;
 use super::record::{InterfaceRecord, Record};
 use super::totals::Totals;
-use crate::dataplane::attach::{Attach, XdpMode};
+use crate::dataplane::attach::{Attach, WithoutXdp, XdpMode};
 use crate::dataplane::counters::SlotCounter;
 use crate::dataplane::interface::{Interface, InterfaceError, Kind};
 use crate::dataplane::{DataplaneError, Rules, SlotStatus};
@@ -198,7 +198,7 @@ impl Kernel for FakeKernel {
         slot: u16,
         interface: &Interface,
         rules: &Rules,
-        attach: Option<Attach>,
+        (attach, _): (Option<Attach>, WithoutXdp),
     ) -> Result<SlotStatus, DataplaneError> {
         tokio::task::yield_now().await;
         self.step()?;

@@ -6,7 +6,7 @@ use std::io;
 use imds_common::counters::SlotCounters;
 use imds_common::token::{KEYS, Key};
 
-use crate::dataplane::attach::Attach;
+use crate::dataplane::attach::{Attach, WithoutXdp};
 use crate::dataplane::counters::SlotCounter;
 use crate::dataplane::interface::{self, Interface, InterfaceError};
 use crate::dataplane::{Dataplane, DataplaneError, Rules, SlotStatus};
@@ -39,13 +39,13 @@ pub trait Kernel: Send + Sync + 'static {
     fn prepare(&self, slot: u16) -> Result<(u16, u64), DataplaneError>;
 
     /// Leads `interface` to a prepared slot: its first packet is judged by `rules`. `attach` says how programs are
-    /// attached, if that is said.
+    /// attached, if that is said, and what becomes of it where that can't be.
     fn assign(
         &self,
         slot: u16,
         interface: &Interface,
         rules: &Rules,
-        attach: Option<Attach>,
+        attach: (Option<Attach>, WithoutXdp),
     ) -> impl Future<Output = Result<SlotStatus, DataplaneError>> + Send;
 
     /// Sees to it that the programs of this build are attached to the interface of a slot that has an owner already.
@@ -124,7 +124,7 @@ impl Kernel for Dataplane {
         slot: u16,
         interface: &Interface,
         rules: &Rules,
-        attach: Option<Attach>,
+        attach: (Option<Attach>, WithoutXdp),
     ) -> Result<SlotStatus, DataplaneError> {
         Self::assign(self, slot, interface, rules, attach).await
     }

@@ -11,6 +11,7 @@ use super::record::{Assignment, Record};
 use super::slots::Slots;
 use super::{Registry, State, blocking, index_of};
 use crate::dataplane::SlotStatus;
+use crate::dataplane::attach::WithoutXdp;
 
 impl<K: Kernel> Registry<K> {
     /// Plans and does what is needed. What can't be done is logged, once, and tried again by the next call.
@@ -122,7 +123,7 @@ impl<K: Kernel> Registry<K> {
         let interface = self.kernel.find(&record.interfaces[owner.interface].name).await?;
         self.load_credentials(record).await;
         let tree = self.tree(record);
-        let assignment = self.occupy(slot, &interface, (record, owner.interface), tree).await?;
+        let assignment = self.occupy(slot, &interface, (record, owner.interface), tree, WithoutXdp::GoOn).await?;
         state.set_assignment(owner, Some(assignment));
         Ok(slot)
     }

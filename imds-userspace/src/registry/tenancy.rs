@@ -9,6 +9,7 @@ use super::directory::Served;
 use super::error::RegistryError;
 use super::kernel::Kernel;
 use super::record::{Assignment, Record};
+use crate::dataplane::attach::WithoutXdp;
 use crate::dataplane::interface::Interface;
 use crate::dataplane::{DataplaneError, Rules};
 use crate::metadata::tree::Tree;
@@ -25,19 +26,21 @@ impl<K: Kernel> Registry<K> {
         Arc::new(Tree::render(instance, identity, user_data, tags, self.issuer.deliveries(instance)))
     }
 
-    /// Gives a free slot to an instance's `interface`, the one with that number in its record. The directory knows the tenant before the first packet can
-    /// come. On failure the slot is free again.
+    /// Gives a free slot to an instance's `interface`, the one with that number in its record. The directory knows the
+    /// tenant before the first packet can come. On failure the slot is free again.
     pub(super) async fn occupy(
         &self,
         slot: u16,
         interface: &Interface,
         (record, number): (&Record, usize),
         tree: Arc<Tree>,
+        without_xdp: WithoutXdp,
     ) -> Result<Assignment, RegistryError> {
         let generations = self.kernel.prepare(slot)?;
         self.serve(slot, generations, record, tree);
         let attach = record.interfaces.get(number).and_then(|interface| interface.attach);
-        match self.kernel.assign(slot, interface, &self.rules(&record.options, &record.limits), attach).await {
+        let rules = self.rules(&record.options, &record.limits);
+        match self.kernel.assign(slot, interface, &rules, (attach, without_xdp)).await {
             Ok(status) => Ok(status.into()),
             Err(error) => {
                 self.vacate_after(slot, &error);

@@ -43,6 +43,8 @@ enum Reason {
 /// What guests leave out: a test, with a slash at the end a whole binary, or all tests whose names begin and end as is said
 /// around a star. What names no test is an error, and so this list stays true.
 const LEFT_OUT: &[(&str, Reason)] = &[
+    ("*ipv6_by_tc_and_xdp", Reason::Slow("over IPv4 both are run, and over IPv6 tc")),
+    ("*by_tc_and_xdp_driver", Reason::Slow("each kernel runs XDP in the driver in the tests of xdp/")),
     ("bench/", Reason::Unable("what it measures with, and against, is the host's")),
     ("client_crawls/", Reason::Unable(NO_PYTHON)),
     ("client_sdks/", Reason::Unable(NO_PYTHON)),
