@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::Read;
 
+use imds_tests::attachment::Attachment;
 use imds_tests::family::Family;
 use imds_tests::guest::Guest;
 use imds_tests::host::Host;
@@ -49,14 +50,16 @@ impl Reader {
     }
 }
 
-/// Sends a head that is longer than a segment, and sees that the programs got it in one frame.
+/// Sends a head that is longer than a segment, and sees that the programs got it in one frame; but where XDP in the
+/// driver turns such frames off.
 fn exchange(guest: &Guest, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
     let padding = "a".repeat(PADDING);
     let mut reader = Reader::start();
     let answer = guest.exchange(&request(method, path, &[headers, &[("X-Padding", &padding)]].concat()));
     let mac = guest.run("cat", &["/sys/class/net/eth0/address"]).stdout;
     let longest = reader.longest_from(mac.trim());
-    assert!(longest > ONE_SEGMENT, "each of its frames is one segment, {longest} bytes at most");
+    let has_large = Attachment::current() != Some(Attachment::TcXdpDriver);
+    assert_eq!(longest > ONE_SEGMENT, has_large, "{longest} bytes at most");
     answer
 }
 
