@@ -6,7 +6,7 @@ use std::time::Duration;
 use imds_tests::family::Family;
 use imds_tests::host::Host;
 use imds_tests::http::request;
-use imds_tests::over_both_families;
+use imds_tests::in_each_attachment;
 use imds_tests::packet::Segment;
 use imds_tests::script::Script;
 use imds_tests::tap::Tap;
@@ -14,7 +14,7 @@ use imds_tests::tap_connection::TapConnection;
 use imds_tests::verdicts::INSTANCE_ID;
 use imds_tests::volley::Volley;
 
-over_both_families!(on_unknown_connections, on_known_connections);
+in_each_attachment!(families: on_unknown_connections, on_known_connections);
 
 const SOURCE: [u8; 4] = [10, 0, 0, 1];
 const FIRST_PORT: u16 = 41_000;

@@ -3,13 +3,14 @@
 use imds_tests::family::Family;
 use imds_tests::host::Host;
 use imds_tests::http::{TOKEN, TTL, request};
-use imds_tests::over_both_families;
+use imds_tests::in_each_attachment;
 use imds_tests::packet::Segment;
 use imds_tests::tap::Tap;
 use imds_tests::tap_connection::TapConnection;
 use imds_tests::verdicts::{INSTANCE_ID, TOKEN_PATH};
 
-over_both_families!(
+in_each_attachment!(
+    families:
     a_handshake_sent_again_has_the_normal_ttl,
     answers_that_nobody_acknowledges_keep_their_ttl,
     ends_that_nobody_acknowledges_keep_their_ttl,

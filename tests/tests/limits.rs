@@ -7,9 +7,10 @@ use imds_tests::family::Family;
 use imds_tests::guest::Guest;
 use imds_tests::host::Host;
 use imds_tests::http::{Connection, TOKEN, request};
-use imds_tests::over_both_families;
+use imds_tests::in_each_attachment;
 
-over_both_families!(
+in_each_attachment!(
+    families:
     one_connection_too_many_is_refused_and_counted,
     interfaces_of_an_instance_share_its_connections,
     refused_connections_take_no_room,

@@ -6,9 +6,12 @@ use std::net::IpAddr;
 use etherparse::{IpHeaders, PacketBuilderStep};
 use imds_tests::host::Host;
 use imds_tests::http::{Answer, TOKEN, TTL, request};
+use imds_tests::in_each_attachment;
 use imds_tests::packet::{SERVICE, SERVICE_V6, Segment};
 use imds_tests::tap::{PATIENCE, Tap};
 use imds_tests::tap_connection::TapConnection;
+
+in_each_attachment!(every_address_of_a_client_is_a_place_of_its_own);
 
 const PORT: u16 = 41_000;
 const WINDOW: u16 = 64_000;
@@ -116,7 +119,6 @@ fn ask(tap: &mut Tap, clients: &mut [Client], parts: usize, token: impl Fn(&Clie
     answers.collect()
 }
 
-#[test]
 fn every_address_of_a_client_is_a_place_of_its_own() {
     let (host, mut tap) = (Host::start(), Tap::new());
     let id = host.create(tap.interface(), &ARGUMENTS);

@@ -18,8 +18,8 @@ use crate::vm::accelerator::Accelerator;
 use crate::vm::report::{Line, Report};
 use crate::vm_init::Role;
 
-/// MiB of a guest's memory: kernel, the image packed and unpacked, and room for the verifier.
-const MEMORY: &str = "2048";
+/// MiB of a guest's memory: kernel, the image packed, and unpacked in no more than half of it, and room for the verifier.
+const MEMORY: &str = "4096";
 /// A panic ends the guest at once. `quiet` leaves errors and panics on the console. An emulated processor has nothing
 /// to mitigate, and is slowed down much by trying.
 const KERNEL_COMMAND_LINE: &str = "console=ttyS0 panic=-1 quiet mitigations=off rdinit=/init";
