@@ -65,8 +65,8 @@ impl Network {
         if bits > network.width() {
             return Err(SenderError::Length);
         }
-        let (Words { address, mask, .. }, rest) = (Words::of(&network), u64::MAX);
-        if address[0] & (mask[0] ^ rest) | address[1] & (mask[1] ^ rest) != 0 {
+        let Words { address, mask, .. } = Words::of(&network);
+        if address[0] & !mask[0] | address[1] & !mask[1] != 0 {
             return Err(SenderError::HostBits);
         }
         Ok(network)

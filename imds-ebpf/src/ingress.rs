@@ -25,6 +25,7 @@ use crate::{neighbour, refuse, request, tables};
 const ETHERTYPE_VLAN: u16 = 0x8100;
 const ETHERTYPE_QINQ: u16 = 0x88a8;
 const VLAN: u32 = 4;
+
 /// Judges one packet of an instance's. A function with a stack of its own.
 #[inline(never)]
 pub fn handle(ctx: &TcContext) -> i32 {

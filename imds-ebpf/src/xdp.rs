@@ -1,7 +1,7 @@
 //! The early program: XDP on an instance's interface, where the operator wants it. It drops, by the functions of
 //! [`ingress`], what tc would drop anyway, and lets everything else pass: tc gives the verdict, sends answers, and has
-//! the places and flows. Of those it changes only the flows that the kernel has refused already and answers with
-//! silence: nothing comes of them any more but drops.
+//! the places and flows. Of those it changes only when a place was last used, and the flows that the kernel has refused
+//! already and answers with silence: nothing comes of them any more but drops.
 
 use aya_ebpf::programs::XdpContext;
 use imds_common::counters::Counter;
