@@ -29,6 +29,16 @@ impl Attachment {
         }
     }
 
+    /// The program that sees a frame before tc does, by its pin.
+    #[must_use]
+    pub const fn early(self) -> Option<&'static str> {
+        match self {
+            Self::Tc => None,
+            Self::TcXdp => Some("imds_xdp"),
+            Self::TcXdpDriver => Some("imds_xdp_driver"),
+        }
+    }
+
     /// Runs a test whose daemons attach so.
     pub fn run(self, test: impl FnOnce()) {
         CURRENT.set(Some(self));

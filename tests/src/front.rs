@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
-use crate::bpf::Program;
+use crate::bpf::{Hook, Program};
 use crate::guest::ifindex_of;
 
 /// `TCX_PASS` (include/uapi/linux/bpf.h): no other program sees the packet.
@@ -19,7 +19,7 @@ impl Front {
     /// Puts it on an interface of the host's; none where the kernel has no tcx.
     #[must_use]
     pub fn of(interface: &str) -> Option<Self> {
-        match Program::returning(TCX_PASS).attach_first(ifindex_of(interface)) {
+        match Program::returning(Hook::Tc, TCX_PASS).attach_first(ifindex_of(interface)) {
             Ok(link) => Some(Self { _link: link }),
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => None,
             Err(error) => panic!("the program can't be attached: {error}"),

@@ -5,7 +5,7 @@ use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::process::Command;
 
-use imds_tests::bpf::{Program, XDP_PASSED};
+use imds_tests::bpf::{Hook, Program, XDP_PASSED};
 use imds_tests::guest::{Bridge, Guest, ifindex_of};
 use imds_tests::host::Host;
 use imds_tests::packet::SERVICE;
@@ -181,7 +181,7 @@ fn how_an_interface_is_attached_changes_while_it_runs_and_stays() {
 fn another_s_program_is_named_and_let_be() {
     let host = Host::start();
     let guest = Guest::on_veth(ADDRESS);
-    let theirs = Program::xdp_returning(XDP_PASSED).attach_xdp(ifindex_of(guest.interface())).expect("attached");
+    let theirs = Program::returning(Hook::Xdp, XDP_PASSED).attach_xdp(ifindex_of(guest.interface())).expect("attached");
     for mode in MODES {
         let refused = host.ctl(&["instance", "create", "--interface", guest.interface(), "--attach", mode]);
         assert_ne!(refused.code, Some(0), "{mode}");
@@ -272,7 +272,7 @@ fn an_interface_that_comes_back_with_another_s_program_is_enforced_on_by_tc() {
     host.kill();
     drop(guest);
     let guest = Guest::on_veth_named(&name, ADDRESS);
-    let theirs = Program::xdp_returning(XDP_PASSED).attach_xdp(ifindex_of(&name)).expect("attached");
+    let theirs = Program::returning(Hook::Xdp, XDP_PASSED).attach_xdp(ifindex_of(&name)).expect("attached");
     host.launch();
     assert_eq!(attachment(&host, &id), "tc");
     assert_eq!(guest.get(INSTANCE_ID, None).status, 401);

@@ -1,7 +1,9 @@
-//! Interfaces that go away: their slots are closed at once, since another interface may get the same index.
+//! Interfaces that go away: their slots are closed at once, since another interface may get the same index. Whatever
+//! else happens to links is counted, so that nobody has to look at all of them again and again.
 //!
 //! A bridge tells of a port that leaves it by the same kind of message, in a family of its own: that port is still there.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use futures_util::StreamExt;
@@ -24,12 +26,20 @@ pub(super) fn watch(dataplane: &Arc<Dataplane>) -> Result<(), DataplaneError> {
     tokio::spawn(async move {
         while let Some((message, _)) = messages.next().await {
             let Some(dataplane) = dataplane.upgrade() else { return };
-            if let NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelLink(link)) = message.payload
-                && link.header.interface_family == AddressFamily::Unspec
-                && let Err(error) = dataplane.close_vanished(link.header.index)
-            {
-                tracing::error!(%error, index = link.header.index, "the slot of a vanished interface isn't closed");
+            let done = match message.payload {
+                NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelLink(link))
+                    if link.header.interface_family == AddressFamily::Unspec =>
+                {
+                    dataplane.close_vanished(link.header.index)
+                }
+                // More happened than there was room to tell of.
+                NetlinkPayload::Overrun(_) => dataplane.close_all_vanished(),
+                _ => Ok(()),
+            };
+            if let Err(error) = done {
+                tracing::error!(%error, "the slot of a vanished interface isn't closed");
             }
+            dataplane.link_changes.fetch_add(1, Ordering::Release);
         }
     });
     Ok(())

@@ -71,14 +71,12 @@ pub(super) async fn take_off(
     interface: &str,
     ifindex: u32,
 ) -> Result<(), DataplaneError> {
-    let before = on(netlink, interface).await?;
     let pin = pin_of(pins, ifindex);
-    match fs::remove_file(&pin) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        removed => removed.map_err(host(format!("removing {}", pin.display())))?,
-    }
+    let failed = |source| LinkFailure::Attach { interface: interface.to_owned(), source };
+    let Some(ours) = pinned_program(&pin).map_err(failed)? else { return Ok(()) };
+    fs::remove_file(&pin).map_err(host(format!("removing {}", pin.display())))?;
     let deadline = Instant::now() + PARTING;
-    while before.is_some() && on(netlink, interface).await? == before {
+    while on(netlink, interface).await? == Some(ours) {
         if Instant::now() > deadline {
             return Err(LinkFailure::Stays(interface.to_owned()).into());
         }
@@ -100,6 +98,15 @@ fn attach(program: &mut Xdp, pins: &Path, ifindex: u32, mode: XdpMode) -> Result
     let id = program.attach_to_if_index(ifindex, mode)?;
     FdLink::try_from(program.take_link(id)?)?.pin(&pin)?;
     Ok(())
+}
+
+/// The program of a pinned link, if there is one.
+fn pinned_program(pin: &Path) -> Result<Option<u32>, HookError> {
+    match PinnedLink::from_pin(pin) {
+        Ok(pinned) => Ok(Some(FdLink::from(pinned).info()?.program_id())),
+        Err(LinkError::SyscallError(error)) if error.io_error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Puts the program into a pinned link. False if there is none, or only that of an interface that is gone.

@@ -50,7 +50,7 @@ mod tables;
 use std::io;
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aya::Ebpf;
@@ -160,6 +160,8 @@ pub struct Dataplane {
     events: Mutex<Option<events::Ring>>,
     /// The index of the interface whose hook was looked at last.
     looked_at: AtomicU32,
+    /// How often something was told of a link of the host's.
+    link_changes: AtomicU64,
 }
 
 impl Dataplane {
@@ -190,8 +192,8 @@ impl Dataplane {
         debug_lines::forward(&mut ebpf).map_err(host("reading the programs' debug lines"))?;
         let events = events::take(&mut ebpf).map_err(host("opening the programs' ring of events"))?;
         let (kernel, events) = (Mutex::new(Kernel { ebpf, tables }), Mutex::new(Some(events)));
-        let (names, looked_at) = (names.clone(), AtomicU32::new(0));
-        let dataplane = Self { names, attach, slots, namespace, kernel, events, looked_at };
+        let (names, looked_at, link_changes) = (names.clone(), AtomicU32::new(0), AtomicU64::new(0));
+        let dataplane = Self { names, attach, slots, namespace, kernel, events, looked_at, link_changes };
         dataplane.end_traces();
         dataplane.pin_programs()?;
         dataplane.attach_tc(object::REPLY, &dataplane.names.host_link, dataplane.namespace.host_link, true)?;
@@ -207,6 +209,13 @@ impl Dataplane {
     /// [`DataplaneError::Host`] if the kernel doesn't tell of links.
     pub fn watch(self: &Arc<Self>) -> Result<(), DataplaneError> {
         departures::watch(self)
+    }
+
+    /// How often something was told of a link of the host's, as long as they are watched: as long as it stays, no
+    /// interface has come, gone, or got another name.
+    #[must_use]
+    pub fn link_changes(&self) -> u64 {
+        self.link_changes.load(Ordering::Acquire)
     }
 
     /// Hands what the programs tell of packets to `sink`, as long as the data plane's runtime lives. Once; a second

@@ -224,6 +224,17 @@ impl Dataplane {
         Ok(())
     }
 
+    /// Closes the slots of all interfaces that are gone.
+    pub(super) fn close_all_vanished(&self) -> Result<(), DataplaneError> {
+        let interfaces = self.kernel().tables.interfaces()?;
+        for (ifindex, _) in interfaces {
+            if matches!(name_of(ifindex), Ok(None)) {
+                self.close_vanished(ifindex)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Forgets an interface that is gone.
     fn forget(&self, kernel: &mut Kernel, ifindex: u32) -> Result<(), DataplaneError> {
         links::detach(&self.names.layout(), ifindex, None);

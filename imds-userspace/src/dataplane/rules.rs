@@ -32,6 +32,12 @@ impl Rules {
         Self { options: options.with_senders(senders.is_some()), senders }
     }
 
+    /// Whether they list senders. Such may take some milliseconds to be set.
+    #[must_use]
+    pub const fn lists_senders(&self) -> bool {
+        self.senders.is_some()
+    }
+
     /// The options.
     #[must_use]
     pub const fn options(&self) -> OptionsWord {
@@ -55,8 +61,12 @@ impl Dataplane {
         Ok(Rules::new(word.with_trace(false).with_senders_bank(0), senders.transpose()?))
     }
 
-    /// Replaces a slot's rules: the next packet sees them. A slot whose list can't be written is closed.
+    /// Replaces a slot's rules: the next packet sees them. A slot whose list can't be written is closed. Rules of one
+    /// slot are set one after the other.
     pub fn set_rules(&self, slot: u16, rules: &Rules) {
+        if self.must_wait(slot, rules) {
+            wait_for_packets();
+        }
         let mut kernel = self.kernel();
         if let Err(error) = self.store_rules(&mut kernel, slot, rules) {
             tracing::error!(slot, %error, "a list of senders is not written: the slot is closed");
@@ -69,19 +79,22 @@ impl Dataplane {
         store(kernel, slot, OptionsWord::CLOSED, stored(kernel, slot).senders_bank());
     }
 
-    /// Replaces a slot's rules.
+    /// Whether packets of a slot have to be waited for before these rules are stored: those in hand may still look into
+    /// the bank that a new list comes to, as they came before the word was stored that names the other one. No packet
+    /// comes to a slot that is closed, but for what was on its way before.
+    fn must_wait(&self, slot: u16, rules: &Rules) -> bool {
+        let kernel = self.kernel();
+        let Some(senders) = &rules.senders else { return false };
+        stored(&kernel, slot).is_owned() && !has_list(&kernel, slot, senders).unwrap_or(false)
+    }
+
+    /// Replaces a slot's rules, into whose other bank no packet looks.
     pub(super) fn store_rules(&self, kernel: &mut Kernel, slot: u16, rules: &Rules) -> Result<(), DataplaneError> {
-        let before = stored(kernel, slot);
-        let mut bank = before.senders_bank();
+        let mut bank = stored(kernel, slot).senders_bank();
         if let Some(senders) = &rules.senders
-            && !(before.lists_senders() && kernel.tables.senders(slot, bank)? == **senders)
+            && !has_list(kernel, slot, senders)?
         {
             bank = 1 - bank;
-            // Whatever looks into that bank came before the word was stored that names the other one. No packet comes to
-            // a slot that is closed, but for what was on its way before.
-            if before.is_owned() {
-                wait_for_packets();
-            }
             kernel.tables.set_senders(slot, bank, **senders)?;
         }
         store(kernel, slot, rules.options, bank);
@@ -107,6 +120,12 @@ impl Dataplane {
 fn stored(kernel: &Kernel, slot: u16) -> OptionsWord {
     let word = kernel.tables.options.word(slot.into());
     OptionsWord::from_bits(word.map_or(0, |word| word.load(Ordering::Acquire)))
+}
+
+/// Whether a slot has this list already.
+fn has_list(kernel: &Kernel, slot: u16, senders: &Senders) -> Result<bool, DataplaneError> {
+    let word = stored(kernel, slot);
+    Ok(word.lists_senders() && kernel.tables.senders(slot, word.senders_bank())? == *senders)
 }
 
 /// Stores a word, of a slot that stays traced if it is.

@@ -97,7 +97,7 @@ pub enum RegistryError {
     Store(#[from] StoreError),
     /// The instance is gone, but the kernel kept a slot of it.
     #[error(
-        "instance {instance_id} is deleted, but the kernel did not release slot {slot} ({source}); imdsd tries again every second"
+        "instance {instance_id} is deleted, but the kernel did not release slot {slot} ({source}); imdsd tries again by itself"
     )]
     NotReleased {
         /// The instance.

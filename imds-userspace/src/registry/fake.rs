@@ -61,6 +61,7 @@ pub(crate) enum Trouble {
 pub(crate) struct FakeKernel {
     /// Interfaces that are there.
     pub(crate) links: Mutex<BTreeMap<String, u32>>,
+    link_changes: AtomicU64,
     slots: Mutex<BTreeMap<u16, SlotStatus>>,
     prepared: Mutex<BTreeMap<u16, (u16, u64)>>,
     /// Interfaces that lead to nobody.
@@ -98,6 +99,7 @@ impl FakeKernel {
             Some(index) => links.insert(name.to_owned(), index),
             None => links.remove(name),
         };
+        self.link_changes.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts something on a slot, as the kernel.
@@ -160,6 +162,10 @@ impl FakeKernel {
 }
 
 impl Kernel for FakeKernel {
+    fn link_changes(&self) -> u64 {
+        self.link_changes.load(Ordering::Relaxed)
+    }
+
     fn index_of(&self, name: &str) -> io::Result<Option<u32>> {
         if self.unsure.load(Ordering::Relaxed) {
             return Err(rustix::io::Errno::MFILE.into());

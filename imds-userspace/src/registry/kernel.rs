@@ -13,8 +13,10 @@ use crate::dataplane::{Dataplane, DataplaneError, Rules, SlotStatus};
 
 /// The kernel's side, as [`Dataplane`] is it.
 pub trait Kernel: Send + Sync + 'static {
-    /// The index of an interface of this name, whatever its kind, `None` only where there surely is none; cheap enough
-    /// to be asked every second.
+    /// Changes whenever an interface may have come, gone, or got another name.
+    fn link_changes(&self) -> u64;
+
+    /// The index of an interface of this name, whatever its kind, `None` only where there surely is none.
     ///
     /// # Errors
     ///
@@ -103,6 +105,10 @@ pub trait Kernel: Send + Sync + 'static {
 }
 
 impl Kernel for Dataplane {
+    fn link_changes(&self) -> u64 {
+        Self::link_changes(self)
+    }
+
     fn index_of(&self, name: &str) -> io::Result<Option<u32>> {
         interface::index_of(name)
     }

@@ -1,7 +1,7 @@
 //! Instances, their options, and the store behind them.
 //!
 //! What was asked for (a [`record`]) and what the kernel has (a [`SlotStatus`](crate::dataplane::SlotStatus)) are two
-//! types; [`plan`] gives the difference and the reconciler does it, at the start and every second.
+//! types; [`plan`] gives the difference and the reconciler does it, at the start and again and again.
 //!
 //! The order of writes, so that a crash between two of them never leaves the kernel enforcing less than is recorded,
 //! and the next start repairs the rest:
@@ -33,6 +33,7 @@ pub mod kernel;
 mod keys;
 pub mod limits;
 pub mod options;
+mod pace;
 pub mod plan;
 mod reconciler;
 pub mod record;
@@ -62,6 +63,7 @@ use self::error::RegistryError;
 use self::kernel::Kernel;
 use self::limits::{Budgets, Limits, senders, stricter};
 use self::options::{Changes, Scope};
+use self::pace::Pace;
 use self::plan::Owner;
 use self::record::Record;
 use self::slots::Slots;
@@ -119,6 +121,8 @@ struct State {
     slots: Slots,
     /// What the reconciler could not do last time, to be logged once.
     troubles: BTreeMap<Owner, String>,
+    /// When interfaces are looked at again.
+    pace: Pace,
     /// Slots that are traced, and until when if nobody asks again.
     traces: BTreeMap<u16, Instant>,
 }
@@ -143,7 +147,13 @@ impl<K: Kernel> Registry<K> {
             records.get(id).is_some_and(|record| record.instance.own_credentials.of(bearer).is_some())
         })?;
         let slots = Slots::new(settings.slots, contents.next_slot);
-        let state = Mutex::new(State { records, slots, troubles: BTreeMap::new(), traces: BTreeMap::new() });
+        let state = Mutex::new(State {
+            records,
+            slots,
+            troubles: BTreeMap::new(),
+            pace: Pace::default(),
+            traces: BTreeMap::new(),
+        });
         let registry = Self { kernel, directory, store, issuer: Arc::new(issuer), settings, state };
         registry.sign_unsigned().await?;
         registry.reconcile().await?;
@@ -222,7 +232,7 @@ impl<K: Kernel> Registry<K> {
     /// took, in milliseconds.
     async fn make(&self, state: &mut State, transitions: Vec<Transition>) -> Result<f64, RegistryError> {
         for Transition { old: (options, limits), new } in &transitions {
-            self.enforce(new.slots(), new, &self.rules_between((options, limits), (&new.options, &new.limits)));
+            self.enforce(new.slots(), new, &self.rules_between((options, limits), (&new.options, &new.limits))).await;
         }
         let (records, next_slot) = (transitions.iter().map(|t| t.new.clone()).collect::<Vec<_>>(), state.slots.next());
         let start = Instant::now();
@@ -230,7 +240,7 @@ impl<K: Kernel> Registry<K> {
         let store_ms = start.elapsed().as_secs_f64() * 1e3;
         for Transition { old: (options, limits), new } in &transitions {
             let (options, limits) = if written.is_ok() { (&new.options, &new.limits) } else { (options, limits) };
-            self.enforce(new.slots(), new, &self.rules(options, limits));
+            self.enforce(new.slots(), new, &self.rules(options, limits)).await;
             if written.is_ok() {
                 self.allow(new);
             }

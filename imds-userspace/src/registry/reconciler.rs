@@ -1,8 +1,9 @@
-//! Brings the kernel and the directory to what is recorded: at the start, and every second for interfaces that come
+//! Brings the kernel and the directory to what is recorded: at the start, and again and again for interfaces that come
 //! and go.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::error::RegistryError;
 use super::kernel::Kernel;
@@ -14,6 +15,20 @@ use crate::dataplane::SlotStatus;
 use crate::dataplane::attach::WithoutXdp;
 
 impl<K: Kernel> Registry<K> {
+    /// Plans and does what is needed, if it is time to: see [`Pace`](super::pace::Pace). To be called every second.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::reconcile`]; the next call tries again.
+    pub async fn reconcile_when_due(&self) -> Result<(), RegistryError> {
+        let (links, start) = (self.kernel.link_changes(), Instant::now());
+        if self.state.lock().await.pace.is_due(start, links) {
+            self.reconcile().await?;
+            self.state.lock().await.pace.looked(start, Instant::now(), links);
+        }
+        Ok(())
+    }
+
     /// Plans and does what is needed. What can't be done is logged, once, and tried again by the next call.
     ///
     /// # Errors
@@ -30,8 +45,8 @@ impl<K: Kernel> Registry<K> {
             match action {
                 Action::Release { slot, owner } => self.reclaim(&mut state, slot, owner).await,
                 Action::SetRules { owner, slot } => {
-                    if let Err(error) = self.mend_rules(&state, &owner, slot) {
-                        tracing::error!(instance = owner.instance_id, %error, "rules not set; trying again every second");
+                    if let Err(error) = self.mend_rules(&state, &owner, slot).await {
+                        tracing::error!(instance = owner.instance_id, %error, "rules not set; trying again");
                     }
                 }
                 Action::Keep { owner, status } => {
@@ -81,7 +96,7 @@ impl<K: Kernel> Registry<K> {
             tracing::error!(instance = owner.instance_id, slot, %error, "counters of a released slot not stored");
         }
         if let Err(error) = self.vacate(slot) {
-            tracing::error!(slot, %error, "slot not released; trying again every second");
+            tracing::error!(slot, %error, "slot not released; trying again");
         }
     }
 
@@ -94,9 +109,9 @@ impl<K: Kernel> Registry<K> {
         Ok(self.write(move |store| store.update([&record], next_slot)).await?)
     }
 
-    fn mend_rules(&self, state: &State, owner: &Owner, slot: u16) -> Result<(), RegistryError> {
+    async fn mend_rules(&self, state: &State, owner: &Owner, slot: u16) -> Result<(), RegistryError> {
         let record = state.record(&owner.instance_id)?;
-        self.enforce([slot], record, &self.rules(&record.options, &record.limits));
+        self.enforce([slot], record, &self.rules(&record.options, &record.limits)).await;
         Ok(())
     }
 
@@ -192,7 +207,7 @@ impl State {
                 instance = owner.instance_id,
                 interface = self.interface(&owner),
                 reason,
-                "not served; trying again every second"
+                "not served; trying again"
             );
             self.troubles.insert(owner, reason);
         }

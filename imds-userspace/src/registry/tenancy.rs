@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use super::Registry;
 use super::allowance::Allowance;
 use super::directory::Served;
 use super::error::RegistryError;
 use super::kernel::Kernel;
 use super::record::{Assignment, Record};
+use super::{Registry, blocking};
 use crate::dataplane::attach::WithoutXdp;
 use crate::dataplane::interface::Interface;
 use crate::dataplane::{DataplaneError, Rules};
@@ -88,7 +88,7 @@ impl<K: Kernel> Registry<K> {
     /// reconciler's: nobody is recorded behind it.
     pub(super) fn vacate_after(&self, slot: u16, reason: &(dyn std::error::Error + Send + Sync)) {
         if let Err(error) = self.vacate(slot) {
-            tracing::error!(slot, %error, %reason, "slot not released; trying again every second");
+            tracing::error!(slot, %error, %reason, "slot not released; trying again");
         }
     }
 
@@ -100,12 +100,12 @@ impl<K: Kernel> Registry<K> {
 
     /// Puts rules in force on `slots` of an instance. What gets stricter is in the daemon before it is in the
     /// kernel; anything else, in the kernel first.
-    pub(super) fn enforce(&self, slots: impl IntoIterator<Item = u16>, record: &Record, rules: &Rules) {
+    pub(super) async fn enforce(&self, slots: impl IntoIterator<Item = u16>, record: &Record, rules: &Rules) {
         let word = rules.options();
         let mut tree = None;
         for slot in slots {
             let Some(served) = self.directory.get(slot) else {
-                self.kernel.set_rules(slot, rules);
+                self.set_rules(slot, rules).await;
                 continue;
             };
             let now = served.options();
@@ -119,11 +119,19 @@ impl<K: Kernel> Registry<K> {
             };
             if now.is_tightened_by(word) {
                 tell_daemon();
-                self.kernel.set_rules(slot, rules);
+                self.set_rules(slot, rules).await;
             } else {
-                self.kernel.set_rules(slot, rules);
+                self.set_rules(slot, rules).await;
                 tell_daemon();
             }
         }
+    }
+
+    async fn set_rules(&self, slot: u16, rules: &Rules) {
+        if !rules.lists_senders() {
+            return self.kernel.set_rules(slot, rules);
+        }
+        let (kernel, rules) = (Arc::clone(&self.kernel), rules.clone());
+        blocking(move || kernel.set_rules(slot, &rules)).await;
     }
 }

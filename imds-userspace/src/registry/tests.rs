@@ -11,6 +11,7 @@ mod options;
 mod reconciler;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use imds_common::counters::Counter;
 
@@ -269,6 +270,19 @@ async fn an_interface_that_vanishes_is_served_again_when_it_comes_back() {
     host.kernel.count(2, Counter::Delivered);
     let stats = daemon.registry.stats(Some(A)).await.expect("fake");
     assert_eq!((stats.instances[0].kernel["delivered"], stats.instances[0].tokens_issued), (2, 1));
+}
+
+#[tokio::test]
+async fn a_change_of_links_is_seen_however_long_the_rest_is() {
+    let host = Host::new(&[("tap1", 11)]);
+    let daemon = host.daemon().await;
+    daemon.create(A, &["tap1"]).await.expect("created");
+    let now = Instant::now();
+    let links = host.kernel.link_changes();
+    daemon.registry.state.lock().await.pace.looked(now - Duration::from_secs(60), now, links);
+    host.kernel.set_link("tap1", None);
+    daemon.registry.reconcile_when_due().await.expect("fake");
+    assert!(daemon.served().is_empty());
 }
 
 #[tokio::test]

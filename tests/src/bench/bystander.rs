@@ -3,7 +3,7 @@
 use super::fleet::{Fleet, Fleets};
 use super::round::{Extent, word};
 use super::stack::Daemon;
-use crate::bpf::{PASSED, Program};
+use crate::bpf::{Hook, PASSED, Program};
 
 /// Nanoseconds above an empty program.
 const AIM: f64 = 25.0;
@@ -21,8 +21,8 @@ const SCALE_AIM: f64 = 1.1;
 /// Prints the row.
 pub(super) fn measure(extent: &Extent) {
     let daemon = Daemon::start();
-    let ours = Program::pinned(&daemon.namespace.pin("imds_ingress"));
-    let empty = Program::returning(PASSED);
+    let ours = Program::pinned(Hook::Tc, &daemon.namespace.pin("imds_ingress"));
+    let empty = Program::returning(Hook::Tc, PASSED);
     println!("bystander: the program's time on a packet that isn't for the service, and an empty tc program's");
     for (name, frame) in frames() {
         let time = |program: &Program| time(name, || program.time(&frame, runs(extent)));
@@ -40,7 +40,7 @@ pub(super) fn measure(extent: &Extent) {
 /// Prints the row of many slots.
 pub(super) fn measure_scale(extent: &Extent, Fleets { many, one }: &mut Fleets) {
     println!("bystander-scale: the same on an interface of {} that have slots, and on the only one", many.count);
-    let program = |fleet: &Fleet| Program::pinned(&fleet.host.service_namespace().pin("imds_ingress"));
+    let program = |fleet: &Fleet| Program::pinned(Hook::Tc, &fleet.host.service_namespace().pin("imds_ingress"));
     let (of_many, of_one) = (program(many), program(one));
     let ifindex = |fleet: &Fleet| fleet.network.ifindex_of(fleet.guest.interface());
     let (in_many, in_one) = (ifindex(many), ifindex(one));

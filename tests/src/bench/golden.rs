@@ -1,7 +1,7 @@
 //! How long the programs take on each golden packet.
 
 use super::round::{Extent, median, word};
-use crate::bpf::{PASSED, Program};
+use crate::bpf::{Hook, PASSED, Program};
 use crate::golden::{FILES, Script, Stage};
 
 /// Nanoseconds of a refusal, the reset of the daemon's half included.
@@ -13,7 +13,7 @@ const RUNS: usize = 500;
 pub(super) fn measure(extent: &Extent) {
     let runs = if extent.quick { 3 } else { extent.rounds * RUNS };
     let stage = Stage::new();
-    let empty = Program::returning(PASSED);
+    let empty = Program::returning(Hook::Tc, PASSED);
     let frame = [2; 60];
     let alone = median((0..runs).map(|_| f64::from(empty.run(&frame, 1).nanoseconds)).collect());
     println!(

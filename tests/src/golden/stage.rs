@@ -3,7 +3,8 @@
 use super::case::{Case, Side};
 use super::checksum;
 use super::pattern::{self, Values};
-use crate::bpf::{self, Outcome, Program, Table};
+use crate::attachment::Attachment;
+use crate::bpf::{self, Hook, Outcome, Program, Table};
 use crate::guest::ifindex_of;
 use crate::host::Host;
 use crate::http;
@@ -57,6 +58,8 @@ pub struct Place {
 /// The programs of a daemon and what stands around them.
 #[derive(Debug)]
 pub struct Stage {
+    /// XDP, where that comes before tc.
+    early: Option<Program>,
     ingress: Program,
     reply: Program,
     tables: Table,
@@ -71,17 +74,20 @@ pub struct Stage {
 pub struct Played {
     /// The lines of verdict and output of each step.
     pub found: Vec<String>,
+    /// What became of each step that was dropped, and whether XDP dropped it before tc saw it.
+    pub dropped: Vec<(String, bool)>,
     /// What is otherwise than the case says.
     pub wrong: Vec<String>,
 }
 
 impl Stage {
-    /// Starts a daemon and makes its instances.
+    /// Starts a daemon, which attaches as the test that runs wants it, and makes its instances.
     #[must_use]
     pub fn new() -> Self {
         let host = Host::start();
         let namespace = host.service_namespace();
-        let ingress = Program::pinned(&namespace.pin("imds_ingress"));
+        let early = Attachment::current().and_then(Attachment::early);
+        let ingress = Program::pinned(Hook::Tc, &namespace.pin("imds_ingress"));
         let of_instance = |(name, options, disabled)| Place::of_instance(&host, &ingress, name, options, disabled);
         let mut places: Vec<_> = INSTANCES.into_iter().map(of_instance).collect();
         places.push(Place::of_nobody());
@@ -90,7 +96,8 @@ impl Stage {
             place.values.foreign = if place.name == "optional" { &required } else { &optional }.clone();
         }
         Self {
-            reply: Program::pinned(&namespace.pin("imds_reply")),
+            early: early.map(|name| Program::pinned(Hook::Xdp, &namespace.pin(name))),
+            reply: Program::pinned(Hook::Tc, &namespace.pin("imds_reply")),
             tables: Table::pinned(&namespace.pin("IMDS_TABLES"), TABLES),
             budgets: Table::pinned(&namespace.pin("IMDS_BUDGETS"), BUDGET),
             ingress,
@@ -116,18 +123,21 @@ impl Stage {
 
     fn try_to_play(&self, case: &Case) -> Played {
         let place = self.place(&case.instance);
-        let mut played = Played { found: Vec::new(), wrong: Vec::new() };
+        let mut played = Played { found: Vec::new(), dropped: Vec::new(), wrong: Vec::new() };
         self.clear(place);
         let mut before = self.counters(place);
         for step in &case.steps {
             let input = step.input.fill(&place.values);
-            let outcome = self.run(step.side, place, &input);
+            let (outcome, early) = self.run_in_turn(step.side, place, &input);
             let verdict =
                 VERDICTS.iter().find(|(number, _)| *number == outcome.verdict).map_or("other", |known| known.1);
             let after = self.counters(place);
             let moved = moved(step.side, &before, &after);
             before = after;
             let verdict = [&[verdict.to_owned()], &moved[..]].concat().join(" ");
+            if outcome.verdict == bpf::DROPPED {
+                played.dropped.push((moved.join(" "), early));
+            }
             let redirected = verdict.starts_with("redirect");
             let output = if redirected { pattern::describe(&outcome.frame, &place.values) } else { String::new() };
             let found = format!("-> {verdict}\n{output}");
@@ -163,12 +173,27 @@ impl Stage {
         nanoseconds
     }
 
-    /// Gives a frame to a program.
+    /// Gives a frame to the programs of a side, as tc says what becomes of it.
     #[must_use]
     pub fn run(&self, side: Side, place: &Place, frame: &[u8]) -> Outcome {
-        // The one on the way back doesn't ask which interface it is on.
-        let program = if side == Side::Ingress { &self.ingress } else { &self.reply };
-        program.run(frame, place.ifindex)
+        self.run_in_turn(side, place, frame).0
+    }
+
+    /// The same, and whether XDP dropped it before tc saw it.
+    fn run_in_turn(&self, side: Side, place: &Place, frame: &[u8]) -> (Outcome, bool) {
+        if side == Side::Reply {
+            // It doesn't ask which interface it is on.
+            return (self.reply.run(frame, place.ifindex), false);
+        }
+        if let Some(early) = &self.early {
+            let outcome = early.run(frame, place.ifindex);
+            assert_eq!(outcome.frame, frame, "XDP changes a frame");
+            if outcome.verdict == bpf::XDP_DROPPED {
+                return (Outcome { verdict: bpf::DROPPED, ..outcome }, true);
+            }
+            assert_eq!(outcome.verdict, bpf::XDP_PASSED);
+        }
+        (self.ingress.run(frame, place.ifindex), false)
     }
 
     /// Empties the tables of a place's slot.

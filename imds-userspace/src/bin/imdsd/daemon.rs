@@ -103,7 +103,7 @@ pub(crate) async fn run(arguments: &Arguments, config: &Config) -> anyhow::Resul
         let instances = instances.clone();
         async move {
             instances.end_stale_traces(Instant::now()).await;
-            instances.reconcile().await?;
+            instances.reconcile_when_due().await?;
             instances.mend_hooks().await
         }
     };
