@@ -192,11 +192,11 @@ impl Dataplane {
         }
         self.record_early(ifindex, mode)?;
         let Some(wanted) = mode else { return Ok(()) };
-        let attached = {
-            let mut kernel = self.kernel();
-            let program = object::early(&mut kernel.ebpf, program_of(wanted)).ok_or(object::ObjectError::Missing)?;
-            attach(program, &pins, ifindex, wanted)
-        };
+        let attached = self.with_programs(|programs| {
+            let program = object::early(programs, program_of(wanted))?;
+            Some(attach(program, &pins, ifindex, wanted))
+        });
+        let attached = attached.ok_or(object::ObjectError::Missing)?;
         if let Err(error) = attached {
             let failure = explain(&netlink, name, wanted, error).await;
             take_off(&netlink, &pins, name, ifindex).await?;

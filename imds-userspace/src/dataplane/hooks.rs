@@ -110,10 +110,10 @@ impl Dataplane {
                 tracing::warn!(interface, "another program sees packets first; going to the front");
                 let mut copy = object::load(&self.names.layout(), self.slots.into(), self.namespace.host_link)?;
                 let copy = object::classifier(&mut copy, object::INGRESS).ok_or(object::ObjectError::Missing)?;
-                let mut kernel = self.kernel();
-                let program = object::classifier(&mut kernel.ebpf, object::INGRESS);
-                let program = program.ok_or(object::ObjectError::Missing)?;
-                links::put_first(program, copy, &self.names.layout(), &interface, ifindex)?;
+                self.with_programs(|programs| {
+                    let program = object::classifier(programs, object::INGRESS).ok_or(object::ObjectError::Missing)?;
+                    Ok::<_, DataplaneError>(links::put_first(program, copy, &self.names.layout(), &interface, ifindex)?)
+                })?;
             }
         }
         self.mend_early(netlink, &interface, ifindex).await

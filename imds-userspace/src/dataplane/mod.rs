@@ -58,6 +58,7 @@ use imds_common::answer::{DATE_LENGTH, DATES, Date};
 use imds_common::counters::SlotCounters;
 use imds_common::event::Event;
 use rustix::time::{ClockId, clock_gettime};
+use tokio::task::block_in_place;
 
 use self::attach::{Attach, XdpMode};
 use self::counters::SlotCounter;
@@ -142,9 +143,8 @@ fn host(what: impl Into<String>) -> impl FnOnce(io::Error) -> DataplaneError {
     move |source| DataplaneError::Host { what, source }
 }
 
-/// What changes: the programs and the maps.
+/// What changes all the time: the maps.
 struct Kernel {
-    ebpf: Ebpf,
     tables: SharedTables,
 }
 
@@ -156,6 +156,9 @@ pub struct Dataplane {
     slots: u16,
     namespace: Namespace,
     kernel: Mutex<Kernel>,
+    /// Apart from the maps, as attaching one waits for every packet in the kernel's hands.
+    programs: Mutex<Ebpf>,
+    program_ids: Vec<(&'static str, u32)>,
     /// What the programs tell of packets, until somebody listens.
     events: Mutex<Option<events::Ring>>,
     /// The index of the interface whose hook was looked at last.
@@ -191,9 +194,22 @@ impl Dataplane {
         let tables = SharedTables::take(&mut ebpf, slots.into())?;
         debug_lines::forward(&mut ebpf).map_err(host("reading the programs' debug lines"))?;
         let events = events::take(&mut ebpf).map_err(host("opening the programs' ring of events"))?;
-        let (kernel, events) = (Mutex::new(Kernel { ebpf, tables }), Mutex::new(Some(events)));
+        let program_ids = object::ids(&ebpf)?;
+        let (kernel, programs) = (Mutex::new(Kernel { tables }), Mutex::new(ebpf));
+        let events = Mutex::new(Some(events));
         let (names, looked_at, link_changes) = (names.clone(), AtomicU32::new(0), AtomicU64::new(0));
-        let dataplane = Self { names, attach, slots, namespace, kernel, events, looked_at, link_changes };
+        let dataplane = Self {
+            names,
+            attach,
+            slots,
+            namespace,
+            kernel,
+            programs,
+            program_ids,
+            events,
+            looked_at,
+            link_changes,
+        };
         dataplane.end_traces();
         dataplane.pin_programs()?;
         dataplane.attach_tc(object::REPLY, &dataplane.names.host_link, dataplane.namespace.host_link, true)?;
@@ -234,26 +250,26 @@ impl Dataplane {
         self.kernel.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Does something with the programs, which may take some milliseconds: other tasks of this thread's go on elsewhere.
+    fn with_programs<T>(&self, act: impl FnOnce(&mut Ebpf) -> T) -> T {
+        block_in_place(|| act(&mut self.programs.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
     /// Pins the programs beside the maps, for `bpftool` and for the eye; the links hold them anyway.
     fn pin_programs(&self) -> Result<(), DataplaneError> {
         for name in object::PROGRAMS {
             let pin = self.names.layout().join(name);
             let _ = std::fs::remove_file(&pin);
-            if let Some(program) = self.kernel().ebpf.program_mut(name) {
-                program
-                    .pin(&pin)
-                    .map_err(|error| host(format!("pinning {}", pin.display()))(io::Error::other(error)))?;
-            }
+            let pinned = self.with_programs(|programs| programs.program_mut(name).map_or(Ok(()), |one| one.pin(&pin)));
+            pinned.map_err(|error| host(format!("pinning {}", pin.display()))(io::Error::other(error)))?;
         }
         Ok(())
     }
 
     /// The id of one of this build's programs.
     fn program_id(&self, name: &str) -> Result<u32, DataplaneError> {
-        let kernel = self.kernel();
-        let program = kernel.ebpf.program(name).ok_or(object::ObjectError::Missing)?;
-        let info = program.info().map_err(|error| host("asking for the program's id")(io::Error::other(error)))?;
-        Ok(info.id())
+        let known = self.program_ids.iter().find(|(known, _)| *known == name);
+        Ok(known.ok_or(object::ObjectError::Missing)?.1)
     }
 
     fn attach_tc(
@@ -263,9 +279,10 @@ impl Dataplane {
         ifindex: u32,
         ours: bool,
     ) -> Result<Hook, DataplaneError> {
-        let mut kernel = self.kernel();
-        let program = object::classifier(&mut kernel.ebpf, program).ok_or(object::ObjectError::Missing)?;
-        Ok(links::attach(program, &self.names.layout(), interface, ifindex, ours)?)
+        self.with_programs(|programs| {
+            let program = object::classifier(programs, program).ok_or(object::ObjectError::Missing)?;
+            Ok(links::attach(program, &self.names.layout(), interface, ifindex, ours)?)
+        })
     }
 
     /// A listening socket on `[fd00:ec2::254]:80` inside the namespace, not blocking.

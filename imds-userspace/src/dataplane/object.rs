@@ -108,6 +108,16 @@ fn load_program(ebpf: &mut Ebpf, name: &'static str) -> Result<LoadReport, Objec
     Ok(LoadReport { program: name.to_owned(), verified_instructions: info.verified_instruction_count(), duration })
 }
 
+/// The kernel's numbers of the loaded programs.
+pub(super) fn ids(ebpf: &Ebpf) -> Result<Vec<(&'static str, u32)>, ObjectError> {
+    let id = |name| {
+        let info = ebpf.program(name).ok_or(ObjectError::Missing)?.info();
+        let info = info.map_err(|error| ObjectError::Program { program: name, reason: error.to_string() })?;
+        Ok((name, info.id()))
+    };
+    PROGRAMS.into_iter().map(id).collect()
+}
+
 /// A program of tc.
 pub(super) fn classifier<'a>(ebpf: &'a mut Ebpf, name: &str) -> Option<&'a mut SchedClassifier> {
     ebpf.program_mut(name)?.try_into().ok()

@@ -23,6 +23,8 @@ const DOCUMENT: &str = include_str!("../../../docs/examples/everything.json");
 const CONFIG: &str = "max-slots = 16384\npacket-budget = 0\nrequest-budget = 0\n[log]\nlevel = \"warn\"\n";
 /// How long it may take to create one instance, or to take the program off its interface.
 const PER_INSTANCE: Duration = Duration::from_millis(200);
+/// How long the kernel may take to begin with a network that is to go.
+const SETTLING: Duration = Duration::from_secs(1);
 /// How often they are tried to be created.
 const ATTEMPTS: usize = 5;
 /// How long the other commands on a large host may take, each.
@@ -99,6 +101,7 @@ impl Fleet {
         let network = network(count, &guest);
         (self.guest, self.network) = (guest, network);
         self.host.move_to(&self.network);
+        settle();
     }
 
     /// Kills the daemon and starts it again.
@@ -146,6 +149,15 @@ impl Fleet {
 impl Drop for Fleet {
     fn drop(&mut self) {
         self.take_down();
+    }
+}
+
+/// Waits until the kernel has taken down the network before, whose interfaces it holds up all others for: it begins when
+/// it likes, and then nobody makes an interface until it has done.
+fn settle() {
+    for _ in 0..2 {
+        thread::sleep(SETTLING);
+        drop(guest(&names::link()));
     }
 }
 

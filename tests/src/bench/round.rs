@@ -24,6 +24,11 @@ impl Extent {
         Self { rounds: 1, quick: true }
     }
 
+    /// So many times as many rounds, but where all that matters is that it works.
+    pub(super) const fn times(self, factor: usize) -> Self {
+        if self.quick { self } else { Self { rounds: self.rounds * factor, ..self } }
+    }
+
     /// How long a load lasts, in seconds.
     pub(super) const fn seconds(self) -> u32 {
         if self.quick { 1 } else { 2 }
