@@ -134,7 +134,11 @@ fn keys(document: &Document, tree: &mut Planting) {
     let managed = &document.managed_ssh_keys;
     value(tree, &["meta-data", "managed-ssh-keys", "signer-cert"], text(&managed.signer_cert));
     for (user, keys) in managed.active_keys.iter().flatten() {
+        // Listed without a slash, so that who reads what is listed doesn't take the keys for names.
         values(tree, &["meta-data", "managed-ssh-keys", "active-keys", user], Some(keys));
+    }
+    for (fingerprint, answer) in managed.signer_ocsp.iter().flatten() {
+        tree.text(&["meta-data", "managed-ssh-keys", "signer-ocsp", fingerprint], answer);
     }
 }
 
