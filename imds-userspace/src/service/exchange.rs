@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use imds_common::answer::{Bodyless, TOKEN_PATH_OPTIONS, UNAVAILABLE};
+use imds_common::answer::{TOKEN_PATH_OPTIONS, UNAVAILABLE};
 use imds_common::counters::Counter;
 use imds_common::options::OptionsWord;
 use imds_common::request::{self, Parsed};
@@ -109,7 +109,7 @@ pub(super) async fn answer<'t>(
             if options.refuses_silently() {
                 return Outcome::Reset;
             }
-            refuse(writer, refusal.answer(), options, head_only);
+            writer.refusal(refusal.answer(), options.has_error_pages() && refusal.has_page(), head_only);
         }
         Verdict::TokenPathOptions => writer.bodyless(TOKEN_PATH_OPTIONS),
         Verdict::Mint { ttl_seconds } => {
@@ -155,7 +155,7 @@ pub(super) async fn answer<'t>(
                         if STORE.happens(now_ms) {
                             tracing::error!(%error, "user data not read; told once a minute at most");
                         }
-                        writer.bodyless(UNAVAILABLE);
+                        writer.refusal(UNAVAILABLE, options.has_error_pages(), head_only);
                         return finish(tenant, body, true, Then::Linger);
                     }
                 },
@@ -185,14 +185,6 @@ pub(super) async fn answer<'t>(
 fn finish<'t>(tenant: &impl Tenant, body: Body<'t>, head_only: bool, then: Then) -> Outcome<'t> {
     tenant.count(Counter::Requests);
     Outcome::Answer { body: if head_only { Body::Empty } else { body }, then }
-}
-
-fn refuse(writer: Writer<'_>, answer: Bodyless, options: OptionsWord, head_only: bool) {
-    if options.has_error_pages() {
-        writer.error_page(answer.status, answer.more, head_only);
-    } else {
-        writer.bodyless(answer);
-    }
 }
 
 fn not_found(writer: Writer<'_>, options: OptionsWord, head_only: bool) {

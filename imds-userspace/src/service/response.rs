@@ -76,6 +76,17 @@ impl Writer<'_> {
         self.put(&[before.as_bytes(), DATE_NAME.as_bytes(), &date, b"\r\n", after.as_bytes()]);
     }
 
+    /// A refusal, which ends the connection, with a page or without a body; without the page for a HEAD.
+    pub(super) fn refusal(mut self, answer: Bodyless, with_page: bool, head_only: bool) {
+        // The other form says so by itself.
+        self.close = true;
+        if with_page {
+            self.error_page(answer.status, answer.more, head_only);
+        } else {
+            self.bodyless(answer);
+        }
+    }
+
     /// The head of a text or of user data; its body follows unless the request was a HEAD.
     pub(super) fn content(mut self, kind: Kind, length: usize, modified: &[u8; DATE_LENGTH]) {
         self.head_of(kind, length, modified);
@@ -105,10 +116,10 @@ impl Writer<'_> {
     pub(super) fn error_page(mut self, status: &str, more: &str, head_only: bool) {
         let page = error_page::page(status);
         self.status(status);
-        self.put(&[more.as_bytes()]);
+        self.put(&[more.as_bytes(), b"Content-Type: text/html\r\n"]);
         self.length(page.len());
         self.date_and_server();
-        self.put(&[b"Content-Type: text/html\r\n\r\n"]);
+        self.put(&[b"\r\n"]);
         if !head_only {
             self.put(&[page.as_bytes()]);
         }

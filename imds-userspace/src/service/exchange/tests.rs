@@ -310,23 +310,28 @@ fn page(status: &str, more: &str, close: &str) -> String {
     );
     let length = page.len();
     format!(
-        "HTTP/1.1 {status}\r\n{more}Content-Length: {length}\r\nDate: {DATE}\r\nServer: EC2ws\r\n{close}Content-Type: text/html\r\n\r\n{page}"
+        "HTTP/1.1 {status}\r\n{more}Content-Type: text/html\r\nContent-Length: {length}\r\nDate: {DATE}\r\nServer: EC2ws\r\n{close}\r\n{page}"
     )
 }
 
 #[tokio::test]
-async fn with_pages_every_error_has_one() {
+async fn with_pages_the_errors_that_had_one_have_one() {
     let close = "Connection: close\r\n";
     let rows = [
         (OPTIONAL(), head("GET /none HTTP/1.1"), page("404 Not Found", "", "")),
         (OPTIONAL(), head("GET / HTTP/2.0"), page("400 Bad Request", "", close)),
         (REQUIRED(), head("GET / HTTP/1.1"), page("401 Unauthorized", "", close)),
-        (DISABLED(), head("GET / HTTP/1.1"), page("403 Forbidden", "", close)),
-        (OPTIONAL(), head("POST / HTTP/1.1"), page("405 Not Allowed", "Allow: GET, HEAD\r\n", close)),
-        (OPTIONAL(), head("GET /latest/api/token HTTP/1.1"), page("405 Not Allowed", "Allow: OPTIONS, PUT\r\n", close)),
+        (
+            OPTIONAL(),
+            head("GET /latest/user-data HTTP/1.1"),
+            page("503 Service Unavailable", "Retry-After: 1\r\n", close),
+        ),
+        (DISABLED(), head("GET / HTTP/1.1"), bodyless("403 Forbidden")),
+        (OPTIONAL(), head("POST / HTTP/1.1"), bodyless("405 Not Allowed\nAllow: GET, HEAD")),
+        (OPTIONAL(), head("GET /latest/api/token HTTP/1.1"), bodyless("405 Not Allowed\nAllow: OPTIONS, PUT")),
     ];
     for (options, request, expected) in rows {
-        let guest = Guest::new(&options);
+        let guest = Guest::new(&options).with_user_data(Err(()));
         guest.set_options(OptionsWord::new(&options, false).with_error_pages(true));
         let (_, answer) = talk(&guest, &[request.as_bytes()]).await;
         assert_eq!(answer, expected, "{request}");
@@ -336,8 +341,14 @@ async fn with_pages_every_error_has_one() {
         }
         guest.set_options(OptionsWord::new(&options, true).with_error_pages(true));
         let (_, silent) = talk(&guest, &[request.as_bytes()]).await;
-        assert_eq!(silent.is_empty(), !expected.starts_with("HTTP/1.1 404"), "{request}");
+        let answered = ["HTTP/1.1 404", "HTTP/1.1 503"].iter().any(|status| expected.starts_with(status));
+        assert_eq!(silent.is_empty(), !answered, "{request}");
     }
+    let guest = Guest::new(&OPTIONAL());
+    guest.set_options(OptionsWord::new(&OPTIONAL(), false).with_error_pages(true));
+    guest.exhaust();
+    let (_, answer) = talk(&guest, &[head("GET / HTTP/1.1").as_bytes()]).await;
+    assert_eq!(answer, page("503 Service Unavailable", "Retry-After: 1\r\n", close));
 }
 
 #[tokio::test]
