@@ -34,7 +34,7 @@ pub use self::placement::{Placement, Services};
 use self::section::section;
 pub use self::text::{
     AccountId, AvailabilityZone, Base64, Cidr, Hostname, ImageId, InstanceType, KeyName, Line, Lines, Mac, Name,
-    RoleName, TagKey, TagValue,
+    PublicHostname, RoleName, TagKey, TagValue,
 };
 pub use self::time::Time;
 pub use self::user_data::UserData;
@@ -93,8 +93,8 @@ section! {
         product_codes: Vec<Name>,
         /// Left out: `default-hvm`.
         profile: Name,
-        /// The public DNS name; left out: EC2's name of `public-ipv4`.
-        public_hostname: Hostname,
+        /// The public DNS name; left out: EC2's name of `public-ipv4`; empty: none.
+        public_hostname: PublicHostname,
         /// The public IPv4 address; left out: the first of the primary interface, or none.
         public_ipv4: Ipv4Addr,
         /// Keys to log in with.

@@ -156,6 +156,11 @@ pub fn hostname(value: &str) -> Checked<'_> {
     check("hostname", value, "a DNS name: labels of letters, digits and hyphens, with dots between", good)
 }
 
+/// A DNS name, or an empty text in the place of one that there shall not be.
+pub fn public_hostname(value: &str) -> Checked<'_> {
+    if value.is_empty() { Ok(value) } else { hostname(value) }
+}
+
 /// A role's name.
 pub fn role(value: &str) -> Checked<'_> {
     let good = (1..=ROLE_MAX).contains(&value.len())

@@ -97,6 +97,27 @@ fn every_value_stands_at_its_place() {
 }
 
 #[test]
+fn a_public_name_can_be_left_out_though_there_is_an_address() {
+    let (name, interface) = ("meta-data/public-hostname", "meta-data/network/interfaces/macs/02:00:00:00:00:01");
+    let names = |document| {
+        let instance = sample::with(document);
+        [name.to_owned(), format!("{interface}/public-hostname")].map(|path| at(&instance, &path, NOW))
+    };
+    let derived = "ec2-203-0-113-9.eu-west-2.compute.amazonaws.com";
+    let primary = |name: &str| json!({ "interfaces": [{ "public-hostname": name }] });
+    for (document, expected) in [
+        (json!({ "public-ipv4": "203.0.113.9" }), [derived; 2]),
+        (json!({ "public-ipv4": "203.0.113.9", "public-hostname": null }), [derived; 2]),
+        (json!({ "public-ipv4": "203.0.113.9", "public-hostname": "" }), ["nothing"; 2]),
+        (json!({ "public-ipv4": "203.0.113.9", "network": primary("") }), ["nothing"; 2]),
+        (json!({ "public-ipv4": "203.0.113.9", "public-hostname": "a.b", "network": primary("") }), ["a.b", "nothing"]),
+        (json!({ "public-ipv4": "203.0.113.9", "public-hostname": "", "network": primary("a.b") }), ["nothing", "a.b"]),
+    ] {
+        assert_eq!(names(document.clone()), expected, "{document}");
+    }
+}
+
+#[test]
 fn the_identity_document_is_byte_exact() {
     assert_eq!(
         identity_document(&sample::instance()),

@@ -73,6 +73,8 @@ texts! {
     AvailabilityZone = field::availability_zone, r"^([a-z][a-z0-9-]*[0-9][a-z]|[a-z]+(-[a-z]+)+-[0-9]+-wl([a-z0-9-]*[a-z0-9])?)$", 3 to field::NAME_MAX;
     /// A DNS name.
     Hostname = field::hostname, r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$", 1 to field::HOSTNAME_MAX;
+    /// A DNS name; empty: there is none.
+    PublicHostname = field::public_hostname, r"^([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*)?$", 0 to field::HOSTNAME_MAX;
     /// 1 to 64 letters, digits and `_ + = , . @ -`.
     RoleName = field::role, r"^[A-Za-z0-9_+=,.@-]+$", 1 to field::ROLE_MAX;
     /// 1 to 128 letters, digits and `- . _ : =`: a name that a path can hold.

@@ -13,7 +13,7 @@ pub(in crate::metadata) struct Case {
 
 pub(in crate::metadata) fn cases() -> Vec<Case> {
     let long = "a".repeat(300);
-    let cases: [(&'static str, Check, &[&str], &[&str]); 17] = [
+    let cases: [(&'static str, Check, &[&str], &[&str]); 18] = [
         (
             "instance id",
             instance_id,
@@ -58,6 +58,12 @@ pub(in crate::metadata) fn cases() -> Vec<Case> {
             hostname,
             &["a", "ip-10-0-0-1.ec2.internal"],
             &["", ".", "a..b", "-a", "a-", "a_b", "a b", "a\r\nb", &long],
+        ),
+        (
+            "PublicHostname",
+            public_hostname,
+            &["", "ec2-1-2-3-4.compute-1.amazonaws.com"],
+            &[" ", ".", "a..b", "-a", &long],
         ),
         ("RoleName", role, &["app", "a_b+c=d,e.f@g-h"], &["", "a/b", "a b", "ä", &long]),
         ("interface", interface, &["veth0", "tap-1.2"], &["", ".", "..", "a/b", "a b", "a\n", &long]),
