@@ -12,6 +12,7 @@ use imds_common::verdict::{self, Method, Refusal, Verdict};
 
 use super::authority;
 use super::inbox::{Inbox, Progress};
+use super::range::{self, Asked};
 use super::response::{Kind, NOT_FOUND, Writer};
 use super::tenant::Tenant;
 use super::trouble::Trouble;
@@ -138,13 +139,27 @@ pub(super) async fn answer<'t>(
                     true
                 }
                 Lookup::UserData => match tenant.user_data().await {
-                    Ok(Some(data)) => {
+                    Ok(Some(mut data)) => {
                         if STORE.is_over() {
                             tracing::info!("user data is read again");
                         }
-                        writer.content(Kind::UserData, data.len(), tree.modified());
+                        let (length, modified) = (data.len(), tree.modified());
+                        let asked = if head_only { Asked::Whole } else { range::asked(head, length, modified) };
+                        let served = asked != Asked::Outside;
+                        match asked {
+                            Asked::Whole => writer.content(Kind::UserData, length, modified),
+                            Asked::Part(part) => {
+                                writer.part(Kind::UserData, &part, length, modified);
+                                data.truncate(part.end);
+                                data.drain(..part.start);
+                            }
+                            Asked::Outside => {
+                                writer.outside(length);
+                                data.clear();
+                            }
+                        }
                         body = Body::UserData(data);
-                        true
+                        served
                     }
                     // It was taken away just now.
                     Ok(None) => {
