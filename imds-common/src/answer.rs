@@ -54,6 +54,21 @@ pub const UNAVAILABLE: Bodyless = bodyless!("503 Service Unavailable", "Retry-Af
 pub const TOKEN_PATH_OPTIONS: Bodyless = bodyless!("200 OK", "Allow: OPTIONS, PUT");
 
 impl Refusal {
+    /// Whether EC2 used to answer it with a page, where refusals have pages: not a 403 or a 405 (behaviour.md section 2).
+    #[inline(always)]
+    #[must_use]
+    pub const fn has_page(self) -> bool {
+        matches!(
+            self,
+            Self::Malformed
+                | Self::TtlInvalid
+                | Self::TokenMissing
+                | Self::TokenInvalid
+                | Self::TooManyConnections
+                | Self::TooManyRequests
+        )
+    }
+
     /// The bytes that answer it.
     #[must_use]
     pub const fn answer(self) -> Bodyless {
@@ -173,6 +188,7 @@ mod tests {
             let answer = refusal.answer();
             assert!(answer.before.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{refusal:?}");
             assert!(answer.before.ends_with("\r\n"));
+            assert_eq!(refusal.has_page(), matches!(&status[..3], "400" | "401" | "503"), "{refusal:?}");
             assert!(answer.before.contains("Content-Length: 0\r\n"));
             assert!(answer.after.contains(&format!("Server: {SERVER}\r\n")));
             assert!(answer.after.ends_with("Connection: close\r\nContent-Type: text/plain\r\n\r\n"));

@@ -29,7 +29,7 @@ table! {
         /// silent, so that clients wait for their time-out; a disabled endpoint then takes no connection either.
         on_refuse: OnRefuse = OnRefuse::Answer,
         /// What stands in the body of a 400, 401, 403, 404 or 405: nothing ("none"), as EC2 answers now, or the page that
-        /// it used to send ("xhtml"). With pages the kernel leaves refusing to imdsd, which costs more.
+        /// it used to send ("xhtml"). With pages the kernel leaves refusing with a 401 to imdsd, which costs more.
         error_bodies: ErrorBodies = ErrorBodies::None,
         /// Packets a second that an interface of an instance may send to the service, 0 to 1000000; what is over that is
         /// dropped in the kernel and counted. What one second allows may come at once. EC2 allows 1024; 0 is no limit.
@@ -65,7 +65,7 @@ table! {
         /// Seconds, 1 to 100, in which the head of a request must be whole.
         head_timeout: Seconds = Seconds::new(10),
         /// Seconds, 1 to 100, after which a connection without a request is closed.
-        idle_timeout: Seconds = Seconds::new(60),
+        idle_timeout: Seconds = Seconds::new(75),
     }
 }
 

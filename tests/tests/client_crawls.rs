@@ -31,7 +31,7 @@ fn every_listed_name_is_there_in_every_version(family: Family) {
     assert_eq!(pages["/latest/meta-data/network/interfaces/macs/"].lines().count(), INTERFACES);
     let leaves = pages.keys().filter(|path| path.starts_with("/latest/meta-data/") && !path.ends_with('/')).count();
     assert!(leaves > 150, "{leaves}");
-    assert_eq!(pages["/latest/meta-data/tags/instance/"], "Name\nstage");
+    assert_eq!(pages["/latest/meta-data/tags/instance/"], "Name\na+b\na,b\napp=web\nstage\nx@y");
     let role = &pages[&credentials::path(credentials::ROLE)];
     assert!(role.contains(credentials::SECRET_ACCESS_KEY) && pages.contains_key(&credentials::path("")));
     let stats = scene.host.stats(&scene.id);

@@ -46,10 +46,13 @@ impl Judged {
         Self { refusal: Self::without_page(word, refusal), is_read: false, goes_on: false }
     }
 
-    /// No refusal where refusals have pages, which the kernel hasn't: the daemon refuses the same.
+    /// No refusal that has a page, which the kernel hasn't: the daemon refuses the same.
     #[inline(always)]
     const fn without_page(word: OptionsWord, refusal: Option<Refusal>) -> Option<Refusal> {
-        if word.has_error_pages() { None } else { refusal }
+        match refusal {
+            Some(refusal) if word.has_error_pages() && refusal.has_page() => None,
+            refusal => refusal,
+        }
     }
 }
 
@@ -133,7 +136,8 @@ mod tests {
                 (HttpTokens::Optional, Switch::Disabled, disabled),
             ] {
                 let pages = judged(word(http_tokens, http_endpoint).with_error_pages(true), &payload);
-                assert_eq!(pages, Judged { refusal: None, ..expected }, "{payload:?} with pages");
+                let refusal = expected.refusal.filter(|refusal| !refusal.has_page());
+                assert_eq!(pages, Judged { refusal, ..expected }, "{payload:?} with pages");
             }
         }
     }
@@ -145,7 +149,7 @@ mod tests {
         let disabled = word(HttpTokens::Required, Switch::Disabled);
         assert_eq!(judge(disabled), refused(Refusal::EndpointDisabled, false));
         assert_eq!(judge(OptionsWord::CLOSED), refused(Refusal::EndpointDisabled, false));
-        assert_eq!(judge(disabled.with_error_pages(true)), LEFT);
+        assert_eq!(judge(disabled.with_error_pages(true)), refused(Refusal::EndpointDisabled, false));
     }
 
     #[test]

@@ -163,6 +163,7 @@ mod tests {
         Described {
             instance_id: format!("i-{number:08x}"),
             interfaces: vec![format!("tap{number}")],
+            attach: None,
             metadata_options: Default::default(),
             limits: Default::default(),
             document: crate::control::change::Json("x".repeat(bytes).into()),
@@ -177,6 +178,10 @@ mod tests {
             (
                 r#"{"instances": [{"instance-id": "i-1", "interfaces": ["a"], "documents": {}}]}"#,
                 "-, at instances[0].documents: unknown field `documents`",
+            ),
+            (
+                r#"{"instances": [{"instance-id": "i-1", "interfaces": ["a"], "attach": "xdp"}]}"#,
+                "-, at instances[0].attach: unknown variant `xdp`, expected one of `auto`, `tc`, `tc+xdp`,",
             ),
             (
                 r#"{"instances": [{"instance-id": "i-1", "interfaces": ["a"]}, {"instance-id": "i-1", "interfaces": ["b"]}]}"#,

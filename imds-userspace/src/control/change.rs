@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::protocol::{LimitChanges, OptionChanges};
+use crate::dataplane::attach::Attach;
 use crate::metadata::document::{LifecycleState, MaintenanceCode, SpotAction};
 
 /// JSON that may hold secrets: a document, or a part of one.
@@ -89,6 +90,9 @@ pub struct Described {
     pub instance_id: String,
     /// Host-side interfaces, the first one being the primary.
     pub interfaces: Vec<String>,
+    /// How programs are attached to them; left out: as they are, or as the daemon does by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attach: Option<Attach>,
     /// Options; those that are left out stay, or have EC2's defaults.
     #[serde(default)]
     pub metadata_options: OptionChanges,
@@ -146,4 +150,6 @@ pub enum Part {
     Credentials,
     /// The tags.
     Tags,
+    /// How programs are attached.
+    Attach,
 }

@@ -13,6 +13,10 @@ pub const SIZE_MAX: usize = 64 * 1024;
 /// The version of `credential_process`'s form that there is.
 const PROCESS_VERSION: u64 = 1;
 
+/// How long what a process gives without an expiration is served before the process is asked for newer: such credentials
+/// don't expire, but EC2's document has an `Expiration`, and clients refresh by it. In seconds.
+const ROLLING_SECONDS: u64 = 60 * 60;
+
 /// Who writes a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writer {
@@ -67,7 +71,8 @@ pub enum FormError {
     Field(#[from] FieldError),
 }
 
-/// Reads credentials, and writes their expiration as EC2 does. Other keys, such as `LastUpdated`, are passed over.
+/// Reads credentials, and writes their expiration as EC2 does. A process may leave it out, for credentials that don't
+/// expire: then they are served with one that is an hour from now. Other keys, such as `LastUpdated`, are passed over.
 ///
 /// # Errors
 ///
@@ -87,12 +92,14 @@ pub fn parse(text: &[u8], writer: Writer) -> Result<Credentials, FormError> {
     if object.get("Code").is_some_and(|code| code != "Success") {
         return Err(FormError::Failure);
     }
+    // Only a process can be asked again, so only it may leave the expiration out.
+    let lasts = writer == Writer::Process && !object.contains_key("Expiration");
     let mut take = |key| take(&mut object, key, token);
     let given = Credentials {
         access_key_id: take("AccessKeyId")?,
         secret_access_key: take("SecretAccessKey")?,
         token: take(token)?,
-        expiration: take("Expiration")?,
+        expiration: if lasts { Time::now().plus(ROLLING_SECONDS).to_string() } else { take("Expiration")? },
     };
     let end = date::seconds_of(&given.expiration).ok_or(FormError::Expiration)?;
     let credentials = Credentials { expiration: Time::from_unix(end).to_string(), ..given };
@@ -176,6 +183,20 @@ mod tests {
             let parsed = parse_object(object, Writer::Process).map(|credentials| credentials.expiration);
             assert_eq!(parsed.as_deref(), written.ok_or(&FormError::Expiration), "{given}");
         }
+    }
+
+    #[test]
+    fn what_a_process_gives_without_an_expiration_is_good_for_an_hour() {
+        let mut object = of_process();
+        object.remove("Expiration");
+        let before = Time::now().unix();
+        let credentials = parse_object(object.clone(), Writer::Process).expect("complete");
+        let hours = before + 3600..=Time::now().unix() + 3600;
+        assert!(hours.contains(&credentials.end().unix()), "{}", credentials.expiration);
+        let missing = Err(FormError::Missing { key: "Expiration", token: "SessionToken" });
+        assert_eq!(parse_object(object.clone(), Writer::File), missing, "nobody would ask for newer");
+        object.insert("Expiration".into(), Value::Null);
+        assert_eq!(parse_object(object, Writer::Process), Err(FormError::NoString { key: "Expiration" }));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 pub(crate) use self::identity::identity_document;
 use super::bearer::ByBearer;
-use super::document::Document;
+use super::document::{Document, PublicHostname};
 use super::instance::Instance;
 use super::live::Deliveries;
 use super::tree::Planting;
@@ -76,6 +76,11 @@ fn text<T: Display>(value: &Option<T>) -> Option<&dyn Display> {
     value.as_ref().map(|value| value as &dyn Display)
 }
 
+/// A public name, unless it is said that there is none.
+fn public(name: &Option<PublicHostname>) -> Option<&dyn Display> {
+    name.as_ref().filter(|name| !name.is_empty()).map(|name| name as &dyn Display)
+}
+
 /// What is the instance's own, a value a name.
 fn own(instance: &Instance, document: &Document, tree: &mut Planting) {
     tree.text(&["meta-data", "instance-id"], &instance.instance_id);
@@ -94,7 +99,7 @@ fn own(instance: &Instance, document: &Document, tree: &mut Planting) {
         ("local-ipv4", text(&document.local_ipv4)),
         ("mac", text(&document.mac)),
         ("profile", text(&document.profile)),
-        ("public-hostname", text(&document.public_hostname)),
+        ("public-hostname", public(&document.public_hostname)),
         ("public-ipv4", text(&document.public_ipv4)),
         ("ramdisk-id", text(&document.ramdisk_id)),
         ("reservation-id", text(&document.reservation_id)),
@@ -134,7 +139,11 @@ fn keys(document: &Document, tree: &mut Planting) {
     let managed = &document.managed_ssh_keys;
     value(tree, &["meta-data", "managed-ssh-keys", "signer-cert"], text(&managed.signer_cert));
     for (user, keys) in managed.active_keys.iter().flatten() {
+        // Listed without a slash, so that who reads what is listed doesn't take the keys for names.
         values(tree, &["meta-data", "managed-ssh-keys", "active-keys", user], Some(keys));
+    }
+    for (fingerprint, answer) in managed.signer_ocsp.iter().flatten() {
+        tree.text(&["meta-data", "managed-ssh-keys", "signer-ocsp", fingerprint], answer);
     }
 }
 

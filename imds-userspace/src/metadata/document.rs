@@ -33,8 +33,8 @@ pub use self::packed::PackedDocument;
 pub use self::placement::{Placement, Services};
 use self::section::section;
 pub use self::text::{
-    AccountId, AvailabilityZone, Cidr, Hostname, ImageId, InstanceType, KeyName, Line, Lines, Mac, Name, RoleName,
-    TagKey, TagValue,
+    AccountId, AvailabilityZone, Base64, Cidr, Hostname, ImageId, InstanceType, KeyName, Line, Lines, Mac, Name,
+    PublicHostname, RoleName, TagKey, TagValue,
 };
 pub use self::time::Time;
 pub use self::user_data::UserData;
@@ -93,8 +93,8 @@ section! {
         product_codes: Vec<Name>,
         /// Left out: `default-hvm`.
         profile: Name,
-        /// The public DNS name; left out: EC2's name of `public-ipv4`.
-        public_hostname: Hostname,
+        /// The public DNS name; left out: EC2's name of `public-ipv4`; empty: none.
+        public_hostname: PublicHostname,
         /// The public IPv4 address; left out: the first of the primary interface, or none.
         public_ipv4: Ipv4Addr,
         /// Keys to log in with.
@@ -107,8 +107,9 @@ section! {
         security_groups: Vec<Line>,
         /// The hypervisor; left out: `nitro`.
         system: Name,
-        /// Tags by key, 50 at most; in the tree while InstanceMetadataTags is enabled.
-        tags: BTreeMap<TagKey, TagValue> ["maxProperties" = field::TAGS_MAX],
+        /// Tags by key, 50 at most without those whose keys begin with `aws:`; in the tree while InstanceMetadataTags is
+        /// enabled.
+        tags: BTreeMap<TagKey, TagValue>,
         /// User data, 16 KiB at most. Never shown.
         user_data: UserData,
     }
@@ -177,6 +178,8 @@ section! {
         active_keys: BTreeMap<Name, Vec<Line>>,
         /// The signer's certificate, PEM.
         signer_cert: Lines,
+        /// OCSP answers on the certificates of the signer's chain by their fingerprints, base64 of DER.
+        signer_ocsp: BTreeMap<Name, Base64>,
     }
 }
 
@@ -309,8 +312,8 @@ impl Document {
 
     /// Checks what no member can check by itself.
     fn check(&self) -> Result<(), DocumentError> {
-        let tags = self.tags.as_ref().map_or(0, BTreeMap::len);
-        field::tag_count(tags).map_err(|error| DocumentError::at("tags", error.to_string()))?;
+        let keys = self.tags.iter().flatten().map(|(key, _)| &**key);
+        field::tag_count(keys).map_err(|error| DocumentError::at("tags", error.to_string()))?;
         self.iam.check()?;
         self.identity_credentials.check()?;
         self.network.check()?;

@@ -19,8 +19,10 @@ pub const USER_DATA_MAX: usize = 16 * 1024;
 /// Instance times as EC2 writes them: `YYYY-MM-DDTHH:MM:SSZ`.
 pub const TIME: &[FormatItem<'static>] = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
 
-/// Tags that one instance may have, as on EC2.
-pub(super) const TAGS_MAX: usize = 50;
+/// How the keys of tags begin that AWS gives.
+const AWS_TAGS: &str = "aws:";
+/// Tags that one instance may have beside AWS's, as on EC2.
+const TAGS_MAX: usize = 50;
 /// Characters in a tag's key, as on EC2.
 pub(super) const TAG_KEY_MAX: usize = 128;
 /// Characters in a tag's value, as on EC2.
@@ -154,6 +156,11 @@ pub fn hostname(value: &str) -> Checked<'_> {
     check("hostname", value, "a DNS name: labels of letters, digits and hyphens, with dots between", good)
 }
 
+/// A DNS name, or an empty text in the place of one that there shall not be.
+pub fn public_hostname(value: &str) -> Checked<'_> {
+    if value.is_empty() { Ok(value) } else { hostname(value) }
+}
+
 /// A role's name.
 pub fn role(value: &str) -> Checked<'_> {
     let good = (1..=ROLE_MAX).contains(&value.len())
@@ -221,19 +228,27 @@ pub fn cidr(value: &str) -> Checked<'_> {
     check("network", value, "an address and the length of its prefix, like 10.0.0.0/16", good)
 }
 
-/// The name of a key pair, such that a target can spell it.
+/// The name of a key pair, as EC2 takes it. It is only listed: a target has the key's number.
 pub fn key_name(value: &str) -> Checked<'_> {
-    let plain = |byte: u8| byte.is_ascii_graphic() && !b"/?#%".contains(&byte);
-    let good = (1..=KEY_NAME_MAX).contains(&value.len()) && value.bytes().all(plain);
-    check("key name", value, "1 to 255 visible ASCII characters without / ? # %", good)
+    let plain = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
+    let good = (1..=KEY_NAME_MAX).contains(&value.len()) && value.bytes().all(plain) && value.trim() == value;
+    check("key name", value, "1 to 255 printable ASCII characters, no space at either end", good)
 }
 
-/// How many tags there are.
+/// Base64 in the standard alphabet, in lines or in one.
+pub fn base64(value: &str) -> Checked<'_> {
+    let digits: Vec<u8> = value.bytes().filter(|&byte| byte != b'\n').collect();
+    let good = (1..=LINES_MAX).contains(&value.len()) && !digits.is_empty() && BASE64_STANDARD.decode(digits).is_ok();
+    check("text", value, "base64 of the standard alphabet, with padding, 16384 characters at most", good)
+}
+
+/// How many tags there are, of those with these keys: AWS's own don't count.
 ///
 /// # Errors
 ///
 /// [`FieldError::TooManyTags`]
-pub fn tag_count(count: usize) -> Result<(), FieldError> {
+pub fn tag_count<'a>(keys: impl Iterator<Item = &'a str>) -> Result<(), FieldError> {
+    let count = keys.filter(|key| !key.starts_with(AWS_TAGS)).count();
     if count <= TAGS_MAX { Ok(()) } else { Err(FieldError::TooManyTags { count }) }
 }
 

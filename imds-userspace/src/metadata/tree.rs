@@ -17,12 +17,22 @@ use super::date::http_date;
 use super::identity::{Identity, IdentityText};
 use super::instance::Instance;
 use super::live::Deliveries;
-use super::target::Target;
+use super::target::{Target, spells};
 use super::versions::{VERSIONS, Version};
 
 /// A version's directories answer without their slash down to this depth (`/latest`, `/latest/meta-data`); those
 /// below are redirected.
 const SLASH_OPTIONAL_DEPTH: usize = 1;
+
+/// Directories further below that answer without their slash all the same, as clients ask for them so and follow no
+/// 301. `*` is any one name.
+const SLASH_OPTIONAL: [&str; 3] = [
+    // EC2's user guide reads it with plain curl, and so does fluent-bit.
+    "meta-data/tags/instance",
+    // Amazon's VPC CNI reads both by the AWS SDK for Go 2, which follows 307 and 308 alone.
+    "meta-data/network/interfaces/macs",
+    "meta-data/network/interfaces/macs/*",
+];
 
 /// An instance's tree, rendered once and read many times.
 pub struct Tree {
@@ -171,7 +181,9 @@ impl Tree {
             },
             Content::UserData => Lookup::UserData,
             Content::Credentials(bearer) => self.credentials.of(*bearer).map_or(Lookup::NotFound, Lookup::Credentials),
-            Content::Directory(children) if depth <= SLASH_OPTIONAL_DEPTH || target.path.ends_with(b"/") => {
+            Content::Directory(children)
+                if depth <= SLASH_OPTIONAL_DEPTH || target.path.ends_with(b"/") || is_slash_optional(&target) =>
+            {
                 let slash = if depth == 0 { "" } else { "/" };
                 Lookup::Directory(Listing { tree: self, content: Listed::Children(children.clone(), sight, slash) })
             }
@@ -179,10 +191,10 @@ impl Tree {
         }
     }
 
-    /// The node of a name, or of the label that stands for it in the listing (`0=my-key`).
-    fn child(&self, node: &Node, name: &[u8], sight: Sight) -> Option<&Node> {
+    /// The node whose name a piece of a path spells, or the label that stands for it in the listing (`0=my-key`).
+    fn child(&self, node: &Node, piece: &[u8], sight: Sight) -> Option<&Node> {
         let Content::Directory(children) = &node.content else { return None };
-        let named = |node: &&Node| self.name(node.label) == name || self.label(node.label) == name;
+        let named = |node: &&Node| spells(piece, self.name(node.label)) || spells(piece, self.label(node.label));
         self.below(children).iter().find(|node| named(node) && self.is_there(node, sight))
     }
 
@@ -213,6 +225,15 @@ impl Tree {
         let start = stretch.start as usize;
         self.text.get(start..start + stretch.length as usize).unwrap_or_default()
     }
+}
+
+/// Whether a directory answers without its slash, though it is deep below a version.
+fn is_slash_optional(target: &Target<'_>) -> bool {
+    SLASH_OPTIONAL.iter().any(|path| {
+        let mut names = path.split('/');
+        let is_next = |piece| names.next().is_some_and(|name| name == "*" || spells(piece, name.as_bytes()));
+        target.names().skip(1).all(is_next) && names.next().is_none()
+    })
 }
 
 /// A directory's names.

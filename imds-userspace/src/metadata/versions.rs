@@ -1,5 +1,7 @@
 //! The versions of the tree, and since which one it has what.
 
+use super::target::spells;
+
 /// The directories below `/` (behaviour.md section 5), oldest first.
 pub(super) const VERSIONS: [&str; 30] = [
     "1.0",
@@ -41,7 +43,7 @@ const UNKNOWN: &str = FIRST;
 
 /// The builds that released the categories, by the column "Version when category was released" of EC2's table. Some of
 /// them are no directories: what they released is in the next one that is. `*` is any one name.
-const RELEASES: [(&str, &str); 73] = [
+const RELEASES: [(&str, &str); 74] = [
     ("user-data", FIRST),
     ("dynamic/fws/instance-monitoring", "2009-04-04"),
     ("dynamic/instance-identity/*", "2009-04-04"),
@@ -73,6 +75,7 @@ const RELEASES: [(&str, &str); 73] = [
     ("meta-data/mac", "2011-01-01"),
     ("meta-data/managed-ssh-keys/active-keys/*", UNKNOWN),
     ("meta-data/managed-ssh-keys/signer-cert", UNKNOWN),
+    ("meta-data/managed-ssh-keys/signer-ocsp/*", UNKNOWN),
     ("meta-data/metrics/vhostmd", "2011-05-01"),
     ("meta-data/network/interfaces/macs/*/device-number", "2011-01-01"),
     ("meta-data/network/interfaces/macs/*/interface-id", "2011-01-01"),
@@ -122,9 +125,9 @@ const RELEASES: [(&str, &str); 73] = [
 pub(super) struct Version(u8);
 
 impl Version {
-    /// The one of this name.
+    /// The one that this piece of a path spells.
     pub(super) fn named(name: &[u8]) -> Option<Self> {
-        let place = VERSIONS.iter().position(|version| version.as_bytes() == name)?;
+        let place = VERSIONS.iter().position(|version| spells(name, version.as_bytes()))?;
         u8::try_from(place).ok().map(Self)
     }
 

@@ -9,6 +9,7 @@ use super::error::RegistryError;
 use super::fates::Fates;
 use super::kernel::Kernel;
 use super::options::{self, Changes, Scope};
+use super::record::{InterfaceRecord, Record};
 use super::{Registry, State, blocking, creation};
 use crate::control::change::{Applied, ApplyOutcome, Described, Part};
 use crate::control::protocol::{CreateInstance, OptionChanges};
@@ -112,6 +113,7 @@ impl<K: Kernel> Registry<K> {
         let mut changed = self.planned(record, &document, fates).await?.map(|change| change.parts).unwrap_or_default();
         changed.extend((options != record.options).then_some(Part::Options));
         changed.extend((limits != record.limits).then_some(Part::Limits));
+        changed.extend(others_attached(described, record).next().map(|_| Part::Attach));
         Ok(Planned { outcome: outcome(&changed), changed, claimed: Vec::new() })
     }
 
@@ -146,6 +148,13 @@ impl<K: Kernel> Registry<K> {
         if shown {
             changed.extend(self.put_options(id, &described.metadata_options, wanted != options).await?);
         }
+        // Last, as the kernel may refuse it.
+        let others: Vec<_> =
+            others_attached(described, self.state.lock().await.record(id)?).map(str::to_owned).collect();
+        for interface in others {
+            self.attach_interface(&interface, described.attach).await?;
+            changed.insert(Part::Attach);
+        }
         Ok(outcome(changed))
     }
 
@@ -166,10 +175,17 @@ fn outcome(changed: &BTreeSet<Part>) -> ApplyOutcome {
     if changed.is_empty() { ApplyOutcome::Unchanged } else { ApplyOutcome::Updated }
 }
 
+/// The interfaces of an instance that are attached in another way than is described, if that is.
+fn others_attached<'r>(described: &Described, record: &'r Record) -> impl Iterator<Item = &'r str> {
+    let wanted = described.attach;
+    let is_other = move |interface: &&InterfaceRecord| wanted.is_some() && interface.attach != wanted;
+    record.interfaces.iter().filter(is_other).map(|interface| interface.name.as_str())
+}
+
 fn create_of(described: &Described) -> CreateInstance {
     CreateInstance {
         interfaces: described.interfaces.clone(),
-        attach: None,
+        attach: described.attach,
         instance_id: Some(described.instance_id.clone()),
         document: described.document.clone(),
         metadata_options: described.metadata_options.clone(),

@@ -15,7 +15,7 @@ use crate::control::change::{Change, Part};
 use crate::control::protocol::InstanceView;
 use crate::credentials::vault::Deposit;
 use crate::metadata::bearer::{Bearer, ByBearer};
-use crate::metadata::document::{Credentials, Document, PackedDocument, Time};
+use crate::metadata::document::{Credentials, Document, DocumentError, PackedDocument, Time};
 use crate::metadata::instance::Instance;
 use crate::metadata::patch;
 
@@ -31,6 +31,9 @@ const CREDENTIALS: [(&str, Bearer); 3] = [
     ("identity-credentials", Bearer::Instance),
     ("identity-credentials/credentials", Bearer::Instance),
 ];
+
+/// How the paths of credentials alone end.
+const MEMBER: &str = "/credentials";
 
 /// A change that is to be done: it makes a difference.
 pub(super) struct Planned {
@@ -259,6 +262,12 @@ fn unset(record: &Record, document: Document, path: &str) -> Result<(Document, F
         let mut fates = Fates::KEEP;
         fates.take_away(*bearer);
         return Ok((document, fates));
+    }
+    let is_below = |whole: &str| plain.strip_prefix(whole).is_some_and(|below| below.starts_with('/'));
+    let is_part = |whole: &str, bearer| whole.ends_with(MEMBER) && is_below(whole) && own(bearer);
+    if let Some((whole, _)) = CREDENTIALS.iter().find(|(whole, bearer)| is_part(whole, *bearer)) {
+        let reason = format!("credentials are taken away as a whole: unset {whole}, or set others in their place");
+        return Err(DraftError::from(DocumentError::at(path, reason)).into());
     }
     let document = patch::unset(&document.to_value(), path).map_err(DraftError::from)?;
     let fates = Fates::of_part(record, &document, Kept::default());

@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use imds_common::answer::{Bodyless, TOKEN_PATH_OPTIONS, UNAVAILABLE};
+use imds_common::answer::{TOKEN_PATH_OPTIONS, UNAVAILABLE};
 use imds_common::counters::Counter;
 use imds_common::options::OptionsWord;
 use imds_common::request::{self, Parsed};
@@ -12,6 +12,7 @@ use imds_common::verdict::{self, Method, Refusal, Verdict};
 
 use super::authority;
 use super::inbox::{Inbox, Progress};
+use super::range::{self, Asked};
 use super::response::{Kind, NOT_FOUND, Writer};
 use super::tenant::Tenant;
 use super::trouble::Trouble;
@@ -109,7 +110,7 @@ pub(super) async fn answer<'t>(
             if options.refuses_silently() {
                 return Outcome::Reset;
             }
-            refuse(writer, refusal.answer(), options, head_only);
+            writer.refusal(refusal.answer(), options.has_error_pages() && refusal.has_page(), head_only);
         }
         Verdict::TokenPathOptions => writer.bodyless(TOKEN_PATH_OPTIONS),
         Verdict::Mint { ttl_seconds } => {
@@ -138,13 +139,27 @@ pub(super) async fn answer<'t>(
                     true
                 }
                 Lookup::UserData => match tenant.user_data().await {
-                    Ok(Some(data)) => {
+                    Ok(Some(mut data)) => {
                         if STORE.is_over() {
                             tracing::info!("user data is read again");
                         }
-                        writer.content(Kind::UserData, data.len(), tree.modified());
+                        let (length, modified) = (data.len(), tree.modified());
+                        let asked = if head_only { Asked::Whole } else { range::asked(head, length, modified) };
+                        let served = asked != Asked::Outside;
+                        match asked {
+                            Asked::Whole => writer.content(Kind::UserData, length, modified),
+                            Asked::Part(part) => {
+                                writer.part(Kind::UserData, &part, length, modified);
+                                data.truncate(part.end);
+                                data.drain(..part.start);
+                            }
+                            Asked::Outside => {
+                                writer.outside(length);
+                                data.clear();
+                            }
+                        }
                         body = Body::UserData(data);
-                        true
+                        served
                     }
                     // It was taken away just now.
                     Ok(None) => {
@@ -155,7 +170,7 @@ pub(super) async fn answer<'t>(
                         if STORE.happens(now_ms) {
                             tracing::error!(%error, "user data not read; told once a minute at most");
                         }
-                        writer.bodyless(UNAVAILABLE);
+                        writer.refusal(UNAVAILABLE, options.has_error_pages(), head_only);
                         return finish(tenant, body, true, Then::Linger);
                     }
                 },
@@ -185,14 +200,6 @@ pub(super) async fn answer<'t>(
 fn finish<'t>(tenant: &impl Tenant, body: Body<'t>, head_only: bool, then: Then) -> Outcome<'t> {
     tenant.count(Counter::Requests);
     Outcome::Answer { body: if head_only { Body::Empty } else { body }, then }
-}
-
-fn refuse(writer: Writer<'_>, answer: Bodyless, options: OptionsWord, head_only: bool) {
-    if options.has_error_pages() {
-        writer.error_page(answer.status, answer.more, head_only);
-    } else {
-        writer.bodyless(answer);
-    }
 }
 
 fn not_found(writer: Writer<'_>, options: OptionsWord, head_only: bool) {

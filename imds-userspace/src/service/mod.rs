@@ -8,6 +8,7 @@ mod connection;
 mod error_page;
 mod exchange;
 mod inbox;
+mod range;
 mod response;
 #[cfg(test)]
 mod sample;

@@ -1,6 +1,7 @@
 //! The bytes of answers, in the order of captured ones (behaviour.md sections 1 and 2).
 
 use std::io::Write as _;
+use std::ops::Range;
 
 use imds_common::answer::{Bodyless, DATE_LENGTH, DATE_NAME, SERVER};
 use imds_common::token::TOKEN_TEXT_LENGTH;
@@ -76,22 +77,46 @@ impl Writer<'_> {
         self.put(&[before.as_bytes(), DATE_NAME.as_bytes(), &date, b"\r\n", after.as_bytes()]);
     }
 
+    /// A refusal, which ends the connection, with a page or without a body; without the page for a HEAD.
+    pub(super) fn refusal(mut self, answer: Bodyless, with_page: bool, head_only: bool) {
+        // The other form says so by itself.
+        self.close = true;
+        if with_page {
+            self.error_page(answer.status, answer.more, head_only);
+        } else {
+            self.bodyless(answer);
+        }
+    }
+
     /// The head of a text or of user data; its body follows unless the request was a HEAD.
     pub(super) fn content(mut self, kind: Kind, length: usize, modified: &[u8; DATE_LENGTH]) {
-        self.head_of(kind, length, modified);
+        self.head_of("200 OK", kind, length, modified, "");
+    }
+
+    /// The head of these of so many bytes.
+    pub(super) fn part(mut self, kind: Kind, part: &Range<usize>, of: usize, modified: &[u8; DATE_LENGTH]) {
+        let range = format!("Content-Range: bytes {}-{}/{of}\r\n", part.start, part.end.saturating_sub(1));
+        self.head_of("206 Partial Content", kind, part.len(), modified, &range);
+    }
+
+    /// What was asked for is none of so many bytes.
+    pub(super) fn outside(mut self, of: usize) {
+        self.status("416 Range Not Satisfiable");
+        write!(self.out, "Content-Range: bytes */{of}\r\n").expect("a Vec takes every write");
+        self.empty();
     }
 
     /// A directory's names, and their head; without them for a HEAD.
     pub(super) fn listing(mut self, listing: &Listing<'_>, modified: &[u8; DATE_LENGTH], head_only: bool) {
-        self.head_of(Kind::Text, listing.length(), modified);
+        self.head_of("200 OK", Kind::Text, listing.length(), modified, "");
         if !head_only {
             listing.write(self.out);
         }
     }
 
-    fn head_of(&mut self, kind: Kind, length: usize, modified: &[u8; DATE_LENGTH]) {
-        self.status("200 OK");
-        self.put(&[kind.fields(), b"Last-Modified: ", modified, b"\r\n"]);
+    fn head_of(&mut self, status: &str, kind: Kind, length: usize, modified: &[u8; DATE_LENGTH], more: &str) {
+        self.status(status);
+        self.put(&[kind.fields(), b"Last-Modified: ", modified, b"\r\n", more.as_bytes()]);
         self.length(length);
         self.date_and_server();
         self.put(&[b"\r\n"]);
@@ -105,10 +130,10 @@ impl Writer<'_> {
     pub(super) fn error_page(mut self, status: &str, more: &str, head_only: bool) {
         let page = error_page::page(status);
         self.status(status);
-        self.put(&[more.as_bytes()]);
+        self.put(&[more.as_bytes(), b"Content-Type: text/html\r\n"]);
         self.length(page.len());
         self.date_and_server();
-        self.put(&[b"Content-Type: text/html\r\n\r\n"]);
+        self.put(&[b"\r\n"]);
         if !head_only {
             self.put(&[page.as_bytes()]);
         }
@@ -127,6 +152,11 @@ impl Writer<'_> {
     /// Nothing stands there.
     pub(super) fn not_found(mut self) {
         self.status(NOT_FOUND);
+        self.empty();
+    }
+
+    /// The rest of a head without a body.
+    fn empty(&mut self) {
         self.put(&[b"Content-Length: 0\r\n"]);
         self.date_and_server();
         self.put(&[b"Content-Type: text/plain\r\n\r\n"]);

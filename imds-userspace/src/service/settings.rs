@@ -21,8 +21,9 @@ impl Default for ServiceSettings {
     fn default() -> Self {
         Self {
             head_timeout: Duration::from_secs(10),
-            // Below the 120 s after which the kernel forgets an idle connection.
-            idle_timeout: Duration::from_secs(60),
+            // Above the 60 s at which some clients ask again on a connection that they keep, and below the 120 s after
+            // which the kernel forgets an idle one.
+            idle_timeout: Duration::from_secs(75),
             write_timeout: Duration::from_secs(5),
             linger_timeout: Duration::from_secs(2),
             drain_timeout: Duration::from_secs(5),

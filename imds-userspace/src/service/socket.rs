@@ -67,15 +67,20 @@ pub(super) fn refuse(stream: TcpStream, options: OptionsWord) {
     if options.refuses_silently() {
         return reset(stream);
     }
+    let mut request = [0; 4096];
+    // The first bytes are there, as they were waited for; what can't be read is answered as a GET is.
+    let received = rustix::net::recv(&stream, &mut request, RecvFlags::DONTWAIT).map(|_| ());
+    let head_only = request.trim_ascii_start().starts_with(b"HEAD ");
     let mut answer = Vec::new();
     let date = date::cached_http_date(date::unix_seconds());
     let writer = Writer { out: &mut answer, date, close: true, ttl_seconds: None };
-    writer.bodyless(Refusal::TooManyConnections.answer());
+    let refusal = Refusal::TooManyConnections;
+    writer.refusal(refusal.answer(), options.has_error_pages() && refusal.has_page(), head_only);
     let end = || {
         // The buffer of a new connection is empty, so that this is the whole answer.
         rustix::net::send(&stream, &answer, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?;
         rustix::net::shutdown(&stream, Shutdown::Write)?;
-        rustix::net::recv(&stream, &mut [0; 4096], RecvFlags::DONTWAIT)
+        received
     };
     if let Err(error) = end() {
         tracing::trace!(%error, "a refused connection was not answered, or had sent nothing yet");
@@ -123,6 +128,25 @@ mod tests {
         client.read_to_string(&mut answer).await.expect("closed, not reset");
         assert!(answer.starts_with("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n"), "{answer}");
         assert!(answer.ends_with("Server: EC2ws\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\n"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn with_pages_a_connection_too_many_has_one() {
+        let word = OptionsWord::new(&MetadataOptions::default(), false).with_error_pages(true);
+        for (request, page) in [("GET / HTTP/1.1", true), ("HEAD / HTTP/1.1", false), ("\r\nHEAD / HTTP/1.1", false)] {
+            let (mut client, accepted) = pair().await;
+            client.write_all(format!("{request}\r\n\r\n").as_bytes()).await.expect("connected");
+            accepted.readable().await.expect("a request");
+            refuse(accepted.into_std().expect("a socket"), word);
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).await.expect("closed, not reset");
+            let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+            assert!(
+                head.starts_with("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Type: text/html\r\n")
+            );
+            assert_eq!(body.contains("<h1>503 - Service Unavailable</h1>"), page, "{request}: {answer}");
+            assert_eq!(body.is_empty(), !page, "{request}: {answer}");
+        }
     }
 
     #[tokio::test]

@@ -46,5 +46,6 @@ const fn name(part: Part) -> &'static str {
         Part::UserData => "user data",
         Part::Credentials => "credentials",
         Part::Tags => "tags",
+        Part::Attach => "attach",
     }
 }

@@ -169,7 +169,8 @@ fn what_was_applied_is_a_line_for_each_instance() {
         claimed: Vec::new(),
         message: message.map(str::to_owned),
     };
-    let all = [Part::Document, Part::Options, Part::Limits, Part::UserData, Part::Credentials, Part::Tags];
+    let all =
+        [Part::Document, Part::Options, Part::Limits, Part::UserData, Part::Credentials, Part::Tags, Part::Attach];
     let all = || {
         Payload::Applied(vec![
             applied(ApplyOutcome::Created, &[], None),
@@ -180,7 +181,7 @@ fn what_was_applied_is_a_line_for_each_instance() {
     let text = TABLE.render(&View::Applied { check: false }, all()).expect("rendered");
     let expected = "\
 created i-1
-updated i-1: document, options, limits, user data, credentials, tags
+updated i-1: document, options, limits, user data, credentials, tags, attach
 failed i-1: no; changed before that: options
 ";
     assert_eq!(text, expected);

@@ -1,6 +1,6 @@
 //! `network/interfaces/macs`
 
-use super::{text, value, values};
+use super::{public, text, value, values};
 use crate::metadata::document::{Document, NetworkInterface};
 use crate::metadata::tree::Planting;
 
@@ -23,7 +23,7 @@ fn plant_one(interface: &NetworkInterface, directory: &[&str], tree: &mut Planti
         ("network-card", text(&interface.network_card)),
         ("network-card-index", text(&interface.network_card)),
         ("owner-id", text(&interface.owner_id)),
-        ("public-hostname", text(&interface.public_hostname)),
+        ("public-hostname", public(&interface.public_hostname)),
         ("subnet-id", text(&interface.subnet_id)),
         ("subnet-ipv4-cidr-block", text(&interface.subnet_ipv4_cidr_block)),
         ("vpc-id", text(&interface.vpc_id)),

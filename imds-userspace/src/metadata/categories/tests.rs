@@ -45,6 +45,7 @@ fn every_value_stands_at_its_place() {
         ("meta-data/mac", "02:00:00:00:00:05"),
         ("meta-data/managed-ssh-keys/active-keys/ec2-user", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA== one"),
         ("meta-data/managed-ssh-keys/signer-cert", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"),
+        ("meta-data/managed-ssh-keys/signer-ocsp/A9B8C7D6E5F4A3B2C1D0A9B8C7D6E5F4A3B2C1D0", "MAMKAQY="),
         ("meta-data/metrics/vhostmd", "<?xml version=\"1.0\" encoding=\"UTF-8\"?>"),
         ("meta-data/placement/availability-zone", "eu-west-2c"),
         ("meta-data/placement/availability-zone-id", "euw2-az1"),
@@ -96,6 +97,27 @@ fn every_value_stands_at_its_place() {
 }
 
 #[test]
+fn a_public_name_can_be_left_out_though_there_is_an_address() {
+    let (name, interface) = ("meta-data/public-hostname", "meta-data/network/interfaces/macs/02:00:00:00:00:01");
+    let names = |document| {
+        let instance = sample::with(document);
+        [name.to_owned(), format!("{interface}/public-hostname")].map(|path| at(&instance, &path, NOW))
+    };
+    let derived = "ec2-203-0-113-9.eu-west-2.compute.amazonaws.com";
+    let primary = |name: &str| json!({ "interfaces": [{ "public-hostname": name }] });
+    for (document, expected) in [
+        (json!({ "public-ipv4": "203.0.113.9" }), [derived; 2]),
+        (json!({ "public-ipv4": "203.0.113.9", "public-hostname": null }), [derived; 2]),
+        (json!({ "public-ipv4": "203.0.113.9", "public-hostname": "" }), ["nothing"; 2]),
+        (json!({ "public-ipv4": "203.0.113.9", "network": primary("") }), ["nothing"; 2]),
+        (json!({ "public-ipv4": "203.0.113.9", "public-hostname": "a.b", "network": primary("") }), ["a.b", "nothing"]),
+        (json!({ "public-ipv4": "203.0.113.9", "public-hostname": "", "network": primary("a.b") }), ["nothing", "a.b"]),
+    ] {
+        assert_eq!(names(document.clone()), expected, "{document}");
+    }
+}
+
+#[test]
 fn the_identity_document_is_byte_exact() {
     assert_eq!(
         identity_document(&sample::instance()),
@@ -105,11 +127,11 @@ fn the_identity_document_is_byte_exact() {
   "availabilityZone" : "eu-west-2c",
   "billingProducts" : null,
   "devpayProductCodes" : null,
+  "marketplaceProductCodes" : null,
   "imageId" : "ami-0123456789abcdef0",
   "instanceId" : "i-0123456789abcdef0",
   "instanceType" : "t3.micro",
   "kernelId" : null,
-  "marketplaceProductCodes" : null,
   "pendingTime" : "2026-11-22T09:08:07Z",
   "privateIp" : "10.0.0.1",
   "ramdiskId" : null,

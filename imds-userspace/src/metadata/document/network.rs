@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::DocumentError;
 use super::section::section;
-use super::text::{AccountId, Cidr, Hostname, Line, Mac, Name};
+use super::text::{AccountId, Cidr, Hostname, Line, Mac, Name, PublicHostname};
 
 /// Interfaces that an instance may have, on the host and in its tree: EC2's largest instances have 30.
 pub const INTERFACES_MAX: usize = 64;
@@ -40,8 +40,8 @@ section! {
         network_card: u32,
         /// Left out: the account.
         owner_id: AccountId,
-        /// Left out: `public-hostname`, for the primary.
-        public_hostname: Hostname,
+        /// Left out: `public-hostname`, for the primary; empty: none.
+        public_hostname: PublicHostname,
         /// Left out: `public-ipv4`, for the primary.
         public_ipv4s: Vec<Ipv4Addr>,
         /// Ids of security groups.

@@ -73,6 +73,8 @@ texts! {
     AvailabilityZone = field::availability_zone, r"^([a-z][a-z0-9-]*[0-9][a-z]|[a-z]+(-[a-z]+)+-[0-9]+-wl([a-z0-9-]*[a-z0-9])?)$", 3 to field::NAME_MAX;
     /// A DNS name.
     Hostname = field::hostname, r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$", 1 to field::HOSTNAME_MAX;
+    /// A DNS name; empty: there is none.
+    PublicHostname = field::public_hostname, r"^([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*)?$", 0 to field::HOSTNAME_MAX;
     /// 1 to 64 letters, digits and `_ + = , . @ -`.
     RoleName = field::role, r"^[A-Za-z0-9_+=,.@-]+$", 1 to field::ROLE_MAX;
     /// 1 to 128 letters, digits and `- . _ : =`: a name that a path can hold.
@@ -85,8 +87,10 @@ texts! {
     Mac = field::mac, r"^[0-9a-f]{2}(:[0-9a-f]{2}){5}$", 17 to 17;
     /// A network and the length of its prefix, like `10.0.0.0/16` or `fd00::/64`.
     Cidr = field::cidr, r"^([0-9.]+/0*([0-9]|[12][0-9]|3[0-2])|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*/0*([0-9]{1,2}|1[01][0-9]|12[0-8]))$", 4 to field::LINE_MAX;
-    /// The name of a key pair: 1 to 255 visible ASCII characters without `/ ? # %`.
-    KeyName = field::key_name, r#"^[!"$&-.0->@-~]+$"#, 1 to field::KEY_NAME_MAX;
+    /// The name of a key pair: 1 to 255 printable ASCII characters, no space at either end.
+    KeyName = field::key_name, r"^[!-~]([ -~]*[!-~])?$", 1 to field::KEY_NAME_MAX;
+    /// Base64 of the standard alphabet, in lines or in one.
+    Base64 = field::base64, r"^\n*(([A-Za-z0-9+/]\n*){4})*(([A-Za-z0-9+/]\n*){4}|([A-Za-z0-9+/]\n*){2}=\n*=\n*|([A-Za-z0-9+/]\n*){3}=\n*)$", 4 to field::LINES_MAX;
     /// 1 to 128 characters, none of them a control character.
     TagKey = field::tag_key, r"^[^\x00-\x1f\x7f-\x9f]{1,128}$", 1 to field::TAG_KEY_MAX;
     /// Up to 256 characters, none of them a control character.

@@ -52,14 +52,14 @@ impl Time {
         Self::from_unix(self.0.saturating_add(seconds))
     }
 
-    /// As maintenance events write it, `21 Jan 2019 09:00:43 GMT`.
+    /// As maintenance events write it, `1 Jan 2019 09:00:43 GMT`: the day has no zero before it.
     #[must_use]
     pub fn in_words(self) -> String {
         let time = self.date();
         let month = time.month().to_string();
         let (day, year) = (time.day(), time.year());
         let (hour, minute, second) = time.to_hms();
-        format!("{day:02} {month:.3} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
+        format!("{day} {month:.3} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
     }
 
     fn date(self) -> OffsetDateTime {
@@ -115,6 +115,7 @@ mod tests {
         assert_eq!((time.to_string().as_str(), time.unix()), ("2019-01-21T09:00:43Z", 1_548_061_243));
         assert_eq!(time.in_words(), "21 Jan 2019 09:00:43 GMT");
         assert_eq!(time.plus(3600 * 24 * 20).in_words(), "10 Feb 2019 09:00:43 GMT");
+        assert_eq!(time.plus(3600 * 24 * 11).in_words(), "1 Feb 2019 09:00:43 GMT");
         assert_eq!(Time::from_unix(u64::MAX).to_string(), "9999-12-31T23:59:59Z");
     }
 

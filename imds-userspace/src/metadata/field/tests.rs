@@ -13,7 +13,7 @@ pub(in crate::metadata) struct Case {
 
 pub(in crate::metadata) fn cases() -> Vec<Case> {
     let long = "a".repeat(300);
-    let cases: [(&'static str, Check, &[&str], &[&str]); 16] = [
+    let cases: [(&'static str, Check, &[&str], &[&str]); 18] = [
         (
             "instance id",
             instance_id,
@@ -59,6 +59,12 @@ pub(in crate::metadata) fn cases() -> Vec<Case> {
             &["a", "ip-10-0-0-1.ec2.internal"],
             &["", ".", "a..b", "-a", "a-", "a_b", "a b", "a\r\nb", &long],
         ),
+        (
+            "PublicHostname",
+            public_hostname,
+            &["", "ec2-1-2-3-4.compute-1.amazonaws.com"],
+            &[" ", ".", "a..b", "-a", &long],
+        ),
         ("RoleName", role, &["app", "a_b+c=d,e.f@g-h"], &["", "a/b", "a b", "ä", &long]),
         ("interface", interface, &["veth0", "tap-1.2"], &["", ".", "..", "a/b", "a b", "a\n", &long]),
         ("Name", name, &["eni-1", "Ab.c_d:e=f"], &["", ".", "..", "a/b", "a b", "ä", "a%", &long]),
@@ -76,7 +82,18 @@ pub(in crate::metadata) fn cases() -> Vec<Case> {
             &["10.0.0.0/16", "fd00::/64", "0.0.0.0/0"],
             &["", "10.0.0.0", "10.0.0.0/33", "fd00::/129", "a/1", "10.0.0.0/+8"],
         ),
-        ("KeyName", key_name, &["my-key", "a@b!"], &["", "a b", "a/b", "a%", "ä", &long]),
+        (
+            "KeyName",
+            key_name,
+            &["my-key", "a@b!", "a b", "a/b?c#d%", "~", &"k".repeat(255)],
+            &["", " a", "a ", " ", "a\tb", "a\n", "ä", &long],
+        ),
+        (
+            "Base64",
+            base64,
+            &["QQ==", "QUI=", "QUJD", "QU\nI=\n", "QUJDQUI="],
+            &["", "\n", "Q", "QQ", "QQ=", "=", "QQ==QQ==", "QU-_", "QU I=", &"QUJD".repeat(4097)],
+        ),
         ("TagKey", tag_key, &["Name", "a b/c", &"ä".repeat(128)], &["", "k\0", "k\n", &"k".repeat(129)]),
         ("TagValue", tag_value, &["", "a b", &"ä".repeat(256)], &["\n", "\u{85}", &"v".repeat(257)]),
     ];
@@ -99,8 +116,11 @@ fn fields_take_what_looks_right_and_nothing_else() {
 
 #[test]
 fn tags_are_as_many_as_ec2_takes() {
-    assert_eq!(tag_count(50), Ok(()));
-    assert_eq!(tag_count(51), Err(FieldError::TooManyTags { count: 51 }));
+    let keys = |count, more: &[&'static str]| tag_count(std::iter::repeat_n("Name", count).chain(more.iter().copied()));
+    assert_eq!(keys(50, &["aws:autoscaling:groupName", "aws:ec2:fleet-id"]), Ok(()));
+    for more in ["aws", "AWS:a", "a:aws:"] {
+        assert_eq!(keys(50, &[more]), Err(FieldError::TooManyTags { count: 51 }), "{more}");
+    }
 }
 
 #[test]

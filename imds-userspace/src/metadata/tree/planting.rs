@@ -19,8 +19,16 @@ pub(in crate::metadata) struct Planting {
     root: BTreeMap<Key, Sprout>,
 }
 
-/// A name, and the second from which it is there.
-type Key = (Box<str>, u64);
+/// A name, and the second from which it is there; in the order of listings.
+type Key = (Rank, Box<str>, u64);
+
+/// The digits of a number, which no other name comes before: so 2 is before 10.
+type Rank = usize;
+
+fn key(name: &str, from: u64) -> Key {
+    let is_number = name.bytes().all(|byte| byte.is_ascii_digit());
+    (if is_number { name.len() } else { Rank::MAX }, name.into(), from)
+}
 
 struct Sprout {
     /// What stands behind its name in a listing.
@@ -73,12 +81,12 @@ impl Planting {
         let Some((name, above)) = path.split_last() else { return };
         let mut directory = &mut self.root;
         for name in above {
-            match directory.get_mut(&((*name).into(), 0)).map(|sprout| &mut sprout.content) {
+            match directory.get_mut(&key(name, 0)).map(|sprout| &mut sprout.content) {
                 Some(Growth::Directory(below)) => directory = below,
                 _ => return,
             }
         }
-        if let Some(sprout) = directory.get_mut(&((*name).into(), 0)) {
+        if let Some(sprout) = directory.get_mut(&key(name, 0)) {
             sprout.suffix = suffix.into();
         }
     }
@@ -91,14 +99,14 @@ impl Planting {
         let mut directory = &mut self.root;
         for name in above {
             let below = || Sprout { suffix: Box::default(), content: Growth::Directory(BTreeMap::new()) };
-            match &mut directory.entry(((*name).into(), 0)).or_insert_with(below).content {
+            match &mut directory.entry(key(name, 0)).or_insert_with(below).content {
                 Growth::Directory(below) => directory = below,
                 Growth::Leaf { .. } => return,
             }
         }
         let from = period.as_ref().map_or(0, |period| period.start);
         let content = Growth::Leaf { body, since, period };
-        directory.entry(((*name).into(), from)).or_insert(Sprout { suffix: Box::default(), content });
+        directory.entry(key(name, from)).or_insert(Sprout { suffix: Box::default(), content });
     }
 
     /// Lays it out.
@@ -119,7 +127,7 @@ impl Planting {
         }));
         while let Some((place, children)) = beds.pop_front() {
             let start = layout.nodes.len();
-            for ((name, _), Sprout { suffix, content }) in children {
+            for ((_, name, _), Sprout { suffix, content }) in children {
                 let label = layout.label(&name, &suffix);
                 let (content, since, period) = match content {
                     Growth::Leaf { body, since, period } => {

@@ -98,14 +98,94 @@ fn other_spellings_find_nothing() {
         "/latest/user-data/x",
         "/latest/meta-data/./mac",
         "/latest/meta-data/placement/../mac",
-        "/latest/meta-data/%6dac",
-        "/latest%2fmeta-data/mac",
-        "/latest/meta-data/mac%3f",
         "/latest/meta-data/mac#x",
         "/latest/meta-data/tags/instance/name",
         "https://169.254.169.254/latest/meta-data/mac",
     ] {
         assert_eq!(found(&tree, target), "nothing", "{target}");
+    }
+}
+
+#[test]
+fn names_are_found_encoded_too() {
+    let tree = sample::tree(&sample::everything(), true, true);
+    let redirect = "redirect /latest/meta-data/pl%61cement";
+    for (target, expected) in [
+        ("/latest/meta-data/%6dac", "leaf 02:00:00:00:00:05"),
+        ("/l%61test/meta%2Ddata/m%61c/", "leaf 02:00:00:00:00:05"),
+        ("/latest/meta-data/tags/instance/a+b", "leaf plus"),
+        ("/latest/meta-data/tags/instance/a%2Bb", "leaf plus"),
+        ("/latest/meta-data/tags/instance/app%3dweb", "leaf equals"),
+        ("/latest/meta-data/tags/instance/x%40y", "leaf at"),
+        ("/latest/meta-data/tags/instance/a%2Cb", "leaf comma"),
+        ("/latest/meta-data/network/interfaces/macs/02%3A00%3A00%3A00%3A00%3A05/mac", "leaf 02:00:00:00:00:05"),
+        ("/latest/meta-data/public-keys/0%3Dmy-key/", "list openssh-key"),
+        ("/latest/meta-data/pl%61cement", redirect),
+        ("/latest/user-d%61ta", "user data"),
+    ] {
+        assert_eq!(found(&tree, target), expected, "{target}");
+    }
+}
+
+#[test]
+fn hostile_encodings_find_nothing() {
+    let tree = sample::tree(&sample::everything(), true, true);
+    for target in [
+        "/latest/meta-data/%",
+        "/latest/meta-data/mac%",
+        "/latest/meta-data/mac%2",
+        "/latest/meta-data/mac%zz",
+        "/latest/meta-data/ma%6",
+        "/latest/meta-data/ma%6g",
+        "/latest/meta-data/mac%00",
+        "/latest/meta-data/%00mac",
+        "/latest/meta-data/mac%3f",
+        "/latest/meta-data/mac%23",
+        "/latest/meta-data/mac%20",
+        "/latest/meta-data/mac%2f",
+        "/latest/meta-data%2fmac",
+        "/latest%2fmeta-data/mac",
+        "%2flatest/meta-data/mac",
+        "/latest/meta-data/placement%2fregion",
+        "/latest/meta-data/placement/%2e%2e/mac",
+        "/latest/meta-data/placement/%2E./mac",
+        "/latest/meta-data/%2e/mac",
+        "/latest/meta-data/%256dac",
+        "/latest/meta-data/%25256dac",
+        "/latest/meta-data/tags/instance/a%252Bb",
+        "/latest/meta-data/tags/instance/a%20b",
+        "/latest/meta-data/%c1%ad%61%63",
+        "/latest/%61pi/token",
+        "/latest/api%2ftoken",
+    ] {
+        assert_eq!(found(&tree, target), "nothing", "{target}");
+    }
+}
+
+#[test]
+fn three_directories_need_no_slash_and_the_others_do() {
+    let tree = sample::tree(&sample::everything(), true, true);
+    let macs = "meta-data/network/interfaces/macs";
+    let mac = format!("{macs}/02:00:00:00:00:05");
+    let encoded = format!("{macs}/02%3a00:00:00:00:05");
+    for path in ["meta-data/tags/instance", macs, &mac, &encoded, "/meta-data//t%61gs/instance"] {
+        for version in ["latest", "2021-03-23"] {
+            let listing = found(&tree, &format!("/{version}/{path}"));
+            assert!(listing.starts_with("list "), "{path}: {listing}");
+            assert_eq!(listing, found(&tree, &format!("/{version}/{path}/")), "{path}");
+        }
+    }
+    let associations = format!("{mac}/ipv4-associations");
+    for path in [
+        "meta-data/tags",
+        "meta-data/network",
+        "meta-data/network/interfaces",
+        &associations,
+        "meta-data/placement",
+        "meta-data/iam/security-credentials",
+        "dynamic/instance-identity",
+    ] {
+        assert_eq!(found(&tree, &format!("/latest/{path}")), format!("redirect /latest/{path}"));
     }
 }
 
@@ -166,7 +246,7 @@ fn everything_that_is_listed_is_found_in_every_version_at_any_time() {
             assert!(walk(&tree, "/", now) > VERSIONS.len() * 5, "{now}");
         }
     }
-    assert_eq!(walk(&sample::tree(&sample::everything(), true, true), "/latest", NOW), 89);
+    assert_eq!(walk(&sample::tree(&sample::everything(), true, true), "/latest", NOW), 94);
 }
 
 #[test]
@@ -180,6 +260,20 @@ fn a_key_is_listed_with_its_name_and_found_by_its_number() {
     assert_eq!(found(&tree, &format!("{keys}0/openssh-key")), "leaf ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA== my-key");
     assert_eq!(found(&tree, &format!("{keys}0")), format!("redirect {keys}0"));
     assert_eq!(found(&tree, &format!("{keys}2")), "nothing");
+}
+
+#[test]
+fn keys_are_listed_by_their_numbers_and_under_any_name() {
+    let key = |number: usize| json!({ "name": format!("{number} a/b?c#d%25"), "openssh-key": number.to_string() });
+    let tree =
+        sample::tree(&sample::with(json!({ "public-keys": (0..12).map(key).collect::<Vec<_>>() })), false, false);
+    let keys = "/latest/meta-data/public-keys/";
+    let listed: Vec<_> = (0..12).map(|number| format!("{number}={number} a/b?c#d%25")).collect();
+    assert_eq!(found(&tree, keys), format!("list {}", listed.join("\n")));
+    for number in 0..12 {
+        assert_eq!(found(&tree, &format!("{keys}{number}/openssh-key")), format!("leaf {number}"));
+    }
+    assert_eq!(found(&tree, &format!("{keys}0=0%20a%2fb%3fc%23d%2525/")), "nothing", "a slash is in no name");
 }
 
 #[test]

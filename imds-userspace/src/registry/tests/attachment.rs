@@ -1,5 +1,8 @@
+use serde_json::json;
+
 use super::super::fake::Trouble;
 use super::*;
+use crate::control::change::{ApplyOutcome, Described, Json, Part};
 use crate::dataplane::attach::Attach;
 
 fn attachments(view: &InstanceView) -> Vec<Option<Attach>> {
@@ -23,6 +26,40 @@ async fn each_interface_is_attached_as_was_said_of_it_over_restarts_too() {
     assert_eq!(attachments(&view), [Some(Attach::TcXdpGeneric), Some(Attach::Tc)], "as the daemon does by itself");
     let nobody = daemon.registry.attach_interface("tap3", None).await.expect_err("nobody's");
     assert!(matches!(nobody, RegistryError::NoOwner(name) if name == "tap3"));
+}
+
+#[tokio::test]
+async fn described_instances_are_attached_as_described() {
+    let host = Host::new(&[("tap1", 11), ("tap2", 12)]);
+    let daemon = host.daemon().await;
+    let described = |attach| Described {
+        instance_id: A.into(),
+        interfaces: vec!["tap1".into(), "tap2".into()],
+        attach,
+        metadata_options: OptionChanges::default(),
+        limits: LimitChanges::default(),
+        document: Json(json!({})),
+    };
+    let apply = async |attach, check| {
+        let applied = daemon.registry.apply(&[described(attach)], check, &[]).await.expect("applied").remove(0);
+        let view = daemon.registry.list().await.expect("fake").pop();
+        (applied.outcome, applied.changed, view.as_ref().map(attachments).unwrap_or_default())
+    };
+    const GENERIC: Attach = Attach::TcXdpGeneric;
+    const DRIVER: Attach = Attach::TcXdpDriver;
+    let attach = || vec![Part::Attach];
+    let both = |attach| vec![Some(attach); 2];
+    assert_eq!(apply(Some(GENERIC), true).await, (ApplyOutcome::Created, vec![], vec![]));
+    assert_eq!(apply(Some(GENERIC), false).await, (ApplyOutcome::Created, vec![], both(GENERIC)));
+    for same in [Some(GENERIC), None] {
+        assert_eq!(apply(same, false).await, (ApplyOutcome::Unchanged, vec![], both(GENERIC)), "{same:?}");
+    }
+    assert_eq!(apply(Some(DRIVER), true).await, (ApplyOutcome::Updated, attach(), both(GENERIC)));
+    assert_eq!(apply(Some(DRIVER), false).await, (ApplyOutcome::Updated, attach(), both(DRIVER)));
+    daemon.registry.attach_interface("tap2", Some(Attach::Tc)).await.expect("attached");
+    assert_eq!(apply(Some(DRIVER), false).await, (ApplyOutcome::Updated, attach(), both(DRIVER)), "one of them");
+    *host.kernel.trouble.lock().expect("not poisoned") = Some((0, Trouble::Fails));
+    assert_eq!(apply(Some(GENERIC), false).await, (ApplyOutcome::Failed, vec![], both(DRIVER)));
 }
 
 #[tokio::test]

@@ -248,6 +248,23 @@ async fn they_go_with_the_role_and_not_without_it() {
 }
 
 #[tokio::test]
+async fn a_member_alone_is_not_unset_and_it_is_said_what_is() {
+    let host = Host::new(&[("tap1", 11)]);
+    let daemon = host.daemon().await;
+    daemon.registry.create(&with_role(A, "tap1")).await.expect("created");
+    for (path, words) in [
+        ("iam/credentials/Token", "taken away as a whole: unset iam/credentials, or set"),
+        ("/iam//credentials/AccessKeyId/", "taken away as a whole: unset iam/credentials, or set"),
+        ("iam/credentialsToken", "nothing is set there"),
+        ("identity-credentials/credentials/Token", "nothing is set there"),
+    ] {
+        let error = daemon.registry.change(A, &unset(path)).await.expect_err(path).to_string();
+        assert!(error.contains(words), "{path}: {error}");
+    }
+    assert!(read(&daemon).contains("\"session==\""));
+}
+
+#[tokio::test]
 async fn an_instances_own_identity_has_some_beside_its_roles() {
     let host = Host::new(&[("tap1", 11)]);
     let daemon = host.daemon().await;
@@ -300,6 +317,7 @@ async fn a_description_without_them_keeps_them() {
     let described = |id: &str, interface: &str, iam: Value| Described {
         instance_id: id.into(),
         interfaces: vec![interface.into()],
+        attach: None,
         metadata_options: OptionChanges::default(),
         limits: LimitChanges::default(),
         document: Json(json!({ "iam": iam })),

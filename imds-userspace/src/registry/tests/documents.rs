@@ -29,6 +29,7 @@ fn described(id: &str, interface: &str, document: Value) -> Described {
     Described {
         instance_id: id.into(),
         interfaces: vec![interface.into()],
+        attach: None,
         metadata_options,
         limits: LimitChanges::default(),
         document: Json(document),

@@ -298,6 +298,34 @@ async fn user_data_that_is_gone_is_not_found_and_that_cannot_be_read_is_for_late
     assert_eq!(answer, bodyless("503 Service Unavailable\nRetry-After: 1"));
 }
 
+#[tokio::test]
+async fn a_part_of_user_data_is_given_and_one_that_is_not_there_refused() {
+    let guest = Guest::new(&OPTIONAL()).with_user_data(Ok(Some(b"0123456789".to_vec())));
+    let answer = async |method, range: &str| {
+        let request = head(&format!("{method} /latest/user-data HTTP/1.1\nRange: bytes={range}"));
+        talk(&guest, &[request.as_bytes()]).await.1
+    };
+    let given = |status: &str, range: &str, length: usize, body: &str| {
+        format!(
+            "HTTP/1.1 {status}\r\nContent-Type: application/octet-stream\r\nAccept-Ranges: bytes\r\n\
+             Last-Modified: Sun, 22 Nov 2026 09:08:07 GMT\r\n{range}Content-Length: {length}\r\nDate: {DATE}\r\n\
+             Server: EC2ws\r\n\r\n{body}"
+        )
+    };
+    for (range, sent, body) in [("2-4", "2-4", "234"), ("7-99", "7-9", "789"), ("-2", "8-9", "89")] {
+        let field = format!("Content-Range: bytes {sent}/10\r\n");
+        assert_eq!(answer("GET", range).await, given("206 Partial Content", &field, body.len(), body));
+        assert_eq!(guest.counted(), [Counter::NoToken, Counter::Requests], "{range}");
+    }
+    assert_eq!(answer("GET", "0-1,3-4").await, given("200 OK", "", 10, "0123456789"));
+    assert_eq!(answer("HEAD", "2-4").await, given("200 OK", "", 10, ""), "a range is a GET's alone");
+    guest.counted();
+    let outside = "HTTP/1.1 416 Range Not Satisfiable\r\nContent-Range: bytes */10\r\nContent-Length: 0\r\n";
+    let expected = format!("{outside}Date: {DATE}\r\nServer: EC2ws\r\nContent-Type: text/plain\r\n\r\n");
+    assert_eq!(answer("GET", "10-").await, expected);
+    assert_eq!(guest.counted(), [Counter::Requests]);
+}
+
 /// An answer with EC2's older page.
 fn page(status: &str, more: &str, close: &str) -> String {
     let title = status.replacen(' ', " - ", 1);
@@ -310,23 +338,28 @@ fn page(status: &str, more: &str, close: &str) -> String {
     );
     let length = page.len();
     format!(
-        "HTTP/1.1 {status}\r\n{more}Content-Length: {length}\r\nDate: {DATE}\r\nServer: EC2ws\r\n{close}Content-Type: text/html\r\n\r\n{page}"
+        "HTTP/1.1 {status}\r\n{more}Content-Type: text/html\r\nContent-Length: {length}\r\nDate: {DATE}\r\nServer: EC2ws\r\n{close}\r\n{page}"
     )
 }
 
 #[tokio::test]
-async fn with_pages_every_error_has_one() {
+async fn with_pages_the_errors_that_had_one_have_one() {
     let close = "Connection: close\r\n";
     let rows = [
         (OPTIONAL(), head("GET /none HTTP/1.1"), page("404 Not Found", "", "")),
         (OPTIONAL(), head("GET / HTTP/2.0"), page("400 Bad Request", "", close)),
         (REQUIRED(), head("GET / HTTP/1.1"), page("401 Unauthorized", "", close)),
-        (DISABLED(), head("GET / HTTP/1.1"), page("403 Forbidden", "", close)),
-        (OPTIONAL(), head("POST / HTTP/1.1"), page("405 Not Allowed", "Allow: GET, HEAD\r\n", close)),
-        (OPTIONAL(), head("GET /latest/api/token HTTP/1.1"), page("405 Not Allowed", "Allow: OPTIONS, PUT\r\n", close)),
+        (
+            OPTIONAL(),
+            head("GET /latest/user-data HTTP/1.1"),
+            page("503 Service Unavailable", "Retry-After: 1\r\n", close),
+        ),
+        (DISABLED(), head("GET / HTTP/1.1"), bodyless("403 Forbidden")),
+        (OPTIONAL(), head("POST / HTTP/1.1"), bodyless("405 Not Allowed\nAllow: GET, HEAD")),
+        (OPTIONAL(), head("GET /latest/api/token HTTP/1.1"), bodyless("405 Not Allowed\nAllow: OPTIONS, PUT")),
     ];
     for (options, request, expected) in rows {
-        let guest = Guest::new(&options);
+        let guest = Guest::new(&options).with_user_data(Err(()));
         guest.set_options(OptionsWord::new(&options, false).with_error_pages(true));
         let (_, answer) = talk(&guest, &[request.as_bytes()]).await;
         assert_eq!(answer, expected, "{request}");
@@ -336,8 +369,14 @@ async fn with_pages_every_error_has_one() {
         }
         guest.set_options(OptionsWord::new(&options, true).with_error_pages(true));
         let (_, silent) = talk(&guest, &[request.as_bytes()]).await;
-        assert_eq!(silent.is_empty(), !expected.starts_with("HTTP/1.1 404"), "{request}");
+        let answered = ["HTTP/1.1 404", "HTTP/1.1 503"].iter().any(|status| expected.starts_with(status));
+        assert_eq!(silent.is_empty(), !answered, "{request}");
     }
+    let guest = Guest::new(&OPTIONAL());
+    guest.set_options(OptionsWord::new(&OPTIONAL(), false).with_error_pages(true));
+    guest.exhaust();
+    let (_, answer) = talk(&guest, &[head("GET / HTTP/1.1").as_bytes()]).await;
+    assert_eq!(answer, page("503 Service Unavailable", "Retry-After: 1\r\n", close));
 }
 
 #[tokio::test]
