@@ -72,12 +72,13 @@ impl Identity {
     }
 }
 
-/// Whether a host can have this IPv4 address: not 0/8, 127/8 or above 224/4 (RFC 1122, section 3.2.1.3).
+/// Whether a host can have this IPv4 address: not one of 0/8 or 127/8 (RFC 1122, section 3.2.1.3), not a group's and not
+/// everybody's. 240/4 is reserved, but Linux takes it as any, and there are networks of containers in it.
 #[inline(always)]
 #[must_use]
 pub const fn is_host_v4(address: [u8; 4]) -> bool {
     let [first, ..] = address;
-    first != 0 && first != 127 && first < 224
+    first != 0 && first != 127 && first >> 4 != 0xe && u32::from_be_bytes(address) != u32::MAX
 }
 
 /// Whether a host can have this IPv6 address, given as [`halves`]: not `::`, `::1`, a group's, or a mapped IPv4 address
@@ -154,6 +155,10 @@ mod tests {
             ([169, 254, 1, 1], true),
             ([223, 255, 255, 254], true),
             ([224, 0, 0, 1], false),
+            ([239, 255, 255, 255], false),
+            ([240, 0, 0, 0], true),
+            ([255, 0, 0, 1], true),
+            ([255, 255, 255, 254], true),
             ([255; 4], false),
         ] {
             assert_eq!(is_host_v4(address), expected, "{address:?}");

@@ -12,6 +12,7 @@
 //! | [`answer`] | the bytes of an answer without a body |
 //! | [`address`] | the service's addresses, and the identity that a packet's source carries |
 //! | [`budget`] | how many packets a second an instance may send |
+//! | [`extension`] | IPv6 extension headers, and what stands behind them |
 //! | [`event`] | what the kernel tells the daemon of one packet |
 //! | [`flow`] | the state of one TCP connection, as the kernel follows it |
 //! | [`place`] | one client behind an interface |
@@ -25,6 +26,7 @@ pub mod answer;
 pub mod budget;
 pub mod counters;
 pub mod event;
+pub mod extension;
 pub mod flow;
 pub mod options;
 pub mod place;

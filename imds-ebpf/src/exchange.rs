@@ -4,12 +4,15 @@ use core::mem::offset_of;
 
 use imds_common::address::{Identity, SERVICE_PORT, SERVICE_V4, is_host_v4, is_host_v6};
 use imds_common::counters::Counter;
+use imds_common::extension::{FRAGMENT, is_extension};
 use imds_common::flow::{ACK, SYN, Segment};
 use imds_common::options::OptionsWord;
 use imds_common::place::{Client, V4, V6};
 
 use crate::frame::Frame;
-use crate::packet::{self, Address, ETH, Header, IPV4, IPV6, PROTOCOL_TCP, TCP, TcpHeader, V6_SOURCE};
+use crate::packet::{
+    self, Address, ETH, Header, IPV4, IPV6, PROTOCOL_TCP, SERVICE_V6_WORDS, TCP, TcpHeader, V4_SOURCE, V6_SOURCE,
+};
 
 /// The TCP options that an answer carries: timestamps where the client uses them, else no-operations. In bytes.
 pub const OPTIONS: u32 = 12;
@@ -17,12 +20,6 @@ pub const OPTIONS: u32 = 12;
 /// Protocol numbers (IANA) that say more than "not TCP".
 const PROTOCOL_ICMP: u8 = 1;
 pub const PROTOCOL_ICMPV6: u8 = 58;
-const FRAGMENT: u8 = 44;
-/// ESP and AH (RFC 4303 and RFC 4302).
-pub const ENCRYPTION: u8 = 50;
-pub const AUTHENTICATION: u8 = 51;
-/// Extension headers: hop-by-hop, routing, those two, destination options, mobility.
-const EXTENSIONS: [u8; 6] = [0, 43, ENCRYPTION, AUTHENTICATION, 60, 135];
 /// Types of ICMP and of ICMPv6: time exceeded.
 const ICMP_TIME_EXCEEDED: u8 = 11;
 const ICMPV6_TIME_EXCEEDED: u8 = 3;
@@ -102,7 +99,7 @@ impl Exchange {
         if u16::from_be_bytes([f0, f1]) & 0x3fff != 0 {
             return Err(Counter::DroppedFragment);
         }
-        if protocol == PROTOCOL_ICMP && is_about_us_v4(ctx) {
+        if is_about_us_v4(ctx, header) {
             return Err(Counter::DroppedTimeExceeded);
         }
         if protocol != PROTOCOL_TCP {
@@ -133,7 +130,7 @@ impl Exchange {
         if is_extension(next) {
             return Err(Counter::DroppedExtension);
         }
-        if next == PROTOCOL_ICMPV6 && packet::load(ctx, ETH + IPV6) == Some([ICMPV6_TIME_EXCEEDED]) {
+        if is_about_us_v6(ctx, header) {
             return Err(Counter::DroppedTimeExceeded);
         }
         if next != PROTOCOL_TCP {
@@ -186,17 +183,19 @@ impl Exchange {
     }
 }
 
-/// Whether an IPv6 header's next one is an extension header, which hides what follows.
+/// Whether a packet says that one of the service's reached its hop limit.
 #[inline(always)]
-pub fn is_extension(next: u8) -> bool {
-    EXTENSIONS.contains(&next)
+pub fn is_about_us_v4(ctx: &impl Frame, header: &Header<{ IPV4 as usize }>) -> bool {
+    header.0[9] == PROTOCOL_ICMP
+        && packet::load(ctx, ETH + IPV4) == Some([ICMP_TIME_EXCEEDED])
+        && packet::load(ctx, ETH + IPV4 + ICMP + V4_SOURCE as u32) == Some(SERVICE_V4)
 }
 
-/// Whether an ICMP message says that a packet of the service's reached its hop limit.
+/// The same of IPv6.
 #[inline(always)]
-fn is_about_us_v4(ctx: &impl Frame) -> bool {
-    /// Where the source stands in an IPv4 header.
-    const SOURCE: u32 = 12;
-    packet::load(ctx, ETH + IPV4) == Some([ICMP_TIME_EXCEEDED])
-        && packet::load(ctx, ETH + IPV4 + ICMP + SOURCE) == Some(SERVICE_V4)
+pub fn is_about_us_v6(ctx: &impl Frame, header: &Header<{ IPV6 as usize }>) -> bool {
+    header.0[6] == PROTOCOL_ICMPV6
+        && packet::load(ctx, ETH + IPV6) == Some([ICMPV6_TIME_EXCEEDED])
+        && packet::load(ctx, ETH + IPV6 + ICMP + V6_SOURCE as u32)
+            .is_some_and(|source| packet::is(packet::address(source), SERVICE_V6_WORDS))
 }

@@ -10,7 +10,7 @@ use imds_common::sender::Sender;
 use imds_common::slot::NOBODY;
 
 use crate::deliver::deliver;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, is_about_us_v4, is_about_us_v6};
 use crate::exit;
 use crate::frame::Frame;
 use crate::limit::{self, Admitted, owner};
@@ -83,7 +83,10 @@ fn ipv4<F: Frame>(ctx: &F, offset: u32, tagged: bool) -> Read {
         return Read::Done(F::PASS);
     }
     let [.., s0, s1, s2, s3, _, _, _, _] = header.0;
-    let admitted = match limit::admit(ctx, &Sender::v4([s0, s1, s2, s3]), tagged) {
+    // Any router behind the instance may say that an answer's way is too long: that is dropped, too, but told apart.
+    let sender = Sender::v4([s0, s1, s2, s3]);
+    let sender = if is_about_us_v4(ctx, &header) { None } else { Some(&sender) };
+    let admitted = match limit::admit(ctx, sender, tagged) {
         Ok(admitted) => admitted,
         Err(verdict) => return Read::Done(verdict),
     };
@@ -109,7 +112,9 @@ fn ipv6<F: Frame>(ctx: &F, offset: u32, tagged: bool) -> Read {
     if !packet::is(header.address::<V6_DESTINATION>(), SERVICE_V6_WORDS) {
         return Read::Done(F::PASS);
     }
-    let admitted = match limit::admit(ctx, &Sender::v6(header.address::<V6_SOURCE>()), tagged) {
+    let sender = Sender::v6(header.address::<V6_SOURCE>());
+    let sender = if is_about_us_v6(ctx, &header) { None } else { Some(&sender) };
+    let admitted = match limit::admit(ctx, sender, tagged) {
         Ok(admitted) => admitted,
         Err(verdict) => return Read::Done(verdict),
     };

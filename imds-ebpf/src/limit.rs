@@ -51,9 +51,10 @@ impl Admitted {
 }
 
 /// Lets a packet to one of the service's addresses go on, or gives its verdict: an interface that nobody owns, a sender
-/// that the instance doesn't list, a slot over its budget, a tagged frame. A function with a stack of its own.
+/// that the instance doesn't list, a slot over its budget, a tagged frame. Without a `sender` it may come from any
+/// address, by a listed MAC. A function with a stack of its own.
 #[inline(never)]
-pub fn admit<F: Frame>(ctx: &F, sender: &Sender, tagged: bool) -> Result<Admitted, i32> {
+pub fn admit<F: Frame>(ctx: &F, sender: Option<&Sender>, tagged: bool) -> Result<Admitted, i32> {
     let (slot, word) = owner(ctx);
     let reason = if !word.is_owned() {
         Counter::DroppedUnowned
@@ -84,9 +85,9 @@ fn senders(slot: u32, word: OptionsWord) -> Option<&'static Senders> {
 
 /// Whether the slot, which lists its senders, lists this one.
 #[inline(always)]
-fn is_listed(slot: u32, word: OptionsWord, sender: &Sender, mac: Option<[u8; 6]>) -> bool {
+fn is_listed(slot: u32, word: OptionsWord, sender: Option<&Sender>, mac: Option<[u8; 6]>) -> bool {
     let (Some(senders), Some(mac)) = (senders(slot, word), mac) else { return false };
-    senders.allows_mac(mac) && senders.allows_address(sender)
+    senders.allows_mac(mac) && sender.is_none_or(|sender| senders.allows_address(sender))
 }
 
 /// Whether the slot, if it lists its senders, lists this MAC.

@@ -7,9 +7,10 @@ use aya_ebpf::helpers::generated::{bpf_loop, bpf_redirect};
 use aya_ebpf::programs::TcContext;
 use imds_common::address::{NEIGHBOUR_MAC, SERVICE_V4, SERVICE_V6, covers_service};
 use imds_common::counters::Counter;
+use imds_common::extension::{Behind, CHAIN_MAX, behind, can_look_behind};
 use imds_common::sender::Sender;
 
-use crate::exchange::{AUTHENTICATION, ENCRYPTION, PROTOCOL_ICMPV6, is_extension};
+use crate::exchange::PROTOCOL_ICMPV6;
 use crate::exit;
 use crate::frame::Frame;
 use crate::limit::{self, owner};
@@ -31,9 +32,12 @@ const ARP_BEGINNING: [u8; 6] = [0, 1, 8, 0, 6, 4];
 const ROUTER_ADVERTISEMENT: u8 = 134;
 const NEIGHBOUR_SOLICITATION: u8 = 135;
 const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
+const REDIRECT: u8 = 137;
 /// A solicitation or an advertisement of a neighbour, up to its options, and where its target stands.
 const NEIGHBOUR: usize = 24;
-const TARGET: usize = 8;
+const TARGET: u32 = 8;
+/// In a redirect stands at [`TARGET`] whom to send to, and here for whom that is.
+const REDIRECTED: u32 = 24;
 /// Solicited, and to replace what the neighbour knew.
 const FLAGS: u8 = 0x60;
 /// The option that holds the target's MAC, and its length in units of eight bytes.
@@ -49,9 +53,6 @@ const PREFIX_INFORMATION: (u8, u32) = (3, 16);
 const ROUTE_INFORMATION: (u8, u32) = (24, 8);
 /// Options that are looked at; a router has three or four. An advertisement with more is dropped.
 const OPTIONS_MAX: u32 = 16;
-/// Extension headers that are looked behind; a message of neighbour discovery has none. More of them hide what it is, so
-/// such a packet is dropped.
-const EXTENSIONS_MAX: usize = 4;
 
 /// An ARP packet. Whoever says that it has the service's address is dropped, whoever asks for it is answered.
 #[inline(never)]
@@ -66,7 +67,7 @@ pub fn arp<F: Frame>(ctx: &F, offset: u32, tagged: bool) -> i32 {
     if u32::from_ne_bytes([t0, t1, t2, t3]) != SERVICE_V4_WORD {
         return F::PASS;
     }
-    let admitted = match limit::admit(ctx, &Sender::v4([s0, s1, s2, s3]), tagged) {
+    let admitted = match limit::admit(ctx, Some(&Sender::v4([s0, s1, s2, s3])), tagged) {
         Ok(admitted) => admitted,
         Err(verdict) => return verdict,
     };
@@ -96,13 +97,7 @@ pub fn arp<F: Frame>(ctx: &F, offset: u32, tagged: bool) -> i32 {
 #[inline(always)]
 pub fn may_be_discovery(header: &Header<{ IPV6 as usize }>) -> bool {
     let next = header.0[6];
-    next == PROTOCOL_ICMPV6 || hides_next(next)
-}
-
-/// Whether a header is followed by another that can be read: what is encrypted is its receiver's alone.
-#[inline(always)]
-fn hides_next(next: u8) -> bool {
-    is_extension(next) && next != ENCRYPTION
+    next == PROTOCOL_ICMPV6 || can_look_behind(next)
 }
 
 /// A message of neighbour discovery about the service's address, if the packet is one: nobody but us has that address.
@@ -111,41 +106,67 @@ fn hides_next(next: u8) -> bool {
 pub fn discovery<F: Frame>(ctx: &F, offset: u32, tagged: bool, header: &Header<{ IPV6 as usize }>) -> Option<i32> {
     let mut next = header.0[6];
     let mut at = offset + IPV6;
-    for _ in 0..EXTENSIONS_MAX {
-        if hides_next(next) {
-            let [following, length] = packet::load::<2>(ctx, at)?;
-            // Authentication counts words of four bytes, less two (RFC 4302, section 2.2).
-            at += if next == AUTHENTICATION { (length as u32 + 2) * 4 } else { (length as u32 + 1) * 8 };
+    let mut cut = 0;
+    for _ in 0..CHAIN_MAX {
+        if can_look_behind(next) {
+            let Some(bytes) = packet::load::<4>(ctx, at) else { return short(ctx, cut) };
+            let Behind { next: following, length, cut: and_cut } = behind(next, bytes)?;
             next = following;
+            at += length;
+            cut |= and_cut;
         }
     }
-    if hides_next(next) {
+    if can_look_behind(next) {
         return Some(exit::drop(ctx, owner(ctx).0, Counter::DroppedExtension));
     }
     if next != PROTOCOL_ICMPV6 {
         return None;
     }
-    message(ctx, at, tagged, header)
+    message(ctx, At { message: at, cut }, tagged, header)
 }
 
-/// An ICMPv6 message at `at`.
+/// A packet that ends before it says what it is. That of which more fragments come has said it too late: its first one
+/// must hold all headers (RFC 7112), and no host takes neighbour discovery in fragments (RFC 6980).
 #[inline(always)]
-fn message<F: Frame>(ctx: &F, at: u32, tagged: bool, header: &Header<{ IPV6 as usize }>) -> Option<i32> {
-    let [kind] = packet::load::<1>(ctx, at)?;
+fn short(ctx: &impl Frame, cut: u8) -> Option<i32> {
+    if cut == 0 { None } else { Some(exit::drop(ctx, owner(ctx).0, Counter::DroppedExtension)) }
+}
+
+/// Where a message begins.
+struct At {
+    message: u32,
+    /// Not 0 if more fragments follow, so that not all of it is here.
+    cut: u8,
+}
+
+/// An ICMPv6 message.
+#[inline(always)]
+fn message<F: Frame>(ctx: &F, at: At, tagged: bool, header: &Header<{ IPV6 as usize }>) -> Option<i32> {
+    let At { message: at, cut } = at;
+    let Some([kind]) = packet::load::<1>(ctx, at) else { return short(ctx, cut) };
     if kind == ROUTER_ADVERTISEMENT {
         // One to the service itself is a packet like any other.
         if packet::is(header.address::<V6_DESTINATION>(), SERVICE_V6_WORDS) {
             return None;
         }
         // The verdict, so that nothing that is known before the walk is asked for after it: see `Search` in `tables`.
-        let is_claim = is_route_to_us(ctx, at + ROUTER);
+        let is_claim = cut != 0 || is_route_to_us(ctx, at + ROUTER);
         return Some(if is_claim { exit::drop(ctx, owner(ctx).0, Counter::DroppedImpersonation) } else { F::PASS });
+    }
+    if kind == REDIRECT {
+        let (Some(to), Some(instead)) = (is_ours(ctx, at + TARGET), is_ours(ctx, at + REDIRECTED)) else {
+            return short(ctx, cut);
+        };
+        let is_claim = to || instead;
+        return if is_claim { Some(exit::drop(ctx, owner(ctx).0, Counter::DroppedImpersonation)) } else { None };
     }
     if kind != NEIGHBOUR_SOLICITATION && kind != NEIGHBOUR_ADVERTISEMENT {
         return None;
     }
-    if !packet::is(Header::<NEIGHBOUR>::load(ctx, at)?.address::<TARGET>(), SERVICE_V6_WORDS) {
-        return None;
+    match is_ours(ctx, at + TARGET) {
+        Some(true) => {}
+        Some(false) => return None,
+        None => return short(ctx, cut),
     }
     let source = header.address::<V6_SOURCE>();
     // A solicitation from nowhere asks whether the address is free, to take it (RFC 4862, section 5.4).
@@ -153,7 +174,7 @@ fn message<F: Frame>(ctx: &F, at: u32, tagged: bool, header: &Header<{ IPV6 as u
         return Some(exit::drop(ctx, owner(ctx).0, Counter::DroppedImpersonation));
     }
     // A MAC among its options is nobody's: the answer goes to the frame's.
-    let admitted = match limit::admit(ctx, &Sender::v6(source), tagged) {
+    let admitted = match limit::admit(ctx, Some(&Sender::v6(source)), tagged) {
         Ok(admitted) => admitted,
         Err(verdict) => return Some(verdict),
     };
@@ -168,6 +189,12 @@ fn message<F: Frame>(ctx: &F, at: u32, tagged: bool, header: &Header<{ IPV6 as u
     }
     let Some(ctx) = ctx.to_send() else { return Some(F::PASS) };
     Some(send(ctx, admitted.slot, advertise(ctx, source)))
+}
+
+/// Whether the address at `at` is the service's: `None` if the packet is shorter. A function with a stack of its own.
+#[inline(never)]
+fn is_ours(ctx: &impl Frame, at: u32) -> Option<bool> {
+    Some(packet::is(Header::<16>::load(ctx, at)?.address::<0>(), SERVICE_V6_WORDS))
 }
 
 /// Turns the frame into our advertisement to whoever asked. A function with a stack of its own.

@@ -1,6 +1,7 @@
 //! Cases, as their files hold them.
 
 use super::pattern::Pattern;
+use super::state::State;
 
 /// Which program a frame is given to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,13 +29,15 @@ pub struct Step {
     pub(super) lines: (usize, usize),
 }
 
-/// Some steps on empty tables.
+/// Some steps.
 #[derive(Clone, Debug)]
 pub struct Case {
     /// What it shows.
     pub name: String,
     /// Whose interface.
     pub instance: String,
+    /// What is there before them, if anything is.
+    pub state: Option<State>,
     /// Its steps; the last one is what it is about.
     pub steps: Vec<Step>,
 }
@@ -101,12 +104,15 @@ fn take(cases: &mut Vec<Case>, number: usize, line: &str) -> Result<(), String> 
         return Ok(());
     }
     if word == "case" {
-        cases.push(Case { name: rest.to_owned(), instance: String::new(), steps: Vec::new() });
+        cases.push(Case { name: rest.to_owned(), instance: String::new(), state: None, steps: Vec::new() });
         return Ok(());
     }
     let case = cases.last_mut().ok_or("no case has begun")?;
     match word {
         "on" => rest.clone_into(&mut case.instance),
+        "with" => {
+            case.state = Some(State::named(rest).ok_or_else(|| format!("{rest} is no state"))?);
+        }
         "ingress" | "reply" => case.steps.push(Step {
             side: if word == "reply" { Side::Reply } else { Side::Ingress },
             name: rest.to_owned(),
@@ -134,7 +140,7 @@ fn take(cases: &mut Vec<Case>, number: usize, line: &str) -> Result<(), String> 
 mod tests {
     use super::*;
 
-    const TEXT: &str = "# A file.\ncase one\non required\ningress a frame\n  eth 01\n-> drop\n\ncase two\n\
+    const TEXT: &str = "# A file.\ncase one\non required\nwith flows taken\ningress a frame\n  eth 01\n-> drop\n\ncase two\n\
                         on nobody\nreply b\n  eth 02\n-> redirect\n  eth 03\n";
 
     #[test]
@@ -142,7 +148,8 @@ mod tests {
         let script = Script::parse(TEXT).expect("a file");
         let [one, two] = &script.cases[..] else { panic!("{script:?}") };
         assert_eq!((one.instance.as_str(), one.steps[0].verdict.as_str()), ("required", "drop"));
-        assert_eq!((two.steps[0].side, two.steps[0].lines), (Side::Reply, (11, 13)));
+        assert_eq!((one.state, two.state), (Some(State::FlowsTaken), None));
+        assert_eq!((two.steps[0].side, two.steps[0].lines), (Side::Reply, (12, 14)));
         assert_eq!(one.steps[0].output, Pattern::default());
     }
 
@@ -158,6 +165,7 @@ mod tests {
         for (text, error) in [
             ("eth 01", "1: no case has begun"),
             ("case a\neth 01", "2: no step has begun"),
+            ("case a\nwith flows", "2: flows is no state"),
             ("case a\ningress b\neth x", "3: x is neither bytes nor a name"),
             ("case a\ningress b\neth 01\n", "a step of a has no verdict"),
         ] {

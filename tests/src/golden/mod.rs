@@ -1,11 +1,12 @@
 //! Golden packets: what the loaded programs make of a frame, to the byte.
 //!
-//! `tests/golden/*.golden` hold cases, played on the programs that a daemon has pinned. A case begins with empty tables;
-//! the flow state of its last step is what its steps before it made.
+//! `tests/golden/*.golden` hold cases, played on the programs that a daemon has pinned. A case begins with empty tables,
+//! unless it says otherwise; the flow state of its last step is what its steps before it made.
 //!
 //! ```text
 //! case a tokenless GET while one is required      a name
 //! on required                                     whose interface: an option set of `stage`
+//! with flows taken                                what is there before, if anything is: see [`State`]
 //! ingress the GET                                 a program, and what the frame is
 //!   eth 020000000001 020000000010 0800            the frame: a word for the reader, then hexadecimal bytes,
 //!   data "GET / HTTP/1.1\r\n\r\n"                 text in quotes, or names in braces
@@ -20,24 +21,31 @@
 
 mod case;
 mod checksum;
+mod daemon;
 mod pattern;
+mod place;
 mod stage;
+mod state;
 
 pub use case::{Case, Script, Side, Step};
 pub use pattern::{Name, Pattern, Values};
-pub use stage::{Place, Played, Stage};
+pub use place::Place;
+pub use stage::{Played, Stage};
+pub use state::State;
 
 use std::path::{Path, PathBuf};
 
 /// The files by name. They are part of the binary, so that it has them wherever it runs.
-pub const FILES: [(&str, &str); 7] = [
+pub const FILES: [(&str, &str); 9] = [
     ("connections", include_str!("../../golden/connections.golden")),
     ("deliveries", include_str!("../../golden/deliveries.golden")),
     ("drops", include_str!("../../golden/drops.golden")),
+    ("limits", include_str!("../../golden/limits.golden")),
     ("neighbours", include_str!("../../golden/neighbours.golden")),
     ("passes", include_str!("../../golden/passes.golden")),
     ("refusals", include_str!("../../golden/refusals.golden")),
     ("replies", include_str!("../../golden/replies.golden")),
+    ("silence", include_str!("../../golden/silence.golden")),
 ];
 
 /// Where a file of that name is in the project.
