@@ -22,8 +22,15 @@ pub const fn interval_ns(per_second: u32) -> u32 {
 #[inline(always)]
 #[must_use]
 pub const fn charge(due_ns: u64, interval_ns: u32, now_ns: u64) -> Option<u64> {
+    charge_within(due_ns, interval_ns, BURST_NS, now_ns)
+}
+
+/// The same, where another time's worth than [`BURST_NS`] may come at once.
+#[inline(always)]
+#[must_use]
+pub const fn charge_within(due_ns: u64, interval_ns: u32, burst_ns: u64, now_ns: u64) -> Option<u64> {
     let due_ns = if due_ns > now_ns { due_ns } else { now_ns };
-    if due_ns - now_ns > BURST_NS {
+    if due_ns - now_ns > burst_ns {
         return None;
     }
     Some(due_ns + interval_ns as u64)
@@ -58,6 +65,16 @@ mod tests {
     fn a_silent_instance_may_send_a_second_s_worth_at_once() {
         assert_eq!(passed(100, std::iter::repeat_n(5_000_000_000, 1_000)), 101);
         assert_eq!(passed(1, std::iter::repeat_n(5_000_000_000, 1_000)), 2);
+    }
+
+    #[test]
+    fn a_burst_may_be_another() {
+        let (mut due, interval) = (0, interval_ns(1_000));
+        let mut passed = 0;
+        while let Some(next) = charge_within(due, interval, 250_000_000, 5_000_000_000) {
+            (due, passed) = (next, passed + 1);
+        }
+        assert_eq!(passed, 251);
     }
 
     #[test]

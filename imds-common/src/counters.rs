@@ -128,6 +128,9 @@ counters! {
     TokensIssued = 49 "tokens-issued",
     /// Reads without a token that the daemon served with 200 (CloudWatch's `MetadataNoToken`).
     NoToken = 50 "no-token",
+
+    /// Packets that only a tracer would have been told of, but were over the slot's budget of events or found no room.
+    TraceLost = 51 "trace-lost",
 }
 
 impl Counter {

@@ -70,6 +70,12 @@ impl Place {
     pub const fn is_free(&self, now_ms: u32) -> bool {
         self.state == EMPTY || self.state == READY && now_ms.wrapping_sub(self.touched) > IDLE_MS
     }
+
+    /// Who has it, if that is the client whose identity has this part of its address.
+    #[must_use]
+    pub fn client(&self, tag: [u8; 4]) -> Option<&Client> {
+        (self.state == READY && self.client.tag() == tag).then_some(&self.client)
+    }
 }
 
 #[cfg(test)]
@@ -86,6 +92,17 @@ mod tests {
         let client = |family| Client { address, mac: [0; 6], gateway: [0; 6], family, vlan: 0 };
         assert_eq!(client(V4).tag(), [0, 1, 2, 3]);
         assert_eq!(client(V6).tag(), [12, 13, 14, 15]);
+    }
+
+    #[test]
+    fn a_place_says_who_has_it_to_those_who_know_the_tag() {
+        let mut place = place(READY, 0);
+        place.client.address[..4].copy_from_slice(&[10, 0, 0, 1]);
+        assert_eq!(place.client([10, 0, 0, 1]), Some(&place.client));
+        assert_eq!(place.client([10, 0, 0, 2]), None, "another has it now");
+        for state in [EMPTY, CLAIMED] {
+            assert_eq!(Place { state, ..place }.client([10, 0, 0, 1]), None);
+        }
     }
 
     #[test]

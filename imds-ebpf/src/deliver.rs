@@ -31,10 +31,8 @@ pub fn headers(identity: &Identity, payload: u16) -> [u8; (ETH + IPV6) as usize]
 /// Carries the packet to the daemon. A function with a stack of its own.
 #[inline(never)]
 pub fn deliver(ctx: &TcContext, exchange: &Exchange) -> i32 {
-    if exchange.word.is_traced() {
-        // While the frame is the client's own.
-        event::emit(ctx, exchange.slot(), Counter::Delivered, Way::FromClient);
-    }
+    // While the frame is the client's own.
+    event::trace(ctx, exchange.slot(), exchange.word, Counter::Delivered, Way::FromClient);
     match rewrite(ctx, exchange) {
         Ok(()) => {
             exit::count(exchange.slot(), Counter::Delivered);

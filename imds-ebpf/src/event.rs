@@ -2,12 +2,12 @@
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
 use imds_common::counters::Counter;
-use imds_common::event::{CAPTURE_ANSWER, CAPTURE_MAX, Event, INTERVAL_NS, TRACED_INTERVAL_NS};
+use imds_common::event::{self, Budget, CAPTURE_ANSWER, CAPTURE_MAX, Event};
 use imds_common::options::OptionsWord;
 use imds_common::slot::NOBODY;
 
 use crate::frame::Frame;
-use crate::maps::{IMDS_EVENT_BUDGETS, IMDS_EVENTS, IMDS_OPTIONS, IMDS_SLOTS};
+use crate::maps::{IMDS_EVENT_BUDGETS, IMDS_EVENTS, IMDS_EVENTS_LOST, IMDS_OPTIONS, IMDS_SLOTS};
 use crate::{exit, limit};
 
 /// Which way a packet goes: how much of it an event holds follows from that.
@@ -24,9 +24,30 @@ pub enum Way {
 pub fn emit<F: Frame>(ctx: &F, slot: u32, counter: Counter, way: Way) -> i32 {
     // What nobody owns, nobody asks after.
     if slot != NOBODY as u32 && try_emit(ctx, slot, counter, way).is_none() {
-        exit::count(slot, Counter::EventsLost);
+        let lost = event::lost(counter);
+        exit::count(slot, lost);
+        if lost == Counter::EventsLost {
+            count_lost(slot);
+        }
     }
     0
+}
+
+/// Tells a tracer, if there is one.
+#[inline(always)]
+pub fn trace(ctx: &impl Frame, slot: u32, word: OptionsWord, verdict: Counter, way: Way) {
+    if word.is_traced() {
+        emit(ctx, slot, verdict, way);
+    }
+}
+
+/// Counts where later events tell it. Two processors that race over it may count one too few: `events-lost` has all.
+#[inline(always)]
+fn count_lost(slot: u32) {
+    if let Some(lost) = IMDS_EVENTS_LOST.get_ptr_mut(slot) {
+        // SAFETY: a live map value.
+        unsafe { lost.write_volatile(lost.read_volatile() + 1) };
+    }
 }
 
 #[inline(always)]
@@ -35,11 +56,12 @@ fn try_emit(ctx: &impl Frame, slot: u32, counter: Counter, way: Way) -> Option<(
     let now = unsafe { bpf_ktime_get_boot_ns() };
     let traced = OptionsWord::from_bits(*IMDS_OPTIONS.get(slot)?).is_traced();
     let due = IMDS_EVENT_BUDGETS.get_ptr_mut(slot)?;
-    let interval = if traced { TRACED_INTERVAL_NS } else { INTERVAL_NS };
+    let Budget { interval_ns, burst_ns } = Budget::of(traced);
     // SAFETY: a live map value.
-    if !unsafe { limit::charge(due, interval, now, true) } {
+    if !unsafe { limit::charge(due, interval_ns, burst_ns, now, true) } {
         return None;
     }
+    let lost = *IMDS_EVENTS_LOST.get(slot)?;
     let generation = IMDS_SLOTS.get(slot)?.generation;
     let mut entry = IMDS_EVENTS.reserve::<Event>(0)?;
     let event = entry.as_mut_ptr();
@@ -55,6 +77,7 @@ fn try_emit(ctx: &impl Frame, slot: u32, counter: Counter, way: Way) -> Option<(
     // are loaded is never read.
     unsafe {
         (&raw mut (*event).time_ns).write(now);
+        (&raw mut (*event).lost).write(lost);
         (&raw mut (*event).frame_length).write(length);
         (&raw mut (*event).slot).write(slot as u16);
         (&raw mut (*event).generation).write(generation);

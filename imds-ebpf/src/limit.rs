@@ -7,6 +7,7 @@ use imds_common::options::OptionsWord;
 use imds_common::sender::{Sender, Senders};
 use imds_common::slot::{NOBODY, SENDERS_BANKS, SLOT_MASK};
 
+use crate::event::{self, Way};
 use crate::frame::Frame;
 use crate::maps::{IMDS_BUDGETS, IMDS_INTERFACES, IMDS_OPTIONS, IMDS_SENDERS};
 use crate::{exit, packet};
@@ -47,6 +48,12 @@ impl Admitted {
             is_within_budget(self.slot, self.word, true);
         }
         exit::drop(ctx, self.slot, reason)
+    }
+
+    /// Tells a tracer of the packet, which is answered, while the frame is whole.
+    #[inline(always)]
+    pub fn trace(&self, ctx: &impl Frame, verdict: Counter) {
+        event::trace(ctx, self.slot, self.word, verdict, Way::FromClient);
     }
 }
 
@@ -107,18 +114,19 @@ fn is_within_budget(slot: u32, word: OptionsWord, counts: bool) -> bool {
     // SAFETY: the helper only returns the clock.
     let now = unsafe { bpf_ktime_get_ns() };
     // SAFETY: a live map value.
-    unsafe { charge(due, interval, now, counts) }
+    unsafe { charge(due, interval, budget::BURST_NS, now, counts) }
 }
 
-/// Whether one more packet or event is within the budget that is whole again at `due`; it is charged if it `counts`.
+/// Whether one more packet or event is within the budget that is whole again at `due`, and of which so much may come at
+/// once; it is charged if it `counts`.
 ///
 /// # Safety
 ///
 /// `due` is a live map value. Two processors that race over it take one too many.
 #[inline(always)]
-pub unsafe fn charge(due: *mut u64, interval_ns: u32, now_ns: u64, counts: bool) -> bool {
+pub unsafe fn charge(due: *mut u64, interval_ns: u32, burst_ns: u64, now_ns: u64, counts: bool) -> bool {
     // SAFETY: the caller's.
-    let charged = budget::charge(unsafe { due.read_volatile() }, interval_ns, now_ns);
+    let charged = budget::charge_within(unsafe { due.read_volatile() }, interval_ns, burst_ns, now_ns);
     if let Some(next) = charged.filter(|_| counts) {
         // SAFETY: the caller's.
         unsafe { due.write_volatile(next) };

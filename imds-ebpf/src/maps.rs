@@ -8,7 +8,7 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
 use imds_common::answer::{DATES, Date, KERNEL_ANSWER_MAX};
 use imds_common::counters::SlotCounters;
-use imds_common::event::RING_BYTES;
+use imds_common::event::ring_bytes;
 use imds_common::request::{KERNEL_HEAD_MAX, Scan};
 use imds_common::sender::Senders;
 use imds_common::slot::{SENDERS_BANKS, Slot, Tables};
@@ -53,7 +53,11 @@ pub static IMDS_EVENT_BUDGETS: Array<u64> = Array::with_max_entries(SLOTS, 0);
 
 /// What the daemon is told of packets. Each daemon has its own: nothing in it outlives who reads it.
 #[map]
-pub static IMDS_EVENTS: RingBuf = RingBuf::with_byte_size(RING_BYTES, 0);
+pub static IMDS_EVENTS: RingBuf = RingBuf::with_byte_size(ring_bytes(SLOTS as u16), 0);
+
+/// How many refusals and drops of a slot's owner were not told of. As the ring, each daemon has its own.
+#[map]
+pub static IMDS_EVENTS_LOST: Array<u64> = Array::with_max_entries(SLOTS, MMAPABLE);
 
 /// A slot's counters of this side.
 #[map]

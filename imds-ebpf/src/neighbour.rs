@@ -79,6 +79,7 @@ pub fn arp<F: Frame>(ctx: &F, offset: u32, tagged: bool) -> i32 {
         return admitted.drop(ctx, Counter::DroppedProtocol);
     }
     let Some(ctx) = ctx.to_send() else { return F::PASS };
+    admitted.trace(ctx, Counter::AnsweredNeighbour);
     let asker = [m0, m1, m2, m3, m4, m5];
     let mut frame = [0; ETH as usize + ARP];
     frame[..6].copy_from_slice(&asker);
@@ -188,6 +189,7 @@ fn message<F: Frame>(ctx: &F, at: At, tagged: bool, header: &Header<{ IPV6 as us
         return Some(admitted.drop(ctx, Counter::DroppedProtocol));
     }
     let Some(ctx) = ctx.to_send() else { return Some(F::PASS) };
+    admitted.trace(ctx, Counter::AnsweredNeighbour);
     Some(send(ctx, admitted.slot, advertise(ctx, source)))
 }
 

@@ -47,15 +47,32 @@ pub fn refuse(ctx: &TcContext, exchange: &Exchange, flow: *mut Flow, refusal: Re
     if reset(ctx, exchange) != 0 {
         return exit::drop(ctx, exchange.slot(), Counter::DroppedHelper);
     }
-    repeat(ctx, exchange, flow)
+    if exchange.word.refuses_silently() {
+        return exit::drop(ctx, exchange.slot(), Counter::DroppedSilently);
+    }
+    send_answer(ctx, exchange, flow)
 }
 
-/// Sends the answer that the flow was refused with, or nothing where refusals are silent.
+/// Answers a segment of a refused flow with the answer that it was refused with, or not where refusals are silent.
 #[inline(always)]
 pub fn repeat(ctx: &TcContext, exchange: &Exchange, flow: *mut Flow) -> i32 {
     if exchange.word.refuses_silently() {
         return exit::drop(ctx, exchange.slot(), Counter::DroppedSilently);
     }
+    trace(ctx, exchange);
+    send_answer(ctx, exchange, flow)
+}
+
+/// Tells a tracer of a client's segment that the kernel answers, while the frame is whole. It has no counter of its own:
+/// what is sent is counted.
+#[inline(always)]
+fn trace(ctx: &TcContext, exchange: &Exchange) {
+    event::trace(ctx, exchange.slot(), exchange.word, Counter::Answered, Way::FromClient);
+}
+
+/// Sends the answer that the flow was refused with.
+#[inline(always)]
+fn send_answer(ctx: &TcContext, exchange: &Exchange, flow: *mut Flow) -> i32 {
     // SAFETY: a live map value, copied out.
     let flow = unsafe { &*flow };
     let ours = Ours {
@@ -74,6 +91,7 @@ pub fn acknowledge(ctx: &TcContext, exchange: &Exchange, flow: *mut Flow) -> i32
     if exchange.word.refuses_silently() {
         return exit::drop(ctx, exchange.slot(), Counter::DroppedSilently);
     }
+    trace(ctx, exchange);
     // SAFETY: a live map value, copied out.
     let (seq, ack) = unsafe { ((*flow).sent, (*flow).boundary) };
     send(ctx, exchange, &Ours { seq, ack, flags: ACK, limited: false, answer: None })
@@ -118,9 +136,7 @@ fn send(ctx: &TcContext, exchange: &Exchange, ours: &Ours) -> i32 {
     match rewrite(ctx, exchange, ours) {
         Ok(()) => {
             exit::count(exchange.slot(), Counter::Answered);
-            if exchange.word.is_traced() {
-                event::emit(ctx, exchange.slot(), Counter::Answered, Way::ToClient);
-            }
+            event::trace(ctx, exchange.slot(), exchange.word, Counter::Answered, Way::ToClient);
             if ours.limited {
                 exit::count(exchange.slot(), Counter::Limited);
             }

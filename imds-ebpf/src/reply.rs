@@ -110,9 +110,7 @@ fn answer(ctx: &TcContext, reply: &Reply) -> i32 {
     match rewrite(ctx, reply, &client, ttl) {
         Ok(()) => {
             exit::count(number, Counter::Answered);
-            if word.is_traced() {
-                event::emit(ctx, number, Counter::Answered, Way::ToClient);
-            }
+            event::trace(ctx, number, word, Counter::Answered, Way::ToClient);
             // SAFETY: the helper only marks the packet to be moved.
             unsafe { bpf_redirect(ifindex, 0) as i32 }
         }

@@ -16,6 +16,7 @@
 //! | [`http`], [`client`], [`credentials`] | requests byte by byte; real clients; what boto3 finds |
 //! | [`situation`], [`crawl`] | what clients meet, and find there; all that is listed |
 //! | [`capture`], [`witness`], [`packet`], [`tap`], [`tap_connection`] | packets as they came, and such as no client sends |
+//! | [`told`] | what an operator is told of packets |
 //! | [`script`], [`volley`] | connections segment by segment, many side by side |
 //! | [`verdicts`] | requests, and what each mode answers them |
 //! | [`numbered`] | other traffic, whose packets are numbered |
@@ -57,6 +58,7 @@ pub mod soak;
 pub mod stats;
 pub mod tap;
 pub mod tap_connection;
+pub mod told;
 pub mod verdicts;
 pub mod volley;
 pub mod wait;

@@ -1,25 +1,24 @@
-//! `imdsctl explain` and `imdsctl trace`: what an operator is told of an instance's packets, and what never.
+//! `imdsctl explain`: what an operator is told of an instance's refusals and drops, and what never.
 
-use std::fs::{self, File};
 use std::net::UdpSocket;
-use std::process::{Child, Stdio};
 
 use imds_tests::guest::Guest;
 use imds_tests::host::Host;
 use imds_tests::http::{Connection, TOKEN, request};
-use imds_tests::in_each_attachment;
+use imds_tests::neighbour::arp;
 use imds_tests::packet::SERVICE;
-use imds_tests::process;
-use imds_tests::tap::Tap;
-use imds_tests::wait;
-use serde_json::Value;
+use imds_tests::tap::{PATIENCE, Tap};
+use imds_tests::told::{self, Tracer, events, lost, newest};
+use imds_tests::{in_each_attachment, namespace, wait};
+use rustix::process::{Pid, Signal, kill_process};
 
 in_each_attachment!(
     a_refusal_says_who_asked_for_what_and_what_to_change,
+    a_client_is_named_whole_whichever_address_it_asks_from,
+    a_forger_is_told_by_its_mac,
     the_next_owner_of_an_interface_sees_nothing_of_the_last_one,
     a_flood_of_drops_gives_a_few_events_and_counts_the_rest,
-    a_trace_shows_each_verdict_and_ends_after_its_count,
-    a_trace_ends_with_its_tracer_however_that_ends,
+    one_that_floods_costs_no_other_an_event,
     no_token_is_shown_or_logged
 );
 
@@ -27,21 +26,6 @@ const ADDRESS: &str = "10.0.0.1";
 const PATH: &str = "/latest/meta-data/instance-id";
 const AGENT: (&str, &str) = ("User-Agent", "tester/7");
 const REQUIRED: [&str; 2] = ["--metadata-options", "HttpTokens=required"];
-
-fn events(explained: &Value) -> &[Value] {
-    explained["events"].as_array().map_or(&[], Vec::as_slice)
-}
-
-fn lost(explained: &Value) -> u64 {
-    explained["lost"].as_u64().unwrap_or_else(|| panic!("no count in {explained}"))
-}
-
-/// Waits until the newest event has this reason, and returns it.
-#[track_caller]
-fn newest(host: &Host, id: &str, reason: &str) -> Value {
-    let last = || events(&host.ask(&["explain", id, "--last", "1"])).first().cloned().unwrap_or_default();
-    wait::until(reason, last, |event| event["reason"] == reason)
-}
 
 /// Sends one request on a connection of its own; its status.
 #[track_caller]
@@ -88,6 +72,61 @@ fn a_refusal_says_who_asked_for_what_and_what_to_change() {
     assert_eq!(reasons, ["refused-tree-method", "dropped-protocol"]);
 }
 
+fn a_client_is_named_whole_whichever_address_it_asks_from() {
+    const V6: &str = "fd00:1::a00:1";
+    let host = Host::start();
+    let guest = Guest::on_veth(ADDRESS);
+    guest.add_ipv6(V6);
+    let id = host.create(guest.interface(), &["--metadata-options", "HttpTokens=required,HttpProtocolIpv6=enabled"]);
+    for (service, client) in [(namespace::SERVICE, ADDRESS), (namespace::SERVICE_V6, V6)] {
+        for (by, method, reason) in
+            [("kernel", "GET", "refused-token-missing"), ("daemon", "POST", "refused-tree-method")]
+        {
+            let mut connection = Connection::open_to(&guest, service, PATIENCE).expect("connects");
+            connection.ask(&request(method, PATH, &[])).expect("an answer");
+            let event = newest(&host, &id, reason);
+            assert_eq!((&event["by"], &event["client"]), (&by.into(), &client.into()), "{event}");
+            // What the daemon knows of a connection has no frame.
+            assert_eq!(event["mac"].is_string(), by == "kernel", "{event}");
+        }
+    }
+}
+
+fn a_forger_is_told_by_its_mac() {
+    const OTHER_MAC: &str = "02:00:00:00:00:50";
+    /// Where the sender's MAC ends in a frame, and in an ARP packet behind its header.
+    const LAST_BYTE_AT: [usize; 2] = [11, 27];
+    let host = Host::start();
+    let mut tap = Tap::new();
+    let list = ["--allow-address", ADDRESS, "--allow-mac", "02:00:00:00:00:10"];
+    let id = host.create(tap.interface(), &list);
+    let mut frame = Vec::new();
+    let builder = tap.frame().ipv4([10, 0, 0, 1], SERVICE, 64).tcp(41_000, 80, 1_000, 64_000).syn();
+    builder.write(&mut frame, &[]).expect("a Vec takes every frame");
+    let question = arp(1, [10, 0, 0, 1], SERVICE);
+    let with_mac = |frame: &[u8], at: usize| {
+        let mut frame = frame.to_vec();
+        frame[at] = 0x50;
+        frame
+    };
+    for (frame, mac, packet) in [
+        (with_mac(&frame, LAST_BYTE_AT[0]), OTHER_MAC, "TCP SYN, 54 bytes"),
+        (with_mac(&question, LAST_BYTE_AT[0]), OTHER_MAC, "ARP request of 02:00:00:00:00:10, 42 bytes"),
+        (with_mac(&question, LAST_BYTE_AT[1]), "02:00:00:00:00:10", "ARP request of 02:00:00:00:00:50, 42 bytes"),
+        (arp(1, [10, 0, 0, 2], SERVICE), "02:00:00:00:00:10", "ARP request, 42 bytes"),
+    ] {
+        let client = if packet == "ARP request, 42 bytes" { "10.0.0.2" } else { ADDRESS };
+        tap.send(&frame);
+        let last = || events(&host.ask(&["explain", &id, "--last", "1"])).first().cloned().unwrap_or_default();
+        let event = wait::until(packet, last, |event| event["packet"] == packet);
+        for (field, value) in [("reason", "dropped-forged"), ("client", client), ("mac", mac)] {
+            assert_eq!(event[field], value, "{event}");
+        }
+    }
+    let table = host.ctl(&["explain", &id]).stdout;
+    assert!(table.contains("10.0.0.1 (02:00:00:00:00:50)"), "no MAC in\n{table}");
+}
+
 fn the_next_owner_of_an_interface_sees_nothing_of_the_last_one() {
     let host = Host::start();
     let guest = Guest::on_veth(ADDRESS);
@@ -101,20 +140,12 @@ fn the_next_owner_of_an_interface_sees_nothing_of_the_last_one() {
     assert_eq!(host.ctl(&["trace", &first, "--count", "1"]).code, Some(3));
 }
 
-/// Sends so many packets that are dropped.
-fn send_drops(tap: &mut Tap, count: usize) {
-    let mut frame = Vec::new();
-    let builder = tap.frame().ipv4([10, 0, 0, 1], SERVICE, 64).tcp(41_000, 443, 1_000, 64_000).syn();
-    builder.write(&mut frame, &[]).expect("a Vec takes every frame");
-    (0..count).for_each(|_| tap.send(&frame));
-}
-
 fn a_flood_of_drops_gives_a_few_events_and_counts_the_rest() {
     const FLOOD: usize = 1_000;
     let host = Host::start();
     let mut tap = Tap::new();
     let id = host.create(tap.interface(), &[]);
-    send_drops(&mut tap, FLOOD);
+    told::send_drops(&mut tap, FLOOD);
     let look = || host.stats(&id);
     wait::until("all drops", look, |stats| stats.kernel("dropped-port") == FLOOD as u64);
     let look = || host.ask(&["explain", &id, "--last", "64"]);
@@ -125,96 +156,40 @@ fn a_flood_of_drops_gives_a_few_events_and_counts_the_rest() {
     let event = &events(&explained)[0];
     assert_eq!((&event["reason"], &event["client"]), (&"dropped-port".into(), &ADDRESS.into()), "{event}");
     assert!(event["packet"].as_str().is_some_and(|packet| packet.starts_with("TCP SYN to port 443, ")), "{event}");
-}
 
-/// A tracer, and where it writes to. Killed with this value.
-struct Tracer {
-    child: Child,
-    file: std::path::PathBuf,
-}
-
-impl Tracer {
-    fn start(host: &Host, arguments: &[&str]) -> Self {
-        let file = host.directory().join("trace");
-        let output = File::create(&file).expect("writable");
-        let child = host.imdsctl().args(arguments).stdin(Stdio::null()).stdout(output).spawn().expect("starts");
-        Self { child, file }
-    }
-
-    fn lines(&self) -> String {
-        fs::read_to_string(&self.file).unwrap_or_default()
-    }
-}
-
-impl Drop for Tracer {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn a_trace_shows_each_verdict_and_ends_after_its_count() {
-    let host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
-    let id = host.create(guest.interface(), &REQUIRED);
-    let mut tracer = Tracer::start(&host, &["trace", &id, "--count", "60", "--output", "json"]);
-    let mut tokens = Vec::new();
-    while process::wait(&mut tracer.child, std::time::Duration::from_millis(300)).is_none() {
-        assert!(tokens.len() < 100, "the trace doesn't end: {}", tracer.lines());
-        tokens.push(guest.token());
-        assert_eq!(ask(&guest, "GET", PATH, &[AGENT, (TOKEN, &tokens[tokens.len() - 1])]), 200);
-        assert_eq!(ask(&guest, "GET", "/latest/refused", &[AGENT]), 401);
-    }
-    let text = tracer.lines();
-    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("a document a line")).collect();
-    assert_eq!(lines.len(), 60);
-    let seen = |reason: &str, field: &str, value: &str| {
-        let of_field = |line: &Value| line[field].as_str().is_some_and(|text| text.contains(value));
-        lines.iter().any(|line| line["reason"] == reason && of_field(line))
-    };
-    for (reason, field, value) in [
-        ("delivered", "packet", "TCP SYN, "),
-        ("delivered", "path", "/latest/api/token"),
-        ("delivered", "path", PATH),
-        ("delivered", "user_agent", AGENT.1),
-        ("answered", "packet", "status 200, TTL 1, "),
-        ("answered", "packet", "status 200, TTL 64, "),
-        ("answered", "packet", "status 401, TTL 64, "),
-        ("refused-token-missing", "path", "/latest/refused"),
-    ] {
-        assert!(seen(reason, field, value), "no {reason} with {field} {value} in\n{text}");
-    }
-    assert!(tokens.iter().all(|token| !text.contains(&token[..12])), "a token in\n{text}");
-}
-
-fn a_trace_ends_with_its_tracer_however_that_ends() {
-    let host = Host::start();
-    let mut tap = Tap::new();
-    let id = host.create(tap.interface(), &[]);
-    let tracer = Tracer::start(&host, &["trace", &id]);
-    wait::until(
-        "the trace's first line",
-        || {
-            send_drops(&mut tap, 1);
-            tracer.lines()
-        },
-        |lines| lines.contains("  dropped-port  TCP SYN to port 443, "),
-    );
-    let before = lost(&host.ask(&["explain", &id]));
-    send_drops(&mut tap, 200);
-    let look = || tracer.lines().lines().count();
-    wait::until("200 lines", look, |&lines| lines >= 200);
-    assert_eq!(lost(&host.ask(&["explain", &id])), before, "a traced instance has the larger budget");
-    drop(tracer);
-    // Some 250 a second at most: only the small budget loses any.
+    // What is over is over: the next one has nothing to do with it.
     let look = || {
-        send_drops(&mut tap, 5);
-        lost(&host.ask(&["explain", &id]))
+        told::send_drops(&mut tap, 1);
+        lost(&host.ask(&["explain", &id, "--last", "1"]))
     };
-    wait::until("the end of the trace", look, |&lost| lost > before);
+    wait::until("a drop that is told of, and none lost since", look, |&lost| lost == 0);
+}
 
-    let ended = host.ctl(&["trace", &id, "--seconds", "1"]);
-    assert!(ended.success(), "{}", ended.stderr);
+fn one_that_floods_costs_no_other_an_event() {
+    /// What each may tell of at once.
+    const AT_ONCE: usize = 11;
+    let host = Host::with_config("max-slots = 16\n");
+    let mut flooding = Tap::new();
+    let id = host.create(flooding.interface(), &[]);
+    let mut others: Vec<_> = (0..12).map(|_| Tap::new()).collect();
+    let ids: Vec<_> = others.iter().map(|tap| host.create(tap.interface(), &[])).collect();
+    let tracer = Tracer::start(&host, &["trace", &id]);
+    tracer.wait_for_drops(&mut flooding);
+
+    // The daemon takes nothing out of the ring meanwhile.
+    let pid = host.pid().and_then(|pid| Pid::from_raw(pid.try_into().ok()?)).expect("it runs");
+    kill_process(pid, Signal::STOP).expect("stopped");
+    told::send_drops(&mut flooding, 3_000);
+    others.iter_mut().for_each(|tap| told::send_drops(tap, AT_ONCE));
+    kill_process(pid, Signal::CONT).expect("goes on");
+
+    for id in &ids {
+        let look = || host.ask(&["explain", id]);
+        let told = wait::until("every event", look, |explained| events(explained).len() == AT_ONCE);
+        assert_eq!(lost(&told), 0, "{told}");
+        assert_eq!(host.stats(id).kernel("events-lost"), 0);
+    }
+    assert!(host.stats(&id).kernel("events-lost") > 0, "it was no flood");
 }
 
 fn no_token_is_shown_or_logged() {

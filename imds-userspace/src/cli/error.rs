@@ -31,6 +31,8 @@ pub(super) enum Error {
     MetadataOptions(#[from] MetadataOptionsError),
     #[error(transparent)]
     Tag(#[from] TagError),
+    #[error("the host gives no random numbers: {0}")]
+    Random(getrandom::Error),
     #[error(transparent)]
     UserData(#[from] UserDataError),
     #[error(transparent)]
@@ -77,7 +79,8 @@ impl Error {
                 FailureKind::Unsupported => UNSUPPORTED,
                 FailureKind::Version | FailureKind::Internal => OTHER,
             },
-            Self::Client(_) | Self::Payload | Self::Json(_) | Self::Output(_) | Self::Page { .. } => OTHER,
+            Self::Client(_) | Self::Payload | Self::Json(_) => OTHER,
+            Self::Output(_) | Self::Page { .. } | Self::Random(_) => OTHER,
         }
     }
 }

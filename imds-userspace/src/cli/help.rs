@@ -282,7 +282,8 @@ Examples:
 /// Below `explain`.
 pub(super) const EXPLAIN: &str = "\
 The daemon keeps the last 64 refusals and drops of each interface, from its start on, and no more than some ten a
-second of the kernel's; counters have all. No token is shown.
+second of the kernel's; counters have all, and the last line says how many more there were since the first one that is
+shown. Where a source was forged, its MAC stands behind the address. No token is shown.
 
 Examples:
   imdsctl explain i-0123456789abcdef0
@@ -290,8 +291,9 @@ Examples:
 
 /// Below `trace`.
 pub(super) const TRACE: &str = "\
-A packet a line: time, client, verdict, kind, and the beginning of its request; JSON has a document a line. No token and
-no answer's body is shown. Tracing costs the instance's own packets some time, and ends with this command.
+A packet a line: time, client, verdict, kind, and the beginning of its request; JSON has a document a line. Where packets
+are missing, since too many came at once, a line says how many. No token and no answer's body is shown. Tracing costs the
+instance's own packets some time, and ends with this command.
 
 Examples:
   imdsctl trace i-0123456789abcdef0

@@ -29,17 +29,21 @@ impl Trace {
         printer: Printer,
         output: &mut dyn Write,
     ) -> Result<(), Error> {
-        let ask = |after, end| match ask(Command::Trace { instance_id: self.instance_id.clone(), after, end })? {
+        let tracer = getrandom::u64().map_err(Error::Random)?;
+        let ask = |after, end| match ask(Command::Trace { instance_id: self.instance_id.clone(), tracer, after, end })?
+        {
             Payload::Events(view) => Ok(view),
             _ => Err(Error::Payload),
         };
         let end = self.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds.into()));
         let mut left = self.count.map_or(usize::MAX, |count| usize::try_from(count).unwrap_or(usize::MAX));
-        let mut after = ask(None, false)?.newest;
+        let first = ask(None, false)?;
+        let (mut after, mut lost) = (first.newest, first.lost);
         loop {
             let over = end.is_some_and(|end| Instant::now() >= end);
             let mut view = ask(Some(after), over)?;
             after = view.newest;
+            (lost, view.lost) = (view.lost, view.lost.saturating_sub(lost));
             view.events.truncate(left);
             left -= view.events.len();
             let shown = printer.render(&View::Trace, Payload::Events(view));

@@ -35,8 +35,8 @@ impl<K: Kernel> Handler for Registry<K> {
             Command::Stats { instance_id } => self.stats(instance_id.as_deref()).await.map(Payload::Stats),
             Command::KeysRotate { force } => self.rotate_keys(force).await.map(Payload::Keys),
             Command::Explain { instance_id, last } => self.explain(&instance_id, last).await.map(Payload::Events),
-            Command::Trace { instance_id, after, end } => {
-                self.trace(&instance_id, after, end).await.map(Payload::Events)
+            Command::Trace { instance_id, tracer, after, end } => {
+                self.trace(&instance_id, tracer, after, end).await.map(Payload::Events)
             }
         };
         outcome.map_err(|error| Failure { kind: kind(&error), message: error.to_string() })
@@ -56,6 +56,7 @@ fn kind(error: &RegistryError) -> FailureKind {
         RegistryError::OtherContent(_)
         | RegistryError::OtherInterfaces(_)
         | RegistryError::InterfaceTaken { .. }
+        | RegistryError::TooManyTracers(_)
         | RegistryError::RotationTooSoon { .. } => FailureKind::Conflict,
         RegistryError::NoSlot(_) | RegistryError::Interface(_) | RegistryError::Dataplane(_) => {
             FailureKind::Unsupported

@@ -164,6 +164,9 @@ pub enum Command {
     Trace {
         /// Its id.
         instance_id: String,
+        /// A number that tells those who trace at once apart: a random one, the same in each request.
+        #[serde(default)]
+        tracer: u64,
         /// The number of the last event that was shown; left out by the first request, which shows none.
         after: Option<u64>,
         /// Whether this is the last request: the trace ends at once.

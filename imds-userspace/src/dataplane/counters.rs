@@ -1,4 +1,4 @@
-//! Counters that the daemon itself keeps in a shared map, so that they outlive it.
+//! Counters that the daemon itself keeps in a shared map, so that they outlive it, and one that it reads at each event.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -38,15 +38,54 @@ impl SlotCounter {
     }
 }
 
+/// How many refusals and drops of one slot's owner the kernel programs didn't tell of, since they were loaded.
+#[derive(Clone)]
+pub struct Untold {
+    words: Arc<Mapping>,
+    slot: u16,
+}
+
+impl Untold {
+    /// That of `slot` in the map that `words` maps.
+    #[must_use]
+    pub(super) const fn new(words: Arc<Mapping>, slot: u16) -> Self {
+        Self { words, slot }
+    }
+
+    /// How many so far.
+    #[must_use]
+    pub fn read(&self) -> u64 {
+        self.words.word(self.slot.into()).map_or(0, |word| word.load(Ordering::Relaxed))
+    }
+}
+
 #[cfg(test)]
 impl SlotCounter {
     /// Counters of one slot in memory of their own, for tests of the rooms above.
     pub(crate) fn anonymous() -> Self {
-        use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
-        use std::os::fd::AsFd as _;
-
-        let memory = memfd_create("counters", MemfdFlags::CLOEXEC).expect("a memory file");
-        ftruncate(&memory, (COUNTERS * size_of::<u64>()) as u64).expect("room");
-        Self::new(Arc::new(Mapping::new(memory.as_fd(), COUNTERS).expect("a mapping")), 0)
+        Self::new(anonymous(COUNTERS), 0)
     }
+}
+
+#[cfg(test)]
+impl Untold {
+    /// The same.
+    pub(crate) fn anonymous() -> Self {
+        Self::new(anonymous(1), 0)
+    }
+
+    /// Counts one, as the kernel.
+    pub(crate) fn add(&self) {
+        self.words.word(0).expect("there").fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+fn anonymous(words: usize) -> Arc<Mapping> {
+    use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+    use std::os::fd::AsFd as _;
+
+    let memory = memfd_create("counters", MemfdFlags::CLOEXEC).expect("a memory file");
+    ftruncate(&memory, (words * size_of::<u64>()) as u64).expect("room");
+    Arc::new(Mapping::new(memory.as_fd(), words).expect("a mapping"))
 }

@@ -5,12 +5,19 @@ use std::io;
 
 use aya::Ebpf;
 use aya::maps::{MapData, RingBuf};
-use imds_common::event::Event;
+use imds_common::event::{Event, ring_bytes};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 /// The ring's name in the object.
 const RING: &str = "IMDS_EVENTS";
+/// The name of the counter beside it.
+pub(super) const UNTOLD: &str = "IMDS_EVENTS_LOST";
+
+/// How large its maps are where there are so many slots: entries, and bytes of the ring.
+pub(super) fn sizes(slots: u32) -> [(&'static str, u32); 2] {
+    [(RING, ring_bytes(u16::try_from(slots).unwrap_or(u16::MAX))), (UNTOLD, slots)]
+}
 
 /// The reading end of the ring.
 pub(super) type Ring = RingBuf<MapData>;

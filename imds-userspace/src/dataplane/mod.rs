@@ -57,11 +57,12 @@ use aya::Ebpf;
 use imds_common::answer::{DATE_LENGTH, DATES, Date};
 use imds_common::counters::SlotCounters;
 use imds_common::event::Event;
+use imds_common::place::{PLACES, Place};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::task::block_in_place;
 
 use self::attach::{Attach, XdpMode};
-use self::counters::SlotCounter;
+use self::counters::{SlotCounter, Untold};
 use self::links::Hook;
 use self::names::{BPF_FS, Names};
 use self::namespace::Namespace;
@@ -307,6 +308,21 @@ impl Dataplane {
     #[must_use]
     pub fn service_counters(&self, slot: u16) -> SlotCounter {
         SlotCounter::new(self.kernel().tables.service.clone(), slot)
+    }
+
+    /// How many refusals and drops of a slot the daemon isn't told of.
+    #[must_use]
+    pub fn untold(&self, slot: u16) -> Untold {
+        Untold::new(self.kernel().tables.untold.clone(), slot)
+    }
+
+    /// The clients behind a slot.
+    ///
+    /// # Errors
+    ///
+    /// [`DataplaneError::Table`]
+    pub fn places(&self, slot: u16) -> Result<[Place; PLACES], DataplaneError> {
+        Ok(self.kernel().tables.places(slot)?)
     }
 
     /// How many slots there are, slot 0 among them.

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use aya::programs::{Program, ProgramError, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 
-use super::tables::{self, ShapeError};
+use super::tables::ShapeError;
+use super::{events, tables};
 
 /// The program of an instance's interface.
 pub(super) const INGRESS: &str = "imds_ingress";
@@ -70,6 +71,9 @@ pub(super) fn load(pins: &Path, slots: u32, host_link: u32) -> Result<Ebpf, Obje
         if table.by_slot {
             loader.map_max_entries(table.name, table.entries(slots));
         }
+    }
+    for (name, entries) in events::sizes(slots) {
+        loader.map_max_entries(name, entries);
     }
     loader.override_global("IMDS_HOST_LINK", &host_link, true);
     let mut ebpf = read(&mut loader)?;

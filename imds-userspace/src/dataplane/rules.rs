@@ -104,9 +104,17 @@ impl Dataplane {
     /// Begins or ends a trace of a slot: all of its packets are told of. It ends with the slot's owner, too.
     pub fn set_traced(&self, slot: u16, traced: bool) {
         // Every writer of a word holds this lock.
-        let kernel = self.kernel();
+        let mut kernel = self.kernel();
+        let before = stored(&kernel, slot);
         if let Some(word) = kernel.tables.options.word(slot.into()) {
-            word.store(stored(&kernel, slot).with_trace(traced).bits(), Ordering::Release);
+            word.store(before.with_trace(traced).bits(), Ordering::Release);
+        }
+        // What a flood has used of the small budget is more than may be used of the large one at once.
+        if traced
+            && !before.is_traced()
+            && let Err(error) = kernel.tables.renew_event_budget(slot)
+        {
+            tracing::warn!(slot, %error, "a trace begins late");
         }
     }
 

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use aya::Ebpf;
 use aya::maps::{Array, HashMap, IterableMap, Map, MapData, MapError, MapInfo, PerCpuArray, PerCpuValues};
@@ -11,11 +12,13 @@ use aya::util::nr_cpus;
 use imds_common::Shared;
 use imds_common::answer::{DATES, Date};
 use imds_common::counters::{COUNTERS, SlotCounters};
+use imds_common::place::{PLACES, Place};
 use imds_common::sender::Senders;
 use imds_common::slot::{SENDERS_BANKS, Slot, Tables};
 use imds_common::token::{KEYS, Key};
 
 use super::dump::dump;
+use super::events;
 use super::mapping::Mapping;
 
 /// `BPF_F_MMAPABLE` (include/uapi/linux/bpf.h).
@@ -153,6 +156,8 @@ pub(super) struct SharedTables {
     pub(super) options: Mapping,
     /// The daemon's counters.
     pub(super) service: Arc<Mapping>,
+    /// What the daemon isn't told of.
+    pub(super) untold: Arc<Mapping>,
 }
 
 impl SharedTables {
@@ -175,6 +180,7 @@ impl SharedTables {
             dates: take(ebpf, "IMDS_DATES")?,
             options: map_words(ebpf, "IMDS_OPTIONS", slots)?,
             service: Arc::new(map_words(ebpf, "IMDS_SERVICE", slots * COUNTERS)?),
+            untold: Arc::new(map_words(ebpf, events::UNTOLD, slots)?),
         })
     }
 
@@ -223,20 +229,33 @@ impl SharedTables {
         self.senders.set(index, Raw(senders), 0).map_err(table_error("IMDS_SENDERS"))
     }
 
+    /// The clients behind a slot.
+    pub(super) fn places(&self, slot: u16) -> Result<[Place; PLACES], TableError> {
+        self.tables.get(&slot.into(), 0).map(|Raw(tables)| tables.places).map_err(table_error("IMDS_TABLES"))
+    }
+
+    /// Lets a slot tell of as much as after a silence.
+    pub(super) fn renew_event_budget(&mut self, slot: u16) -> Result<(), TableError> {
+        self.event_budgets.set(slot.into(), 0, 0).map_err(table_error("IMDS_EVENT_BUDGETS"))
+    }
+
     /// Forgets a slot's clients, connections and counters.
     pub(super) fn clear(&mut self, slot: u16) -> Result<(), TableError> {
         // SAFETY: `Shared`: every bit pattern of it is valid, zeros among them.
         let empty: Box<Raw<Tables>> = unsafe { Box::new_zeroed().assume_init() };
         self.tables.set(slot.into(), *empty, 0).map_err(table_error("IMDS_TABLES"))?;
         self.budgets.set(slot.into(), 0, 0).map_err(table_error("IMDS_BUDGETS"))?;
-        self.event_budgets.set(slot.into(), 0, 0).map_err(table_error("IMDS_EVENT_BUDGETS"))?;
+        self.renew_event_budget(slot)?;
+        if let Some(word) = self.untold.word(slot.into()) {
+            word.store(0, Ordering::Relaxed);
+        }
         let failed = |source| TableError { name: "IMDS_COUNTERS", source };
         let cpus = nr_cpus().map_err(|(_, error)| failed(MapError::IoError(error)))?;
         let zeros = PerCpuValues::try_from(vec![Raw([0; COUNTERS]); cpus]).map_err(|error| failed(error.into()))?;
         self.counters.set(slot.into(), zeros, 0).map_err(failed)?;
         for index in 0..COUNTERS {
             if let Some(word) = self.service.word(usize::from(slot) * COUNTERS + index) {
-                word.store(0, std::sync::atomic::Ordering::Relaxed);
+                word.store(0, Ordering::Relaxed);
             }
         }
         Ok(())

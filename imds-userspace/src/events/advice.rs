@@ -22,7 +22,8 @@ const fn fixed(counter: Counter) -> Option<&'static str> {
         | Counter::AnsweredNeighbour
         | Counter::Requests
         | Counter::TokensIssued
-        | Counter::NoToken => return None,
+        | Counter::NoToken
+        | Counter::TraceLost => return None,
         Counter::EventsLost => "more happened than is shown: `imdsctl stats` counts all of it",
         Counter::RefusedEndpointDisabled => "HttpEndpoint is disabled: enable it, or let the client not ask",
         Counter::RefusedMalformed => "the client sends no valid HTTP/1.0 or 1.1, or two different tokens: mend it",

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::allowance::Allowance;
 use super::store::{Store, StoreError};
-use crate::dataplane::counters::SlotCounter;
+use crate::dataplane::counters::{SlotCounter, Untold};
 use crate::events::Seen;
 use crate::events::recent::Recent;
 use crate::metadata::tree::Tree;
@@ -30,6 +30,8 @@ pub struct Served {
     pub token_generation: u64,
     /// The service's own counters of this slot.
     pub counters: SlotCounter,
+    /// How many refusals and drops the kernel didn't tell of.
+    pub untold: Untold,
     /// What the instance may have and do at once, on all of its interfaces.
     pub allowance: Arc<Allowance>,
     /// Cancelled when the instance is deleted: every connection of it ends at once.
@@ -50,7 +52,7 @@ impl Served {
     pub fn new(
         instance_id: String,
         (generation, token_generation): (u16, u64),
-        counters: SlotCounter,
+        (counters, untold): (SlotCounter, Untold),
         options: OptionsWord,
         tree: Arc<Tree>,
         allowance: Arc<Allowance>,
@@ -60,6 +62,7 @@ impl Served {
             generation,
             token_generation,
             counters,
+            untold,
             allowance,
             gone: CancellationToken::new(),
             recent: Recent::default(),

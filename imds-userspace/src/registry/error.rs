@@ -137,6 +137,9 @@ pub enum RegistryError {
         /// In how many seconds that is.
         seconds: u64,
     },
+    /// As many trace it as may.
+    #[error("instance {0} is traced by too many at once; end one of their `imdsctl trace`")]
+    TooManyTracers(String),
     /// No identity document.
     #[error(transparent)]
     Sign(#[from] SignError),

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use imds_common::counters::{COUNTERS, Counter, SlotCounters};
 use imds_common::options::{MetadataOptions, OptionsWord};
+use imds_common::place::{self, PLACES, Place};
 use imds_common::token::{KEYS, Key};
 
 use super::directory::{Directory, Served};
@@ -15,7 +16,7 @@ use super::limits::Limits;
 use super::record::{InterfaceRecord, Record};
 use super::totals::Totals;
 use crate::dataplane::attach::{Attach, WithoutXdp, XdpMode};
-use crate::dataplane::counters::SlotCounter;
+use crate::dataplane::counters::{SlotCounter, Untold};
 use crate::dataplane::interface::{Interface, InterfaceError, Kind};
 use crate::dataplane::{DataplaneError, Rules, SlotStatus};
 use crate::metadata::{identity, sample};
@@ -68,6 +69,9 @@ pub(crate) struct FakeKernel {
     pub(crate) closed: Mutex<BTreeSet<u32>>,
     kernel_counters: Mutex<BTreeMap<u16, SlotCounters>>,
     service_counters: Mutex<BTreeMap<u16, SlotCounter>>,
+    untold: Mutex<BTreeMap<u16, Untold>>,
+    /// The clients behind each slot, by their place.
+    pub(crate) clients: Mutex<BTreeMap<(u16, usize), place::Client>>,
     /// Whether lookups fail, as without file descriptors.
     pub(crate) unsure: AtomicBool,
     /// The name of an interface that `assign` and `keep` refuse.
@@ -196,6 +200,7 @@ impl Kernel for FakeKernel {
         self.prepared.lock().expect("not poisoned").insert(slot, generations);
         self.kernel_counters.lock().expect("not poisoned").remove(&slot);
         self.service_counters.lock().expect("not poisoned").remove(&slot);
+        self.untold.lock().expect("not poisoned").remove(&slot);
         Ok(generations)
     }
 
@@ -288,6 +293,20 @@ impl Kernel for FakeKernel {
         let mut counters = self.service_counters.lock().expect("not poisoned");
         counters.entry(slot).or_insert_with(SlotCounter::anonymous).clone()
     }
+
+    fn untold(&self, slot: u16) -> Untold {
+        self.untold.lock().expect("not poisoned").entry(slot).or_insert_with(Untold::anonymous).clone()
+    }
+
+    fn places(&self, slot: u16) -> Result<[Place; PLACES], DataplaneError> {
+        let clients = self.clients.lock().expect("not poisoned");
+        let nobody = place::Client { address: [0; 16], mac: [0; 6], gateway: [0; 6], family: 0, vlan: 0 };
+        Ok(std::array::from_fn(|number| match clients.get(&(slot, number)) {
+            Some(client) => Place { state: place::READY, touched: 0, client: *client },
+            None => Place { state: place::EMPTY, touched: 0, client: nobody },
+        }))
+    }
+
     fn keys(&self) -> Result<[Key; KEYS], DataplaneError> {
         let mut keys = [Key::EMPTY; KEYS];
         for key in self.keys.lock().expect("not poisoned").iter() {

@@ -4,10 +4,11 @@ use std::future::Future;
 use std::io;
 
 use imds_common::counters::SlotCounters;
+use imds_common::place::{PLACES, Place};
 use imds_common::token::{KEYS, Key};
 
 use crate::dataplane::attach::{Attach, WithoutXdp};
-use crate::dataplane::counters::SlotCounter;
+use crate::dataplane::counters::{SlotCounter, Untold};
 use crate::dataplane::interface::{self, Interface, InterfaceError};
 use crate::dataplane::{Dataplane, DataplaneError, Rules, SlotStatus};
 
@@ -89,6 +90,16 @@ pub trait Kernel: Send + Sync + 'static {
     /// The daemon's own counters of a slot.
     fn service_counters(&self, slot: u16) -> SlotCounter;
 
+    /// How many refusals and drops of a slot the daemon isn't told of.
+    fn untold(&self, slot: u16) -> Untold;
+
+    /// The clients behind a slot.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's.
+    fn places(&self, slot: u16) -> Result<[Place; PLACES], DataplaneError>;
+
     /// The keys that tokens are verified with.
     ///
     /// # Errors
@@ -169,6 +180,14 @@ impl Kernel for Dataplane {
 
     fn service_counters(&self, slot: u16) -> SlotCounter {
         Self::service_counters(self, slot)
+    }
+
+    fn untold(&self, slot: u16) -> Untold {
+        Self::untold(self, slot)
+    }
+
+    fn places(&self, slot: u16) -> Result<[Place; PLACES], DataplaneError> {
+        Self::places(self, slot)
     }
 
     fn keys(&self) -> Result<[Key; KEYS], DataplaneError> {

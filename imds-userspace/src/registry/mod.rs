@@ -123,8 +123,8 @@ struct State {
     troubles: BTreeMap<Owner, String>,
     /// When interfaces are looked at again.
     pace: Pace,
-    /// Slots that are traced, and until when if nobody asks again.
-    traces: BTreeMap<u16, Instant>,
+    /// Slots that are traced and by whom, and until when if that one doesn't ask again.
+    traces: BTreeMap<(u16, u64), Instant>,
 }
 
 impl<K: Kernel> Registry<K> {

@@ -51,7 +51,7 @@ impl<K: Kernel> Registry<K> {
 
     /// Puts the tenant of a slot into the directory; one that was there before is gone.
     pub(super) fn serve(&self, slot: u16, generations: (u16, u64), record: &Record, tree: Arc<Tree>) {
-        let counters = self.kernel.service_counters(slot);
+        let counters = (self.kernel.service_counters(slot), self.kernel.untold(slot));
         let word = self.rules(&record.options, &record.limits).options();
         let (id, allowance) = (record.instance.instance_id.clone(), self.allowance(record));
         let served = Served::new(id, generations, counters, word, tree, allowance).with_user_data(&self.store);

@@ -1,7 +1,6 @@
 //! The instance behind a connection, as far as answering asks for it.
 
 use std::future::Future;
-use std::net::Ipv4Addr;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use imds_common::counters::Counter;
 use imds_common::options::OptionsWord;
 use imds_common::verdict::Refusal;
 
-use crate::events::Seen;
+use crate::events::{self, Seen};
 use crate::metadata::tree::Tree;
 use crate::registry::directory::Served;
 use crate::registry::store::StoreError;
@@ -41,19 +40,6 @@ pub(super) struct Client {
     pub(super) identity: Identity,
     /// The client's port.
     pub(super) port: u16,
-}
-
-impl Client {
-    /// Its address, as far as the identity tells it: of IPv6 clients, it has the last four bytes.
-    fn address(&self) -> String {
-        let v4 = Ipv4Addr::from(self.identity.client);
-        if self.served.options().ipv6_enabled() {
-            let [a, b, c, d] = self.identity.client;
-            format!("{v4} or ...:{a:02x}{b:02x}:{c:02x}{d:02x}")
-        } else {
-            v4.to_string()
-        }
-    }
 }
 
 impl Deref for Client {
@@ -91,6 +77,8 @@ impl Tenant for Client {
 
     fn refuse(&self, refusal: Refusal, head: &[u8]) {
         self.count(refusal.counter());
-        self.served.recent.note(Seen::request(Some(self.address()), self.port, head, refusal.counter()));
+        let client = events::Client::Identity(self.identity);
+        let seen = Seen::request(client, self.port, head, refusal.counter());
+        self.served.recent.note(Seen { untold: self.served.untold.read(), ..seen });
     }
 }

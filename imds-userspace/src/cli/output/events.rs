@@ -1,10 +1,15 @@
 //! What became of packets and requests, as a table and as lines.
 
+use imds_common::counters::Counter;
+
 use super::table::{Look, lines, printable, text};
 use crate::control::protocol::{EventView, EventsView};
 
 /// What stands where nothing is known.
 const NONE: &str = "-";
+
+/// Verdicts about who the sender is: there its MAC stands beside an address that need not be its own.
+const ABOUT_SENDERS: [Counter; 2] = [Counter::DroppedForged, Counter::DroppedImpersonation];
 
 /// A line for each refusal and drop, the oldest first, and how many more there were.
 pub(super) fn table(look: Look, view: &EventsView) -> String {
@@ -15,7 +20,7 @@ pub(super) fn table(look: Look, view: &EventsView) -> String {
         for event in &view.events {
             table.add_row([
                 text(&event.time),
-                text(event.client.as_deref().unwrap_or(NONE)),
+                text(&sender(event, event.client.as_deref().unwrap_or(NONE))),
                 text(&request(event)),
                 text(event.user_agent.as_deref().unwrap_or(NONE)),
                 text(&event.reason),
@@ -25,7 +30,8 @@ pub(super) fn table(look: Look, view: &EventsView) -> String {
         lines(table)
     };
     if view.lost > 0 {
-        output += &format!("{} more were not kept one by one; `imdsctl stats` counts all\n", view.lost);
+        let since = if view.events.is_empty() { "were" } else { "since the first of these were" };
+        output += &format!("{} more {since} not kept one by one; `imdsctl stats` counts all\n", view.lost);
     }
     output
 }
@@ -38,6 +44,7 @@ pub(super) fn line(event: &EventView) -> String {
         (Some(client), None) => client.clone(),
         (None, _) => NONE.to_owned(),
     };
+    let client = sender(event, &client);
     let mut line = format!("{}  {client}  {}  {}", event.time, event.reason, event.packet.as_deref().unwrap_or(NONE));
     if event.method.is_some() {
         line += &format!("  {}", request(event));
@@ -46,6 +53,20 @@ pub(super) fn line(event: &EventView) -> String {
         line += &format!("  ({agent})");
     }
     printable(&line).into_owned() + "\n"
+}
+
+/// A line where packets of a trace are missing, if so many are.
+pub(super) fn gap(lost: u64) -> Option<String> {
+    (lost > 0).then(|| format!("lost: {lost} packets, of which too many came at once; `imdsctl stats` counts all\n"))
+}
+
+/// A client, and its MAC where it matters.
+fn sender(event: &EventView, client: &str) -> String {
+    let about_sender = ABOUT_SENDERS.iter().any(|counter| counter.as_str() == event.reason);
+    match &event.mac {
+        Some(mac) if about_sender => format!("{client} ({mac})"),
+        _ => client.to_owned(),
+    }
 }
 
 /// What was asked for, or what kind of packet it was.
@@ -66,6 +87,7 @@ mod tests {
             time: "2030-01-01T00:00:00.000Z".to_owned(),
             by: "kernel".to_owned(),
             client: Some("10.0.0.1".to_owned()),
+            mac: Some("02:00:00:00:00:10".to_owned()),
             port: Some(41_000),
             packet: Some("TCP PSH ACK, 150 bytes".to_owned()),
             method: Some("GET".to_owned()),
@@ -101,6 +123,21 @@ mod tests {
             text,
             "nothing was refused or dropped lately\n7 more were not kept one by one; `imdsctl stats` counts all\n"
         );
+        let text = table(Look { colour: false }, &view(vec![event()], 7));
+        let last = text.lines().last().expect("there");
+        assert_eq!(last, "7 more since the first of these were not kept one by one; `imdsctl stats` counts all");
+        assert_eq!(gap(0), None);
+        assert!(gap(7).is_some_and(|line| line.starts_with("lost: 7 packets, ") && line.ends_with('\n')));
+    }
+
+    #[test]
+    fn a_forger_s_mac_stands_beside_the_address_that_it_claims() {
+        let forged = EventView { reason: "dropped-forged".to_owned(), method: None, user_agent: None, ..event() };
+        assert!(line(&forged).contains("  10.0.0.1:41000 (02:00:00:00:00:10)  dropped-forged  "), "{}", line(&forged));
+        let unknown = EventView { client: None, ..forged };
+        for text in [line(&unknown), table(Look { colour: false }, &view(vec![unknown], 0))] {
+            assert!(text.contains("  - (02:00:00:00:00:10)  "), "{text}");
+        }
     }
 
     #[test]

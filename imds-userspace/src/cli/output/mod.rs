@@ -82,8 +82,11 @@ impl Printer {
             (View::Stats, Payload::Stats(stats)) => self.either(&stats, || stats::table(look, &stats)),
             (View::Events, Payload::Events(view)) => self.either(&view, || events::table(look, &view)),
             (View::Trace, Payload::Events(view)) => match self.format {
-                Format::Table => Ok(view.events.iter().map(events::line).collect()),
-                Format::Json => view.events.iter().map(json_line).collect(),
+                Format::Table => Ok(view.events.iter().map(events::line).chain(events::gap(view.lost)).collect()),
+                Format::Json => {
+                    let gap = (view.lost > 0).then(|| json_line(&json!({ "lost": view.lost })));
+                    view.events.iter().map(json_line).chain(gap).collect()
+                }
             },
             (View::Keys, Payload::Keys(keys)) => self.either(&keys, || keys::rotated(&keys)),
             (View::StatsOverTime, Payload::Stats(stats)) => match self.format {

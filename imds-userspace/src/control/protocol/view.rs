@@ -191,7 +191,8 @@ pub struct EventsView {
     pub instance_id: String,
     /// The events.
     pub events: Vec<EventView>,
-    /// How many there were no room or budget for, since the instance was made.
+    /// Of `Explain`: how many more refusals and drops there were since the oldest of these. Of `Trace`: how many packets
+    /// there were no room or budget for at any time; what it grows by is lost to this trace.
     pub lost: u64,
     /// The number of the newest event that was looked at.
     pub newest: u64,
@@ -206,6 +207,8 @@ pub struct EventView {
     pub by: String,
     /// The client's address, as far as it is known.
     pub client: Option<String>,
+    /// The MAC that a client's packet comes from, or one to a client goes to; null where the daemon saw a request only.
+    pub mac: Option<String>,
     /// The client's port.
     pub port: Option<u16>,
     /// What kind of packet it was; null where the daemon saw a request only.

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream as Socket;
 
 use super::*;
-use crate::dataplane::counters::SlotCounter;
+use crate::dataplane::counters::{SlotCounter, Untold};
 use crate::metadata::sample;
 use crate::registry::allowance::{Allowance, CONNECTIONS};
 use crate::registry::directory::Served;
@@ -20,7 +20,7 @@ fn directory() -> (Arc<Directory>, Arc<Served>) {
     let served = Arc::new(Served::new(
         "i-0123456789abcdef0".into(),
         (ADDRESS_GENERATION, GENERATION),
-        SlotCounter::anonymous(),
+        (SlotCounter::anonymous(), Untold::anonymous()),
         OptionsWord::new(&MetadataOptions::default(), false),
         Arc::new(sample::tree(&sample::instance(), false, false)),
         Arc::new(Allowance::new(0)),
