@@ -1,7 +1,7 @@
 //! Guests: how a namespace hangs on the host.
 
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Deref;
 
 use crate::family::Family;
@@ -15,6 +15,9 @@ pub const BEHIND_LINK: &str = "eth1";
 
 /// The router that a guest sends to: an address that stands nowhere, as the host's side needs none.
 const GATEWAY: &str = "169.254.1.1";
+
+/// What a guest's IPv6 address that the host sends to begins with; a pair's IPv4 address follows.
+const OF_THE_LINK: &str = "fd00:2::";
 
 /// An instance: a namespace at the end of a link of the host's. Removed with this value.
 #[derive(Debug)]
@@ -132,6 +135,22 @@ impl Guest {
         process::ip(["address", "add", &format!("{}/30", text(host)), "dev", self.interface()]);
         self.ip(["address", "add", &format!("{}/30", text(guest)), "dev", GUEST_LINK]);
         (text(host), text(guest))
+    }
+
+    /// Gives the guest an address of its family that the host can send to, and the service's address the host's MAC;
+    /// the guest's.
+    #[must_use]
+    pub fn address_for_the_host(&self) -> String {
+        let (_, inside) = self.addresses_of_link();
+        if self.family == Family::Ipv4 {
+            return inside;
+        }
+        let address = format!("{OF_THE_LINK}{inside}").parse::<Ipv6Addr>().expect("an address").to_string();
+        add_address(self, &address, GUEST_LINK);
+        process::ip(["route", "add", &format!("{address}/128"), "dev", self.interface()]);
+        let mac = mac_of(self.interface());
+        self.ip(["neighbour", "replace", "fd00:ec2::254", "lladdr", &mac, "dev", GUEST_LINK, "nud", "permanent"]);
+        address
     }
 }
 

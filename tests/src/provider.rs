@@ -8,11 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use crate::family::Family;
 use crate::guest::Guest;
 use crate::process;
 
-/// The metadata address.
-const ADDRESS: &str = "169.254.169.254";
 /// What it answers.
 const BODY: &str = "the host's own";
 /// How long it waits for a request.
@@ -33,9 +32,15 @@ impl Provider {
     /// address passes an interface of imdsd's, whatever its port.
     #[must_use]
     pub fn at(guest: &Guest) -> Self {
-        let (_, inside) = guest.addresses_of_link();
-        process::ip(["address", "add", &format!("{ADDRESS}/32"), "dev", guest.interface()]);
-        let listener = TcpListener::bind((ADDRESS, 0)).unwrap_or_else(|error| panic!("can't listen: {error}"));
+        let inside = guest.address_for_the_host();
+        let service: SocketAddr = guest.family.service().parse().expect("an address");
+        let address = service.ip();
+        let (text, interface) = (address.to_string(), guest.interface());
+        match guest.family {
+            Family::Ipv4 => process::ip(["address", "add", &text, "dev", interface]),
+            Family::Ipv6 => process::ip(["address", "add", &text, "dev", interface, "nodad"]),
+        }
+        let listener = TcpListener::bind((address, 0)).unwrap_or_else(|error| panic!("can't listen: {error}"));
         let address = listener.local_addr().expect("bound");
         let ended = Arc::new(AtomicBool::new(false));
         let end = Arc::clone(&ended);

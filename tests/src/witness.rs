@@ -41,6 +41,19 @@ impl Witness {
 
     /// How many frames came since it was last asked whose IPv4 packet is for that address.
     pub fn count(&self, destination: [u8; 4]) -> usize {
+        self.count_if(|frame| {
+            let packet = SlicedPacket::from_ethernet(frame).ok();
+            let ipv4 = packet.as_ref().and_then(|packet| packet.net.as_ref()?.ipv4_ref());
+            ipv4.is_some_and(|packet| packet.header().destination() == destination)
+        })
+    }
+
+    /// How many frames came since it was last asked that a MAC sent, whatever is in them.
+    pub fn count_from(&self, mac: [u8; 6]) -> usize {
+        self.count_if(|frame| frame.get(6..12) == Some(&mac))
+    }
+
+    fn count_if(&self, counts: impl Fn(&[u8]) -> bool) -> usize {
         let mut count = 0;
         let mut frame = vec![0_u8; FRAME_MAX];
         loop {
@@ -51,9 +64,7 @@ impl Witness {
                 assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}");
                 return count;
             };
-            let packet = SlicedPacket::from_ethernet(&frame[..length]).ok();
-            let ipv4 = packet.as_ref().and_then(|packet| packet.net.as_ref()?.ipv4_ref());
-            count += usize::from(ipv4.is_some_and(|packet| packet.header().destination() == destination));
+            count += usize::from(counts(&frame[..length]));
         }
     }
 }

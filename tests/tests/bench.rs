@@ -104,6 +104,19 @@ fn bulk() {
 }
 
 #[test]
+fn drops() {
+    play(
+        "drops",
+        &[
+            "a drop by the program itself: imds_ingress ",
+            "veth, tc: ",
+            "veth on a bridge, tc+xdp-generic: ",
+            "tap, tc+xdp-driver: ",
+        ],
+    );
+}
+
+#[test]
 fn bystander() {
     play("bystander", &["IPv4: ", "IPv6: ", "ARP: "]);
 }

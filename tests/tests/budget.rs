@@ -1,18 +1,25 @@
 //! Budgets: what an instance sends over them is dropped or refused, and counted, and nobody else notices.
 
+use imds_tests::family::Family;
 use imds_tests::guest::Guest;
 use imds_tests::host::Host;
 use imds_tests::http::{Answer, Connection, TOKEN, request};
 use imds_tests::in_each_attachment;
-use imds_tests::packet::SERVICE;
+use imds_tests::over_both_families;
 use imds_tests::stats::InstanceStats;
 use imds_tests::tap::Tap;
 use imds_tests::wait;
 
 in_each_attachment!(
-    a_flood_gets_its_budget_and_its_neighbour_everything,
+    families: a_flood_gets_its_budget_and_its_neighbour_everything,
     the_default_is_ec2_s,
     an_instance_has_a_budget_of_its_own_that_changes_while_it_runs
+);
+
+// Requests are counted by the daemon.
+over_both_families!(
+    requests_over_budget_are_told_to_come_again,
+    interfaces_of_an_instance_share_its_budget_of_requests
 );
 
 const INSTANCE_ID: &str = "/latest/meta-data/instance-id";
@@ -30,7 +37,7 @@ fn flood(host: &Host, id: &str, tap: &mut Tap) -> (u64, u64) {
     let before = host.stats(id);
     for port in 0..FLOOD {
         let mut frame = Vec::new();
-        let syn = tap.frame().ipv4(SOURCE, SERVICE, 64).tcp(10_000 + port, 443, 1, 1).syn();
+        let syn = tap.packet(SOURCE, 64).tcp(10_000 + port, 443, 1, 1).syn();
         syn.write(&mut frame, &[]).expect("written");
         tap.send(&frame);
     }
@@ -41,10 +48,10 @@ fn flood(host: &Host, id: &str, tap: &mut Tap) -> (u64, u64) {
     (over - over_before, within - within_before)
 }
 
-fn a_flood_gets_its_budget_and_its_neighbour_everything() {
-    let host = Host::with_whole_config(&format!("packet-budget = {BUDGET}\n"));
-    let mut tap = Tap::new();
-    let guest = Guest::on_veth(ADDRESS);
+fn a_flood_gets_its_budget_and_its_neighbour_everything(family: Family) {
+    let host = Host::with_whole_config(&format!("packet-budget = {BUDGET}\n")).over(family);
+    let mut tap = Tap::new().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     let flooding = host.create(tap.interface(), &[]);
     let id = host.create(guest.interface(), &[]);
     let (over, within) = flood(&host, &flooding, &mut tap);
@@ -54,9 +61,9 @@ fn a_flood_gets_its_budget_and_its_neighbour_everything() {
     assert_eq!(host.stats(&id).kernel("dropped-budget"), 0);
 }
 
-fn the_default_is_ec2_s() {
-    let host = Host::with_whole_config("");
-    let mut tap = Tap::new();
+fn the_default_is_ec2_s(family: Family) {
+    let host = Host::with_whole_config("").over(family);
+    let mut tap = Tap::new().over(family);
     let id = host.create(tap.interface(), &[]);
     let limits = host.ask(&["limits", "show", &id]);
     assert_eq!((&limits["packet_budget"], &limits["request_budget"]), (&DEFAULT.into(), &DEFAULT.into()));
@@ -66,9 +73,9 @@ fn the_default_is_ec2_s() {
     wait::until("a packet over budget", || flood(&host, &id, &mut tap).0, |&over| over > 0);
 }
 
-fn an_instance_has_a_budget_of_its_own_that_changes_while_it_runs() {
-    let host = Host::start();
-    let mut tap = Tap::new();
+fn an_instance_has_a_budget_of_its_own_that_changes_while_it_runs(family: Family) {
+    let host = Host::start().over(family);
+    let mut tap = Tap::new().over(family);
     let id = host.create(tap.interface(), &["--packet-budget", &BUDGET.to_string()]);
     let (over, _) = flood(&host, &id, &mut tap);
     assert!(over >= u64::from(FLOOD) / 2, "{over}");
@@ -84,10 +91,9 @@ fn answers<'g>(guest: &'g Guest, bytes: &'g [u8]) -> impl Iterator<Item = Answer
     std::iter::repeat_with(move || guest.exchange(bytes))
 }
 
-#[test]
-fn requests_over_budget_are_told_to_come_again() {
-    let host = Host::start();
-    let (guest, other) = (Guest::on_veth(ADDRESS), Guest::on_veth(ADDRESS));
+fn requests_over_budget_are_told_to_come_again(family: Family) {
+    let host = Host::start().over(family);
+    let (guest, other) = (Guest::on_veth(ADDRESS).over(family), Guest::on_veth(ADDRESS).over(family));
     let required = ["--metadata-options", "HttpTokens=required", "--request-budget", "2"];
     let id = host.create(guest.interface(), &required);
     let other_id = host.create(other.interface(), &[]);
@@ -122,10 +128,9 @@ fn requests_over_budget_are_told_to_come_again() {
     assert!(answers(&guest, &read).take(20).all(|answer| answer.status == 200));
 }
 
-#[test]
-fn interfaces_of_an_instance_share_its_budget_of_requests() {
-    let host = Host::start();
-    let guests = [Guest::on_veth(ADDRESS), Guest::on_veth(ADDRESS)];
+fn interfaces_of_an_instance_share_its_budget_of_requests(family: Family) {
+    let host = Host::start().over(family);
+    let guests = [Guest::on_veth(ADDRESS).over(family), Guest::on_veth(ADDRESS).over(family)];
     let read = request("GET", INSTANCE_ID, &[]);
     // The very first request of the other is refused: if not in time, then of the next instance there.
     wait::until(

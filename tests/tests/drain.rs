@@ -9,7 +9,11 @@ use imds_tests::host::Host;
 use imds_tests::http::{Connection, request};
 use imds_tests::{names, over_both_families, wait};
 
-over_both_families!(requests_in_hand_are_answered_and_idle_connections_closed);
+over_both_families!(
+    requests_in_hand_are_answered_and_idle_connections_closed,
+    an_answer_that_is_being_read_comes_whole,
+    those_that_never_finish_are_cut_off
+);
 
 const ADDRESS: &str = "10.0.0.1";
 const INSTANCE_ID: &str = "/latest/meta-data/instance-id";
@@ -54,12 +58,11 @@ fn requests_in_hand_are_answered_and_idle_connections_closed(family: Family) {
     assert_eq!(guest.get(INSTANCE_ID, None).text(), id);
 }
 
-#[test]
-fn an_answer_that_is_being_read_comes_whole() {
+fn an_answer_that_is_being_read_comes_whole(family: Family) {
     let bytes = vec![b'x'; 16 * 1024];
     let file = names::file("user-data", &bytes, 0o600);
-    let mut host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
+    let mut host = Host::start().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     let _ = host.create(guest.interface(), &["--user-data-file", file.to_str().expect("a name in UTF-8")]);
     let mut reader = Connection::open(&guest).expect("connects");
     reader.send(&request("GET", USER_DATA, &[]).repeat(REQUESTS)).expect("sent");
@@ -81,10 +84,9 @@ fn an_answer_that_is_being_read_comes_whole() {
     assert!(0 < answers && answers < REQUESTS, "{answers}");
 }
 
-#[test]
-fn those_that_never_finish_are_cut_off() {
-    let mut host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
+fn those_that_never_finish_are_cut_off(family: Family) {
+    let mut host = Host::start().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     let _ = host.create(guest.interface(), &[]);
     let mut begun = Connection::open(&guest).expect("connects");
     begun.send(b"GET /latest").expect("sent");

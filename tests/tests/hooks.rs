@@ -4,12 +4,21 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+use imds_tests::family::Family;
 use imds_tests::front::Front;
 use imds_tests::guest::{Bridge, Guest, Link};
 use imds_tests::host::Host;
+use imds_tests::over_both_families;
 use imds_tests::process;
 use imds_tests::provider::Provider;
 use imds_tests::wait;
+
+over_both_families!(
+    a_program_that_was_taken_off_is_attached_again,
+    whoever_gets_the_index_of_an_interface_that_is_gone_is_let_be,
+    a_port_that_leaves_its_bridge_is_served_on,
+    a_program_that_came_before_ours_comes_after_it
+);
 
 const ADDRESS: &str = "10.0.0.1";
 const INSTANCE_ID: &str = "/latest/meta-data/instance-id";
@@ -36,10 +45,9 @@ fn take_off(host: &Host, guest: &Guest) {
     }
 }
 
-#[test]
-fn a_program_that_was_taken_off_is_attached_again() {
-    let host = Host::start();
-    let guests = [Guest::on_veth(ADDRESS), Guest::on_veth(ADDRESS)];
+fn a_program_that_was_taken_off_is_attached_again(family: Family) {
+    let host = Host::start().over(family);
+    let guests = [Guest::on_veth(ADDRESS).over(family), Guest::on_veth(ADDRESS).over(family)];
     let id = host.create(guests[0].interface(), &["--metadata-options", "HttpTokens=required"]);
     let closed = host.create(guests[1].interface(), &[]);
     host.delete(&closed);
@@ -65,10 +73,13 @@ fn wait_for_a_round(host: &Host, guest: &Guest) {
     wait::until("the program to be attached again", mends, |&mends| mends > before);
 }
 
-#[test]
-fn whoever_gets_the_index_of_an_interface_that_is_gone_is_let_be() {
-    let host = Host::start();
-    let (owned, closed, stays) = (Guest::on_veth(ADDRESS), Guest::on_veth(ADDRESS), Guest::on_veth(ADDRESS));
+fn whoever_gets_the_index_of_an_interface_that_is_gone_is_let_be(family: Family) {
+    let host = Host::start().over(family);
+    let (owned, closed, stays) = (
+        Guest::on_veth(ADDRESS).over(family),
+        Guest::on_veth(ADDRESS).over(family),
+        Guest::on_veth(ADDRESS).over(family),
+    );
     let ids = [&owned, &closed, &stays].map(|guest| host.create(guest.interface(), &[]));
     host.delete(&ids[1]);
     let indices = [index_of(&owned), index_of(&closed)];
@@ -85,11 +96,10 @@ fn whoever_gets_the_index_of_an_interface_that_is_gone_is_let_be() {
     assert_eq!(stays.get(INSTANCE_ID, None).text(), ids[2]);
 }
 
-#[test]
-fn a_port_that_leaves_its_bridge_is_served_on() {
-    let host = Host::start();
+fn a_port_that_leaves_its_bridge_is_served_on(family: Family) {
+    let host = Host::start().over(family);
     let bridge = Bridge::new();
-    let guest = Guest::on_bridge(&bridge, ADDRESS);
+    let guest = Guest::on_bridge(&bridge, ADDRESS).over(family);
     let id = host.create(guest.interface(), &[]);
     let token = guest.token();
     for _ in 0..3 {
@@ -102,13 +112,13 @@ fn a_port_that_leaves_its_bridge_is_served_on() {
     assert_eq!(host.stats(&id).kernel("dropped-unowned"), 0, "it was closed meanwhile");
 }
 
-#[test]
-fn a_program_that_came_before_ours_comes_after_it() {
-    let host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
+fn a_program_that_came_before_ours_comes_after_it(family: Family) {
+    let host = Host::start().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
+    let provider = Provider::at(&guest);
+    assert!(provider.is_reached(&guest), "nothing is in its way yet");
     let id = host.create(guest.interface(), &["--metadata-options", "HttpTokens=required"]);
     let token = guest.token();
-    let provider = Provider::at(&guest);
     assert!(!provider.is_reached(&guest));
     let before = links(&host);
     let Some(_front) = Front::of(guest.interface()) else {

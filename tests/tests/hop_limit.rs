@@ -10,6 +10,7 @@ use imds_tests::http::{Connection, TOKEN, TTL, request};
 use imds_tests::in_each_attachment;
 use imds_tests::packet::Segment;
 use imds_tests::wait;
+use serde_json::Value;
 
 in_each_attachment!(
     families: a_token_has_the_limit_and_the_handshake_has_not,
@@ -24,6 +25,9 @@ in_each_attachment!(
 const ADDRESS: &str = "10.0.0.1";
 const INSTANCE_ID: &str = "/latest/meta-data/instance-id";
 const NORMAL: u8 = 64;
+/// Counts the answers that ended on their way, and what an operator is told of them.
+const EXCEEDED: &str = "dropped-time-exceeded";
+const TOO_SMALL: &str = "is too small for a client behind this instance";
 
 fn put() -> Vec<u8> {
     request("PUT", "/latest/api/token", &[(TTL, "60")])
@@ -153,6 +157,19 @@ fn at_one_a_token_does_not_reach_a_client_behind(family: Family) {
     let nothing = connection.ask(&put()).expect_err("no answer arrives");
     assert!(matches!(nothing.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{nothing}");
     wait::until("the token to be issued", || host.stats(&id).tokens_issued(), |&issued| issued == 1);
+
+    // The guest, which forwards no further, says so, and whoever asks is told what it means.
+    wait::until("a time exceeded", || host.stats(&id).kernel(EXCEEDED), |&count| count > 0);
+    let stats = host.ctl(&["stats", &id]).stdout;
+    assert!(stats.contains(&format!("answers ended on their way: HttpPutResponseHopLimit {TOO_SMALL}")), "{stats}");
+    let explained = || host.ask(&["explain", &id])["events"].as_array().cloned().unwrap_or_default();
+    let is_told = |events: &Vec<Value>| events.iter().any(|event| event["reason"] == EXCEEDED);
+    let events = wait::until("its event", explained, is_told);
+    let event = events.iter().find(|event| event["reason"] == EXCEEDED).expect("it was found");
+    let advice = event["advice"].as_str().unwrap_or_default();
+    assert!(advice.starts_with(&format!("HttpPutResponseHopLimit 1 {TOO_SMALL}")), "{event}");
+    let table = host.ctl(&["explain", &id]).stdout;
+    assert!(table.contains(advice), "{table}");
 
     assert_eq!(behind.get(INSTANCE_ID, Some(&guest.token())).status, 200, "a read isn't limited");
     host.set(&id, &["--http-put-response-hop-limit", "2"]);

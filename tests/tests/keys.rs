@@ -4,9 +4,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use imds_tests::family::Family;
 use imds_tests::guest::Guest;
 use imds_tests::host::Host;
 use imds_tests::http::{Connection, TOKEN, request};
+use imds_tests::over_both_families;
+
+over_both_families!(
+    a_token_survives_one_rotation_and_dies_at_the_second,
+    no_new_token_is_refused_while_keys_are_rotated
+);
 
 const ADDRESS: &str = "10.0.0.1";
 const INSTANCE_ID: &str = "/latest/meta-data/instance-id";
@@ -33,10 +40,9 @@ fn assert_judged(guest: &Guest, token: &str, status: u16) {
     assert_eq!((by_kernel(guest, token), by_daemon(guest, token)), (status, status));
 }
 
-#[test]
-fn a_token_survives_one_rotation_and_dies_at_the_second() {
-    let mut host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
+fn a_token_survives_one_rotation_and_dies_at_the_second(family: Family) {
+    let mut host = Host::start().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     let _ = host.create(guest.interface(), &["--metadata-options", "HttpTokens=required"]);
     let first = guest.token();
     let rotated = host.ask(&["keys", "rotate"]);
@@ -72,10 +78,9 @@ fn a_token_survives_one_rotation_and_dies_at_the_second() {
     }
 }
 
-#[test]
-fn no_new_token_is_refused_while_keys_are_rotated() {
-    let host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
+fn no_new_token_is_refused_while_keys_are_rotated(family: Family) {
+    let host = Host::start().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     let _ = host.create(guest.interface(), &["--metadata-options", "HttpTokens=required"]);
     let (begun, ended) = (AtomicU64::new(0), AtomicBool::new(false));
     let reads: u64 = thread::scope(|scope| {

@@ -1,12 +1,16 @@
 //! What an operator has hung on an instance's interface: it works on beside the service, and stays when that goes.
 
-use std::net::UdpSocket;
+use std::net::{Ipv4Addr, UdpSocket};
 use std::process::Command;
 
-use imds_tests::guest::{Bridge, Guest};
+use imds_tests::family::Family;
+use imds_tests::guest::{Bridge, Guest, mac_of};
 use imds_tests::host::Host;
+use imds_tests::over_both_families;
 use imds_tests::process;
 use serde_json::Value;
+
+over_both_families!(see_what_is_not_for_the_service_and_stay);
 
 const ADDRESS: &str = "10.0.0.1";
 const INSTANCE_ID: &str = "/latest/meta-data/instance-id";
@@ -32,23 +36,34 @@ fn seen(interface: &str) -> u64 {
     packets[0]
 }
 
-#[test]
-fn see_what_is_not_for_the_service_and_stay() {
-    let mut host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
+fn see_what_is_not_for_the_service_and_stay(family: Family) {
+    let mut host = Host::start().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     let name = guest.interface();
     // Copies go where nobody reads them.
     let sink = Bridge::new();
     tc(&["qdisc", "add", "dev", name, "clsact"]);
-    let filter = ["filter", "add", "dev", name, "ingress", "protocol", "ip", "pref", PREFERENCE];
-    let counts = ["u32", "match", "u32", "0", "0", "action", "mirred", "egress", "mirror", "dev", sink.name()];
-    tc(&[&filter[..], &counts].concat());
+    // Of the other family's packets, which its stack sends by itself, it counts none.
+    let (protocol, field, elsewhere) = match family {
+        Family::Ipv4 => ("ip", "ip", "192.0.2.1"),
+        Family::Ipv6 => ("ipv6", "ip6", "fd00:1::99"),
+    };
+    let source = family.address(ADDRESS.parse::<Ipv4Addr>().expect("an address").octets());
+    let filter = ["filter", "add", "dev", name, "ingress", "protocol", protocol, "pref", PREFERENCE];
+    let of_the_guest = ["u32", "match", field, "src", &source.to_string()];
+    let counts = ["action", "mirred", "egress", "mirror", "dev", sink.name()];
+    tc(&[&filter[..], &of_the_guest, &counts].concat());
+    if family == Family::Ipv6 {
+        // It is on the link, and needn't be asked for.
+        let neighbour = ["neighbour", "add", elsewhere, "lladdr", &mac_of(name), "dev", "eth0", "nud", "permanent"];
+        guest.ip(neighbour);
+    }
 
     let id = host.create(name, &[]);
     assert_eq!(guest.get(INSTANCE_ID, Some(&guest.token())).text(), id);
     assert_eq!(seen(name), 0, "what is for the service is its alone");
     let send = |port: u16| {
-        let sent = guest.inside(|| UdpSocket::bind((ADDRESS, 0))?.send_to(b"x", ("192.0.2.1", port)));
+        let sent = guest.inside(|| UdpSocket::bind((source, 0))?.send_to(b"x", (elsewhere, port)));
         sent.unwrap_or_else(|error| panic!("nothing was sent: {error}"));
     };
     send(9);

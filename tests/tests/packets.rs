@@ -10,11 +10,13 @@ use imds_tests::guest::Guest;
 use imds_tests::host::Host;
 use imds_tests::in_each_attachment;
 use imds_tests::packet::{SERVICE, SERVICE_V6};
-use imds_tests::tap::Tap;
+use imds_tests::tap::{GUEST_MAC, Tap};
 use imds_tests::wait::{self, LIMIT};
+use imds_tests::witness::Witness;
 
 in_each_attachment!(
     hostile_packets_are_dropped_and_counted,
+    what_ends_before_its_destination_passes_and_is_never_answered,
     clients_and_connections_are_bounded,
     an_interface_that_nobody_owns_is_closed_and_counted_at_the_host,
     what_is_not_for_the_service_passes_untouched
@@ -23,6 +25,8 @@ in_each_attachment!(
 const SOURCE: [u8; 4] = [10, 0, 0, 1];
 const PORT: u16 = 41_000;
 const TTL: u8 = 64;
+/// Bytes of an Ethernet header.
+const ETHERNET: usize = 14;
 const SOURCE_V6: [u8; 16] = [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 /// So long an answer is waited for that must not come.
 const SILENCE: Duration = Duration::from_millis(200);
@@ -126,20 +130,22 @@ fn hostile_packets_are_dropped_and_counted() {
 }
 
 /// What ends before it says where it goes is nobody's: the host's stack drops it, as it does without the programs.
-#[test]
 fn what_ends_before_its_destination_passes_and_is_never_answered() {
     let host = Host::start();
     let mut tap = Tap::new();
     let id = host.create(tap.interface(), &["--metadata-options", "HttpProtocolIpv6=enabled"]);
     let before = host.stats(&id).kernel_counters();
+    let witness = Witness::at(tap.interface());
     let v4 = syn_from(&tap, SOURCE, 80);
     let v6 = written(tap.frame().ipv6(SOURCE_V6, SERVICE_V6, TTL).tcp(PORT, 80, 1_000, 64_000).syn());
-    let tag = [&v4[..12], &[0x81, 0, 0, 7]].concat();
-    for (frame, least, whole) in [(&v4, 14, 34), (&v6, 14, 54), (&tag, 14, 16)] {
-        for length in least..whole {
-            tap.send(&frame[..length]);
-        }
+    for (frame, whole) in [(&v4, 34), (&v6, 54)] {
+        (ETHERNET..whole).for_each(|length| tap.send(&frame[..length]));
+        let seen = witness.count_from(GUEST_MAC);
+        assert_eq!(seen, whole - ETHERNET, "before tc");
     }
+    // The kernel itself drops what ends in a tag, before anybody sees it.
+    let tag = [&v4[..12], &[0x81, 0, 0, 7]].concat();
+    (ETHERNET..tag.len()).for_each(|length| tap.send(&tag[..length]));
     assert_eq!(tap.receive_segment(PORT, SILENCE), None);
     assert_eq!(host.stats(&id).kernel_counters().moved_since(&before), Vec::<String>::new());
 }

@@ -2,10 +2,21 @@
 
 use std::time::Duration;
 
+use imds_tests::family::Family;
 use imds_tests::guest::Guest;
 use imds_tests::host::Host;
 use imds_tests::http::{Connection, TOKEN, request};
+use imds_tests::over_both_families;
 use imds_tests::wait;
+
+over_both_families!(
+    no_token_and_no_connection_reaches_the_next_instance,
+    the_same_id_is_another_instance,
+    no_token_reaches_the_next_instance_after_a_restart_either,
+    a_deleted_instances_interface_is_closed,
+    an_interface_passes_on_to_another_instance_without_a_gap_for_the_old_one,
+    an_interface_that_vanished_is_no_way_to_its_instance
+);
 
 const ADDRESS: &str = "10.0.0.1";
 const INSTANCE_ID: &str = "/latest/meta-data/instance-id";
@@ -23,10 +34,9 @@ fn assert_dead(mut connection: Connection, request: &[u8]) {
     }
 }
 
-#[test]
-fn no_token_and_no_connection_reaches_the_next_instance() {
-    let host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
+fn no_token_and_no_connection_reaches_the_next_instance(family: Family) {
+    let host = Host::start().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     host.create(guest.interface(), &["--instance-id", FIRST]);
     let token = guest.token();
     let (with, without) = (request("GET", INSTANCE_ID, &[(TOKEN, &token)]), request("GET", INSTANCE_ID, &[]));
@@ -48,10 +58,9 @@ fn no_token_and_no_connection_reaches_the_next_instance() {
     assert_eq!(guest.get(INSTANCE_ID, Some(&guest.token())).text(), SECOND);
 }
 
-#[test]
-fn the_same_id_is_another_instance() {
-    let host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
+fn the_same_id_is_another_instance(family: Family) {
+    let host = Host::start().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     host.create(guest.interface(), &["--instance-id", FIRST]);
     let token = guest.token();
     assert_eq!(guest.get(INSTANCE_ID, None).status, 200);
@@ -62,10 +71,9 @@ fn the_same_id_is_another_instance() {
     assert_eq!((stats.no_token(), stats.tokens_issued()), (0, 0), "counters begin anew");
 }
 
-#[test]
-fn no_token_reaches_the_next_instance_after_a_restart_either() {
-    let mut host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
+fn no_token_reaches_the_next_instance_after_a_restart_either(family: Family) {
+    let mut host = Host::start().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     host.create(guest.interface(), &["--instance-id", FIRST]);
     let token = guest.token();
     host.delete(FIRST);
@@ -75,10 +83,9 @@ fn no_token_reaches_the_next_instance_after_a_restart_either() {
     assert_eq!(guest.get(INSTANCE_ID, Some(&token)).status, 401);
 }
 
-#[test]
-fn a_deleted_instances_interface_is_closed() {
-    let mut host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
+fn a_deleted_instances_interface_is_closed(family: Family) {
+    let mut host = Host::start().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     host.create(guest.interface(), &["--instance-id", FIRST]);
     let read = request("GET", INSTANCE_ID, &[]);
     let mut open = Connection::open(&guest).expect("connects");
@@ -97,10 +104,9 @@ fn a_deleted_instances_interface_is_closed() {
     assert_eq!(shown.code, Some(3), "{}", shown.stderr);
 }
 
-#[test]
-fn an_interface_passes_on_to_another_instance_without_a_gap_for_the_old_one() {
-    let host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
+fn an_interface_passes_on_to_another_instance_without_a_gap_for_the_old_one(family: Family) {
+    let host = Host::start().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     host.create(guest.interface(), &["--instance-id", FIRST, "--metadata-options", "HttpTokens=required"]);
     for round in 0..5 {
         let (old, new) = if round % 2 == 0 { (FIRST, SECOND) } else { (SECOND, FIRST) };
@@ -113,10 +119,9 @@ fn an_interface_passes_on_to_another_instance_without_a_gap_for_the_old_one() {
     }
 }
 
-#[test]
-fn an_interface_that_vanished_is_no_way_to_its_instance() {
-    let host = Host::start();
-    let guest = Guest::on_veth(ADDRESS);
+fn an_interface_that_vanished_is_no_way_to_its_instance(family: Family) {
+    let host = Host::start().over(family);
+    let guest = Guest::on_veth(ADDRESS).over(family);
     host.create(guest.interface(), &["--instance-id", FIRST]);
     let name = guest.interface().to_owned();
     drop(guest);
@@ -126,7 +131,7 @@ fn an_interface_that_vanished_is_no_way_to_its_instance() {
     let taken = host.ctl(&["instance", "create", "--interface", &name]);
     assert_eq!(taken.code, Some(4), "its name is still the instance's: {}", taken.stderr);
     host.delete(FIRST);
-    let other = Guest::on_veth_named(&name, ADDRESS);
+    let other = Guest::on_veth_named(&name, ADDRESS).over(family);
     host.create(other.interface(), &["--instance-id", SECOND]);
     assert_eq!(other.get(INSTANCE_ID, None).text(), SECOND);
 }

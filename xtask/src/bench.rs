@@ -32,6 +32,8 @@ pub(crate) enum Row {
     Crawl,
     /// Bulk TCP through an attached interface
     Bulk,
+    /// Frames that are dropped in a second, by tc and by XDP before it
+    Drops,
     /// The program's time on a packet that isn't for it
     Bystander,
     /// Changes of options

@@ -12,7 +12,7 @@ use crate::{process, wait};
 const AIM: f64 = 0.98;
 
 /// Ways of attaching.
-const WAYS: [&str; 3] = ["tc", "tc+xdp-generic", "tc+xdp-driver"];
+pub(super) const WAYS: [&str; 3] = ["tc", "tc+xdp-generic", "tc+xdp-driver"];
 
 /// An iperf3 server in a guest.
 struct Server {

@@ -4,6 +4,7 @@ mod bulk;
 mod bystander;
 mod cores;
 mod crawl;
+mod drops;
 mod fleet;
 mod flood;
 mod golden;
@@ -38,13 +39,14 @@ enum Measure {
 }
 
 /// Every row by its name.
-const ROWS: [(&str, Measure); 15] = [
+const ROWS: [(&str, Measure); 16] = [
     ("refusals", Measure::Alone(refusals::measure)),
     ("reads", Measure::Alone(reads::measure_kept)),
     ("reads-closing", Measure::Alone(reads::measure_closing)),
     ("tokens", Measure::Alone(tokens::measure)),
     ("crawl", Measure::Alone(crawl::measure)),
     ("bulk", Measure::Alone(bulk::measure)),
+    ("drops", Measure::Alone(drops::measure)),
     ("bystander", Measure::Alone(bystander::measure)),
     ("options", Measure::Alone(options::measure)),
     ("golden", Measure::Alone(golden::measure)),

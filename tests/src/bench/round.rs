@@ -89,9 +89,14 @@ impl Comparison {
         self.told("at most", aim, self.ratio <= aim)
     }
 
-    fn told(&self, bound: &str, aim: f64, is_reached: bool) -> impl fmt::Display + use<> {
+    /// The ratio, where nothing is aimed at.
+    pub(super) fn alone(&self) -> impl fmt::Display + use<> {
         let Self { ratio, least, most, .. } = self;
-        format!("ratio {ratio:.2} ({least:.2} to {most:.2}), aim {bound} {aim:.2}: {}", word(is_reached))
+        format!("ratio {ratio:.2} ({least:.2} to {most:.2})")
+    }
+
+    fn told(&self, bound: &str, aim: f64, is_reached: bool) -> impl fmt::Display + use<> {
+        format!("{}, aim {bound} {aim:.2}: {}", self.alone(), word(is_reached))
     }
 }
 

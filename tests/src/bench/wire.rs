@@ -1,7 +1,8 @@
-//! How a guest hangs on the host whose bulk traffic is measured: each kind of interface with an address at both ends.
+//! How a guest hangs on the host whose traffic is measured: each kind of interface with an address at both ends.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -10,8 +11,13 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::guest::{Bridge, Guest};
 use crate::namespace::Namespace;
+use crate::packet::SERVICE;
 use crate::tap::Tap;
 use crate::{names, process};
+
+/// What nobody wants, and where it is sent: the service's own port, by UDP.
+const UNWANTED: &[u8] = &[0; 18];
+const UNWANTED_PORT: u16 = 80;
 
 /// A kind of interface.
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +82,25 @@ impl Wire {
         }
     }
 
+    /// Whoever sends from the guest's end what the service doesn't want.
+    pub(super) fn sender(&self) -> Sender {
+        let socket = |guest: &Guest| {
+            guest.inside(|| {
+                UdpSocket::bind("0.0.0.0:0").and_then(|socket| {
+                    socket.connect((Ipv4Addr::from(SERVICE), UNWANTED_PORT))?;
+                    Ok(socket)
+                })
+            })
+        };
+        match &self.end {
+            End::Veth(guest) | End::Bridged(guest, _) => {
+                Sender::Socket(socket(guest).unwrap_or_else(|error| panic!("the guest sends nothing: {error}")))
+            }
+            // Past the machine's own stack: what stands in for that is slower than what is measured.
+            End::Tap(machine) => Sender::Tap(machine.outer.file(), unwanted(&machine.outer)),
+        }
+    }
+
     /// Where the guest's programs run.
     pub(super) fn namespace(&self) -> &Namespace {
         match &self.end {
@@ -83,6 +108,30 @@ impl Wire {
             End::Tap(machine) => &machine.namespace,
         }
     }
+}
+
+/// Sends the service UDP, a packet each time: what it drops in every option.
+pub(super) enum Sender {
+    Socket(UdpSocket),
+    Tap(File, Vec<u8>),
+}
+
+impl Sender {
+    pub(super) fn send(&mut self) {
+        let sent = match self {
+            Self::Socket(socket) => socket.send(UNWANTED),
+            Self::Tap(tap, frame) => tap.write(frame),
+        };
+        sent.unwrap_or_else(|error| panic!("a frame can't be sent: {error}"));
+    }
+}
+
+/// The frame that such a sender at a tap sends.
+pub(super) fn unwanted(tap: &Tap) -> Vec<u8> {
+    let mut frame = Vec::new();
+    let packet = tap.frame().ipv4([10, 0, 0, 1], SERVICE, 64).udp(41_000, UNWANTED_PORT);
+    packet.write(&mut frame, UNWANTED).expect("a Vec takes every frame");
+    frame
 }
 
 /// Gives an interface of the host's and one of the guest's addresses side by side; the guest's.

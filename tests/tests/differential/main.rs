@@ -1,5 +1,5 @@
 //! The fuzzer's corpus through the loaded programs: each segment gets the verdict, the answer and the flow that the same
-//! rules come to as plain Rust.
+//! rules come to as plain Rust, with XDP before tc and without.
 
 mod player;
 
@@ -13,12 +13,12 @@ use imds_fuzz::model::requests::{GENERATION, KEYS};
 use imds_fuzz::model::{Choice, Step, World};
 use imds_tests::family::Family;
 use imds_tests::golden::Stage;
-use imds_tests::over_both_families;
+use imds_tests::in_each_attachment;
 use rustix::time::{ClockId, clock_gettime};
 
 use player::{Found, Player};
 
-over_both_families!(heads, flows, tokens, every_flag_byte);
+in_each_attachment!(families: heads, flows, tokens, every_flag_byte);
 
 /// Flows that are played besides the corpus, each of so many bytes.
 const MORE_FLOWS: u64 = 150;
