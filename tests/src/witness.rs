@@ -41,7 +41,18 @@ impl Witness {
 
     /// How many frames came since it was last asked whose IPv4 packet is for that address.
     pub fn count(&self, destination: [u8; 4]) -> usize {
-        let mut count = 0;
+        let is_for = |frame: &Vec<u8>| {
+            let packet = SlicedPacket::from_ethernet(frame).ok();
+            let ipv4 = packet.as_ref().and_then(|packet| packet.net.as_ref()?.ipv4_ref());
+            ipv4.is_some_and(|packet| packet.header().destination() == destination)
+        };
+        self.frames().iter().filter(|frame| is_for(frame)).count()
+    }
+
+    /// The frames that came since it was last asked.
+    #[must_use]
+    pub fn frames(&self) -> Vec<Vec<u8>> {
+        let mut frames = Vec::new();
         let mut frame = vec![0_u8; FRAME_MAX];
         loop {
             // SAFETY: the buffer has that many bytes.
@@ -49,11 +60,9 @@ impl Witness {
             let Ok(length) = usize::try_from(read) else {
                 let error = io::Error::last_os_error();
                 assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}");
-                return count;
+                return frames;
             };
-            let packet = SlicedPacket::from_ethernet(&frame[..length]).ok();
-            let ipv4 = packet.as_ref().and_then(|packet| packet.net.as_ref()?.ipv4_ref());
-            count += usize::from(ipv4.is_some_and(|packet| packet.header().destination() == destination));
+            frames.push(frame[..length].to_vec());
         }
     }
 }
