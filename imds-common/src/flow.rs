@@ -214,6 +214,22 @@ impl Flow {
         matches!(self.phase, REFUSED | REFUSED_DONE)
     }
 
+    /// What would become of a segment of the client's other than a SYN. Nothing changes.
+    #[inline(always)]
+    #[must_use]
+    pub const fn foresee(&self, segment: Segment, now_ms: u32) -> Client {
+        let mut copy = *self;
+        copy.client(segment, now_ms)
+    }
+
+    /// Whether no read was delivered on it yet: the daemon waits for the first request, and not for long.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_unused(&self) -> bool {
+        // Nothing but its SYN-ACK came since.
+        self.sent.wrapping_sub(self.answer) == 1
+    }
+
     /// Takes a segment of the client's other than a SYN.
     #[inline(always)]
     pub const fn client(&mut self, segment: Segment, now_ms: u32) -> Client {

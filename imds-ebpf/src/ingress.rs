@@ -7,7 +7,7 @@ use imds_common::counters::Counter;
 use imds_common::flow::{self, Flow};
 use imds_common::options::OptionsWord;
 use imds_common::sender::Sender;
-use imds_common::slot::NOBODY;
+use imds_common::slot::{NOBODY, Slot};
 
 use crate::deliver::deliver;
 use crate::exchange::{Exchange, is_about_us_v4, is_about_us_v6};
@@ -152,12 +152,7 @@ fn own(ctx: &TcContext, number: u32) -> i32 {
     let Some(place) = tables::place(tables, &exchange.client, now) else {
         return exit::drop(ctx, number, Counter::DroppedPlaces);
     };
-    let client = exchange.client.tag();
-    exchange.identity = Identity { slot: number as u16, generation: slot.generation, place: place as u16, client };
-    exchange.ifindex = slot.ifindex;
-    exchange.word = admitted.word;
-    exchange.token_generation = slot.token_generation;
-
+    belongs(exchange, slot, &admitted, place);
     let key = flow::key(place, exchange.tcp.source);
     let tables::Entries { known, free } = tables::flows(tables, key, now);
     if exchange.begins() {
@@ -182,6 +177,17 @@ fn own(ctx: &TcContext, number: u32) -> i32 {
         flow::Client::Acknowledge => refuse::acknowledge(ctx, exchange, flow),
         flow::Client::Swallow => exit::drop(ctx, number, Counter::DroppedAfterRefusal),
     }
+}
+
+/// Fills in whose the packet is.
+#[inline(always)]
+pub fn belongs(exchange: &mut Exchange, slot: &Slot, admitted: &Admitted, place: u32) {
+    let client = exchange.client.tag();
+    let generation = slot.generation;
+    exchange.identity = Identity { slot: admitted.slot as u16, generation, place: place as u16, client };
+    exchange.ifindex = slot.ifindex;
+    exchange.word = admitted.word;
+    exchange.token_generation = slot.token_generation;
 }
 
 /// Whether the packet begins a connection on which every request would be refused, and each in silence: nothing would

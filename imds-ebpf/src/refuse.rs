@@ -12,6 +12,7 @@ use crate::deliver;
 use crate::event::{self, Way};
 use crate::exchange::{Exchange, OPTIONS};
 use crate::exit;
+use crate::frame::Frame;
 use crate::maps::{FRAME_MAX, IMDS_DATES, IMDS_SCRATCH, host_link};
 use crate::packet::{self, ETH, ETHERTYPE_IPV4, ETHERTYPE_IPV6, HelperError, IPV4, IPV6, PROTOCOL_TCP, TCP};
 use crate::reply::{self, NORMAL_TTL};
@@ -36,14 +37,10 @@ struct Ours {
     answer: Option<usize>,
 }
 
-/// Refuses the request: answers it, resets the daemon's half, and takes the flow over.
+/// Refuses the request: takes the flow over, resets the daemon's half, and answers.
 #[inline(always)]
 pub fn refuse(ctx: &TcContext, exchange: &Exchange, flow: *mut Flow, refusal: Refusal, limited: bool) -> i32 {
-    exit::refuse(ctx, exchange.slot(), refusal.counter());
-    let answer = kernel_answer_index(kernel_status(refusal), date().is_some());
-    let length = KERNEL_ANSWERS[answer & (KERNEL_ANSWERS.len() - 1)].length;
-    // SAFETY: a live map value; from here on the daemon's segments on this flow are dropped.
-    unsafe { (*flow).refuse(exchange.segment, length, answer as u16, limited) };
+    take_over(ctx, exchange, flow, refusal, limited);
     if reset(ctx, exchange) != 0 {
         return exit::drop(ctx, exchange.slot(), Counter::DroppedHelper);
     }
@@ -51,6 +48,16 @@ pub fn refuse(ctx: &TcContext, exchange: &Exchange, flow: *mut Flow, refusal: Re
         return exit::drop(ctx, exchange.slot(), Counter::DroppedSilently);
     }
     send_answer(ctx, exchange, flow)
+}
+
+/// Counts a refusal and makes the flow the kernel's: from here on the daemon's segments on it are dropped.
+#[inline(always)]
+pub fn take_over(ctx: &impl Frame, exchange: &Exchange, flow: *mut Flow, refusal: Refusal, limited: bool) {
+    exit::refuse(ctx, exchange.slot(), refusal.counter());
+    let answer = kernel_answer_index(kernel_status(refusal), date().is_some());
+    let length = KERNEL_ANSWERS[answer & (KERNEL_ANSWERS.len() - 1)].length;
+    // SAFETY: a live map value; only a client's segments come to a refusal.
+    unsafe { (*flow).refuse(exchange.segment, length, answer as u16, limited) };
 }
 
 /// Answers a segment of a refused flow with the answer that it was refused with, or not where refusals are silent.

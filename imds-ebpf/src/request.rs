@@ -3,24 +3,23 @@
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::{bpf_ktime_get_boot_ns, bpf_loop};
-use aya_ebpf::programs::TcContext;
 use imds_common::request::{Judged, KERNEL_HEAD_MAX, Scan};
 use imds_common::token::{Key, TOKEN_TEXT_LENGTH};
 
 use crate::exchange::Exchange;
-use crate::frame::Frame as _;
+use crate::frame::Frame;
 use crate::maps::{CHUNK, IMDS_KEYS, IMDS_SCRATCH};
 
 /// Judges the payload of a segment that stands at a request's beginning.
 #[inline(always)]
-pub fn judge(ctx: &TcContext, exchange: &Exchange) -> Judged {
+pub fn judge(ctx: &impl Frame, exchange: &Exchange) -> Judged {
     let scan = scan(ctx, exchange);
     Judged::new(exchange.word, scan.as_ref(), exchange.segment.length, |span| verify(ctx, exchange, span))
 }
 
 /// Scans the payload, if it is short enough for a head that the kernel reads.
 #[inline(never)]
-fn scan(ctx: &TcContext, exchange: &Exchange) -> Option<Scan> {
+fn scan(ctx: &impl Frame, exchange: &Exchange) -> Option<Scan> {
     let length = exchange.segment.length;
     if length == 0 || length > KERNEL_HEAD_MAX as u32 {
         return None;
@@ -64,7 +63,7 @@ extern "C" fn scan_chunk(number: u64, _context: *mut c_void) -> i64 {
 
 /// Whether the token in the head is good for this instance. A function with a stack of its own.
 #[inline(never)]
-fn verify(ctx: &TcContext, exchange: &Exchange, (start, length): (u32, u32)) -> bool {
+fn verify(ctx: &impl Frame, exchange: &Exchange, (start, length): (u32, u32)) -> bool {
     if length != TOKEN_TEXT_LENGTH as u32 {
         return false;
     }

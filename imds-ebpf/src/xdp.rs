@@ -1,17 +1,18 @@
 //! The early program: XDP on an instance's interface, where the operator wants it. It drops, by the functions of
 //! [`ingress`], what tc would drop anyway, and lets everything else pass: tc gives the verdict, sends answers, and has
-//! the places and flows. Of those it changes only when a place was last used, and the flows that the kernel has refused
-//! already and answers with silence: nothing comes of them any more but drops.
+//! the places and flows. Of those it changes only when a place was last used, and, where refusals are silent, the flows
+//! that the kernel has refused: nothing comes of them any more but drops.
 
 use aya_ebpf::programs::XdpContext;
 use imds_common::counters::Counter;
-use imds_common::flow::{self, Client};
+use imds_common::flow::{self, Client, Flow};
 
+use crate::exchange::Exchange;
 use crate::frame::Frame;
 use crate::ingress::{self, Read};
 use crate::limit::Admitted;
-use crate::maps::IMDS_TABLES;
-use crate::tables;
+use crate::maps::{IMDS_SLOTS, IMDS_TABLES};
+use crate::{refuse, request, tables};
 
 /// Judges one packet of an instance's. A function with a stack of its own.
 #[inline(never)]
@@ -22,8 +23,7 @@ pub fn handle(ctx: &XdpContext) -> i32 {
     }
 }
 
-/// A packet for an instance: it is dropped where tc would drop it without a word. What begins a refusal is tc's, since
-/// it resets the daemon's half of the connection. A function with a stack of its own.
+/// A packet for an instance: it is dropped where tc would drop it without a word. A function with a stack of its own.
 #[inline(never)]
 fn silent(ctx: &XdpContext, number: u32) -> i32 {
     let Some(admitted) = Admitted::again(number) else { return XdpContext::PASS };
@@ -34,18 +34,43 @@ fn silent(ctx: &XdpContext, number: u32) -> i32 {
     if ingress::comes_to_nothing(admitted.word, exchange) {
         return ingress::ignore(ctx, &admitted);
     }
-    let Some(tables) = IMDS_TABLES.get_ptr_mut(number) else { return XdpContext::PASS };
+    let (Some(slot), Some(tables)) = (IMDS_SLOTS.get(number), IMDS_TABLES.get_ptr_mut(number)) else {
+        return XdpContext::PASS;
+    };
     let now = tables::now_ms();
     let Some(place) = tables::known_place(tables, &exchange.client, now) else { return XdpContext::PASS };
+    ingress::belongs(exchange, slot, &admitted, place);
     let key = flow::key(place, exchange.tcp.source);
     let Some(flow) = tables::flows(tables, key, now).known else { return XdpContext::PASS };
+    if exchange.begins() {
+        return XdpContext::PASS;
+    }
     // SAFETY: a live map value; a refused flow is written by the client's segments alone, as in `ingress`.
     let outcome = unsafe {
-        if !(*flow).is_refused() || exchange.begins() {
-            return XdpContext::PASS;
+        if !(*flow).is_refused() {
+            return refuse_first(ctx, &admitted, exchange, flow, now);
         }
         (*flow).client(exchange.segment, now)
     };
     let reason = if outcome == Client::Swallow { Counter::DroppedAfterRefusal } else { Counter::DroppedSilently };
     admitted.drop(ctx, reason)
+}
+
+/// Drops the first request of a connection if it is refused. Only tc can reset the daemon's half: this one ends by
+/// itself, soon, as it waits for that request. It would wait for a later one for longer, so the refusal of such a one is
+/// tc's to begin. A function with a stack of its own.
+#[inline(never)]
+fn refuse_first(ctx: &XdpContext, admitted: &Admitted, exchange: &Exchange, flow: *mut Flow, now: u32) -> i32 {
+    // SAFETY: a live map value. What is delivered is tc's to follow, so nothing changes yet.
+    let foreseen =
+        unsafe { if (*flow).is_unused() { (*flow).foresee(exchange.segment, now) } else { Client::Deliver } };
+    if foreseen != (Client::Judge { at_rest: true }) {
+        return XdpContext::PASS;
+    }
+    let judged = request::judge(ctx, exchange);
+    let Some(refusal) = judged.refusal else { return XdpContext::PASS };
+    // SAFETY: a live map value, written by the client's segments alone.
+    unsafe { (*flow).touched = now };
+    refuse::take_over(ctx, exchange, flow, refusal, !judged.is_read);
+    admitted.drop(ctx, Counter::DroppedSilently)
 }

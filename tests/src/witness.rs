@@ -41,20 +41,23 @@ impl Witness {
 
     /// How many frames came since it was last asked whose IPv4 packet is for that address.
     pub fn count(&self, destination: [u8; 4]) -> usize {
-        self.count_if(|frame| {
+        let is_for = |frame: &Vec<u8>| {
             let packet = SlicedPacket::from_ethernet(frame).ok();
             let ipv4 = packet.as_ref().and_then(|packet| packet.net.as_ref()?.ipv4_ref());
             ipv4.is_some_and(|packet| packet.header().destination() == destination)
-        })
+        };
+        self.frames().iter().filter(|frame| is_for(frame)).count()
     }
 
     /// How many frames came since it was last asked that a MAC sent, whatever is in them.
     pub fn count_from(&self, mac: [u8; 6]) -> usize {
-        self.count_if(|frame| frame.get(6..12) == Some(&mac))
+        self.frames().iter().filter(|frame| frame.get(6..12) == Some(&mac)).count()
     }
 
-    fn count_if(&self, counts: impl Fn(&[u8]) -> bool) -> usize {
-        let mut count = 0;
+    /// The frames that came since it was last asked.
+    #[must_use]
+    pub fn frames(&self) -> Vec<Vec<u8>> {
+        let mut frames = Vec::new();
         let mut frame = vec![0_u8; FRAME_MAX];
         loop {
             // SAFETY: the buffer has that many bytes.
@@ -62,9 +65,9 @@ impl Witness {
             let Ok(length) = usize::try_from(read) else {
                 let error = io::Error::last_os_error();
                 assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}");
-                return count;
+                return frames;
             };
-            count += usize::from(counts(&frame[..length]));
+            frames.push(frame[..length].to_vec());
         }
     }
 }

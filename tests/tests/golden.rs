@@ -10,11 +10,13 @@ use imds_tests::in_each_attachment;
 
 in_each_attachment!(every_packet_gets_its_verdict_and_its_bytes);
 
-/// What tc alone can drop: it has the places and the connections, and resets the daemon's half of one that it refuses.
-const LATE: [&str; 6] = [
-    "dropped-after-refusal",
-    "dropped-flows",
-    "dropped-places",
+/// What tc alone can drop: it has the places and the connections, and resets the daemon's half of one that was used.
+const LATE: [&str; 4] =
+    ["dropped-after-refusal", "dropped-flows", "dropped-places", "dropped-silently refused-token-missing"];
+
+/// What XDP drops of the requests that are refused in silence: the first ones of their connections.
+const EARLY: [&str; 4] = [
+    "dropped-silently refused-endpoint-disabled",
     "dropped-silently refused-forwarded",
     "dropped-silently refused-token-invalid",
     "dropped-silently refused-token-missing",
@@ -52,6 +54,7 @@ fn every_packet_gets_its_verdict_and_its_bytes() {
     if Attachment::current().and_then(Attachment::early).is_some() {
         let left: Vec<_> = late.iter().filter(|counter| !counter.contains("dropped-reply-")).collect();
         assert_eq!(left, LATE, "tc drops what XDP could have dropped");
+        assert!(EARLY.iter().all(|counters| early.contains(*counters)), "XDP drops {early:?} alone");
         assert!(early.len() >= 10, "XDP drops {early:?} alone");
     }
 }

@@ -48,6 +48,21 @@ fn reads_on_one_connection_are_judged_at_rest_and_not_limited() {
 }
 
 #[test]
+fn a_flow_is_unused_from_its_handshake_to_its_first_read() {
+    let mut flow = Flow::EMPTY;
+    flow.client_syn(KEY, segment(ISN, 0, SYN, 0), NOW);
+    assert!(!flow.is_unused(), "nobody has answered the SYN");
+    assert!(open().is_unused());
+    let mut flow = open();
+    let first = client_at(1, 1, ACK | PSH, 100);
+    flow.client(first, NOW);
+    flow.read(first, true);
+    assert!(!flow.is_unused());
+    flow.daemon(daemon_at(1, 101, ACK | PSH, 300), NOW);
+    assert!(!flow.is_unused());
+}
+
+#[test]
 fn a_request_is_in_motion_until_both_sides_have_everything() {
     let mut flow = open();
     let first = client_at(1, 1, ACK, 100);
@@ -377,7 +392,10 @@ proptest! {
             if from_client {
                 let flags = flags & !(SYN | RST) | ACK;
                 let segment = client_at(seq, ack, flags, length);
-                match flow.client(segment, NOW) {
+                let foreseen = flow.foresee(segment, NOW);
+                let outcome = flow.client(segment, NOW);
+                prop_assert_eq!(foreseen, outcome);
+                match outcome {
                     Client::Judge { at_rest } if whole_read => flow.read(segment, at_rest),
                     Client::Judge { .. } => {
                         flow.mix();
