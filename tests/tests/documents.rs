@@ -184,6 +184,28 @@ fn an_event_appears_and_disappears_when_it_is_due() {
 }
 
 #[test]
+fn a_described_instance_is_attached_as_described() {
+    let host = Host::start();
+    let guest = Guest::on_veth(ADDRESS);
+    let apply = |attach: Option<&str>| {
+        let mut instance = json!({ "instance-id": "i-0000000a", "interfaces": [guest.interface()] });
+        if let Some(attach) = attach {
+            instance["attach"] = attach.into();
+        }
+        let file = json!({ "instances": [instance] }).to_string();
+        let file = names::file("instances", file.as_bytes(), 0o600);
+        let applied = host.ask(&["apply", "-f", file.to_str().expect("UTF-8")])[0].clone();
+        let view = host.ask(&["instance", "show", "i-0000000a"]);
+        [&applied["outcome"], &applied["changed"], &view["interfaces"][0]["attachment"]].map(Value::clone)
+    };
+    let generic = "tc+xdp-generic";
+    assert_eq!(apply(Some(generic)), [json!("created"), json!([]), json!(generic)]);
+    assert_eq!(apply(None), [json!("unchanged"), json!([]), json!(generic)]);
+    assert_eq!(apply(Some("tc")), [json!("updated"), json!(["attach"]), json!("tc")]);
+    assert_eq!(guest.get("/latest/meta-data/instance-id", None).text(), "i-0000000a");
+}
+
+#[test]
 fn many_instances_are_brought_to_a_described_state() {
     let host = Host::start();
     let (one, two) = (Guest::on_veth(ADDRESS), Guest::on_veth(ADDRESS));

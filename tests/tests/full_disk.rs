@@ -1,12 +1,15 @@
 //! A disk without room for what is to be stored: a clear error, nothing half done, and what was there is served on.
 
 use std::fs;
+use std::thread;
+use std::time::Duration;
 
 use imds_tests::credentials::{self, ROLE};
 use imds_tests::guest::Guest;
 use imds_tests::host::Host;
 use imds_tests::names;
 use imds_tests::small_disk::SmallDisk;
+use imds_tests::wait;
 use serde_json::Value;
 
 const ADDRESS: &str = "10.0.0.1";
@@ -16,9 +19,11 @@ const DISK: usize = 8 << 20;
 /// `imdsctl`'s exit code for what the daemon can't do.
 const FAILED: i32 = 1;
 
-/// What the kernel says, and what the store says from then on.
+/// What the kernel says.
 const FULL: &str = "No space left";
-const CLOSED: &str = "restart imdsd";
+/// From one try to open a store that failed to the next.
+const PAUSE: Duration = Duration::from_millis(1_100);
+const USER_DATA: &str = "#!/bin/sh";
 
 /// A host whose disk is full, with an instance that it served before.
 struct Stage {
@@ -38,7 +43,10 @@ impl Stage {
         let disk = SmallDisk::new(&host.state_dir(), DISK);
         host.launch();
         let (guest, other) = (Guest::on_veth(ADDRESS), Guest::on_veth(ADDRESS));
-        let id = host.create(guest.interface(), &["--tag", "Name=web", "--instance-type", "m7i.large"]);
+        let data = names::file("user-data", USER_DATA.as_bytes(), 0o600);
+        let data = ["--user-data-file", data.to_str().expect("a name in UTF-8")];
+        let id = host
+            .create(guest.interface(), &[&["--tag", "Name=web", "--instance-type", "m7i.large"][..], &data].concat());
         let token = guest.token();
         let before = host.ask(&["instance", "list"]);
         disk.fill();
@@ -65,12 +73,20 @@ impl Stage {
         assert_eq!(self.guest.get(INSTANCE_ID, None).text(), self.id);
         let kind = self.guest.get("/latest/meta-data/instance-type", Some(&self.token));
         assert_eq!((kind.status, kind.text().as_str()), (200, "m7i.large"));
+        // What failed is opened again at most once a second.
+        let data = wait::until("user data", || self.guest.get("/latest/user-data", None), |data| data.status != 503);
+        assert_eq!((data.status, data.text().as_str()), (200, USER_DATA));
     }
 
-    /// Makes room and starts the daemon again: it is as before, and everything can be done.
+    /// Makes room: all is as before and everything can be done, by the daemon that is there and by the next one.
     #[track_caller]
     fn assert_recovers(mut self) {
         self.disk.make_room();
+        thread::sleep(PAUSE);
+        self.host.ask(&["metadata", "set", &self.id, "placement/group-name", "room"]);
+        assert_eq!(self.guest.get("/latest/meta-data/placement/group-name", None).text(), "room");
+        self.host.ask(&["metadata", "unset", &self.id, "placement/group-name"]);
+        self.assert_as_before();
         self.host.kill();
         self.host.launch();
         self.assert_as_before();
@@ -108,7 +124,7 @@ fn no_credentials_are_kept() {
 fn no_options_change() {
     let stage = Stage::new();
     stage.assert_fails(&["options", "set", &stage.id, "--http-tokens", "required"], FULL);
-    stage.assert_fails(&["options", "set", "--all", "--http-endpoint", "disabled"], CLOSED);
+    stage.assert_fails(&["options", "set", "--all", "--http-endpoint", "disabled"], FULL);
     stage.assert_recovers();
 }
 
@@ -118,7 +134,7 @@ fn no_document_changes() {
     let document = names::file("document.json", br#"{"instance-type": "t3.large", "user-data": {"text": "x"}}"#, 0o600);
     let document = document.to_str().expect("a name in UTF-8");
     stage.assert_fails(&["instance", "update", &stage.id, "--document", document], FULL);
-    stage.assert_fails(&["metadata", "set", &stage.id, "instance-type", "t3.large"], CLOSED);
+    stage.assert_fails(&["metadata", "set", &stage.id, "instance-type", "t3.large"], FULL);
     stage.assert_recovers();
 }
 

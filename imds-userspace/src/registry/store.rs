@@ -9,20 +9,19 @@
 //! |---|---|---|
 //! | `meta` | `schema` | version of this layout |
 //! | `meta` | `next-slot` | where the next free slot is looked for |
+//! | `meta` | `commits` | number of the last commit |
 //! | `instances` | instance id | [`Record`] as JSON |
 //! | `user-data` | instance id | bytes |
 
-use std::fs::{File, OpenOptions, Permissions};
-use std::io::{self, ErrorKind};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+mod handle;
+
+use std::io;
 use std::path::{Path, PathBuf};
 
-use redb::backends::FileBackend;
-use redb::{
-    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition, TableError,
-};
+use redb::{ReadableDatabase, ReadableTable, TableDefinition, TableError};
 use thiserror::Error;
 
+use self::handle::Handle;
 use super::record::Record;
 use crate::private_directory::{self, PrivateDirectoryError};
 
@@ -99,8 +98,27 @@ pub enum StoreError {
         /// What is wrong.
         reason: String,
     },
+    /// It failed a moment ago.
+    #[error("the store {} failed a moment ago; nothing was changed: look at the disk, and try again", .path.display())]
+    Closed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It holds a change that was reported as failed.
+    #[error(
+        "the store {} holds a change that was reported as failed; nothing was changed since: restart imdsd, which goes on \
+         with what the store holds",
+        .path.display()
+    )]
+    Ahead {
+        /// The file.
+        path: PathBuf,
+    },
     /// A read or a write failed.
-    #[error("the store {} failed ({source}); nothing was changed: look at the disk, then restart imdsd", .path.display())]
+    #[error(
+        "the store {} failed ({source}); nothing was changed: look at the disk, imdsd opens the store again by itself",
+        .path.display()
+    )]
     Failed {
         /// The file.
         path: PathBuf,
@@ -121,7 +139,7 @@ pub struct Contents {
 /// The open store. Calls block for a disk write at most; each is one transaction.
 pub struct Store {
     path: PathBuf,
-    database: Database,
+    handle: Handle,
 }
 
 impl Store {
@@ -132,25 +150,7 @@ impl Store {
     /// [`StoreError`]; an existing file that isn't a good store is left as it is.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
         let path = private_directory::ensure(directory)?.join(FILE);
-        let file = open_private(&path).map_err(|source| StoreError::Open { path: path.clone(), source })?;
-        let opened = || {
-            Builder::new()
-                .set_cache_size(CACHE)
-                .set_check_integrity_on_open(true)
-                .create_with_backend(FileBackend::new(file)?)
-        };
-        let database = match opened() {
-            Ok(database) => database,
-            Err(DatabaseError::DatabaseAlreadyOpen) => return Err(StoreError::InUse { path }),
-            // What isn't redb's at all, or is cut short, comes as an I/O error of these kinds.
-            Err(DatabaseError::Storage(StorageError::Io(source)))
-                if !matches!(source.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) =>
-            {
-                return Err(StoreError::Open { path, source });
-            }
-            Err(error) => return Err(StoreError::Damaged { path, reason: error.to_string() }),
-        };
-        let store = Self { path, database };
+        let store = Self { handle: Handle::open(path.clone())?, path };
         store.check_schema()?;
         Ok(store)
     }
@@ -161,7 +161,7 @@ impl Store {
             Some(SCHEMA) => Ok(()),
             Some(found) if found > SCHEMA => Err(StoreError::Newer { path: self.path.clone(), found }),
             Some(found) => Err(StoreError::Older { path: self.path.clone(), found }),
-            None if self.is_empty()? => self.write(|transaction| {
+            None if self.is_empty()? => self.handle.write(|transaction| {
                 transaction.open_table(META)?.insert(SCHEMA_KEY, SCHEMA)?;
                 transaction.open_table(INSTANCES)?;
                 transaction.open_table(USER_DATA)?;
@@ -172,19 +172,15 @@ impl Store {
     }
 
     fn is_empty(&self) -> Result<bool, StoreError> {
-        let tables = || -> Result<usize, redb::Error> { Ok(self.database.begin_read()?.list_tables()?.count()) };
-        Ok(tables().map_err(|source| self.failed(source))? == 0)
+        self.handle.read(|database| Ok(database.begin_read()?.list_tables()?.count() == 0))
     }
 
     fn meta(&self, key: &str) -> Result<Option<u64>, StoreError> {
-        let read = || -> Result<Option<u64>, redb::Error> {
-            match self.database.begin_read()?.open_table(META) {
-                Ok(table) => Ok(table.get(key)?.map(|value| value.value())),
-                Err(TableError::TableDoesNotExist(_)) => Ok(None),
-                Err(error) => Err(error.into()),
-            }
-        };
-        read().map_err(|source| self.failed(source))
+        self.handle.read(|database| match database.begin_read()?.open_table(META) {
+            Ok(table) => Ok(table.get(key)?.map(|value| value.value())),
+            Err(TableError::TableDoesNotExist(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        })
     }
 
     /// Everything but the user data.
@@ -194,12 +190,11 @@ impl Store {
     /// [`StoreError::Damaged`] for a record that can't be read, [`StoreError::Failed`].
     pub fn load(&self) -> Result<Contents, StoreError> {
         // One after the other: the text of all of them at once would be many times what is kept.
-        let read = || -> Result<Vec<Result<Record, StoreError>>, redb::Error> {
-            let table = self.database.begin_read()?.open_table(INSTANCES)?;
+        let records: Vec<Result<Record, StoreError>> = self.handle.read(|database| {
+            let table = database.begin_read()?.open_table(INSTANCES)?;
             let rows = table.iter()?.map(|row| row.map(|(id, json)| self.record(id.value(), json.value())));
             Ok(rows.collect::<Result<_, _>>()?)
-        };
-        let records = read().map_err(|source| self.failed(source))?;
+        })?;
         let records = records.into_iter().collect::<Result<_, _>>()?;
         let next_slot = self.meta(NEXT_SLOT_KEY)?.and_then(|next| u16::try_from(next).ok()).unwrap_or_default();
         Ok(Contents { records, next_slot })
@@ -222,11 +217,10 @@ impl Store {
     ///
     /// [`StoreError::Failed`]
     pub fn user_data(&self, instance_id: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let read = || -> Result<Option<Vec<u8>>, redb::Error> {
-            let table = self.database.begin_read()?.open_table(USER_DATA)?;
+        self.handle.read(|database| {
+            let table = database.begin_read()?.open_table(USER_DATA)?;
             Ok(table.get(instance_id)?.map(|bytes| bytes.value().to_vec()))
-        };
-        read().map_err(|source| self.failed(source))
+        })
     }
 
     /// Writes a new instance.
@@ -236,7 +230,7 @@ impl Store {
     /// [`StoreError::Failed`]; then nothing of it is there.
     pub fn insert(&self, record: &Record, user_data: Option<&[u8]>, next_slot: u16) -> Result<(), StoreError> {
         let id = record.instance.instance_id.as_str();
-        self.write(|transaction| {
+        self.handle.write(|transaction| {
             transaction.open_table(META)?.insert(NEXT_SLOT_KEY, u64::from(next_slot))?;
             transaction.open_table(INSTANCES)?.insert(id, &*json(record)?)?;
             if let Some(bytes) = user_data {
@@ -252,7 +246,7 @@ impl Store {
     ///
     /// [`StoreError::Failed`]
     pub fn update<'a>(&self, records: impl IntoIterator<Item = &'a Record>, next_slot: u16) -> Result<(), StoreError> {
-        self.write(|transaction| {
+        self.handle.write(|transaction| {
             transaction.open_table(META)?.insert(NEXT_SLOT_KEY, u64::from(next_slot))?;
             let mut instances = transaction.open_table(INSTANCES)?;
             for record in records {
@@ -269,7 +263,7 @@ impl Store {
     /// [`StoreError::Failed`]
     pub fn change(&self, record: &Record, user_data: Option<Option<&[u8]>>) -> Result<(), StoreError> {
         let id = record.instance.instance_id.as_str();
-        self.write(|transaction| {
+        self.handle.write(|transaction| {
             transaction.open_table(INSTANCES)?.insert(id, &*json(record)?)?;
             match user_data {
                 Some(Some(bytes)) => drop(transaction.open_table(USER_DATA)?.insert(id, bytes)?),
@@ -286,39 +280,26 @@ impl Store {
     ///
     /// [`StoreError::Failed`]
     pub fn remove(&self, instance_id: &str) -> Result<(), StoreError> {
-        self.write(|transaction| {
+        self.handle.write(|transaction| {
             transaction.open_table(INSTANCES)?.remove(instance_id)?;
             transaction.open_table(USER_DATA)?.remove(instance_id)?;
             Ok(())
         })
     }
 
-    fn write(&self, change: impl FnOnce(&redb::WriteTransaction) -> Result<(), redb::Error>) -> Result<(), StoreError> {
-        let commit = || -> Result<(), redb::Error> {
-            let transaction = self.database.begin_write()?;
-            change(&transaction)?;
-            Ok(transaction.commit()?)
-        };
-        commit().map_err(|source| self.failed(source))
-    }
-
     fn damaged(&self, reason: String) -> StoreError {
         StoreError::Damaged { path: self.path.clone(), reason }
     }
-
-    fn failed(&self, source: redb::Error) -> StoreError {
-        match source {
-            redb::Error::Corrupted(reason) => self.damaged(reason),
-            source => StoreError::Failed { path: self.path.clone(), source: Box::new(source) },
-        }
-    }
 }
 
-/// Opens or makes a file that only its owner reads.
-fn open_private(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(MODE).open(path)?;
-    file.set_permissions(Permissions::from_mode(MODE))?;
-    Ok(file)
+impl StoreError {
+    /// What redb said of a file.
+    fn of(path: &Path, source: redb::Error) -> Self {
+        match source {
+            redb::Error::Corrupted(reason) => Self::Damaged { path: path.to_owned(), reason },
+            source => Self::Failed { path: path.to_owned(), source: Box::new(source) },
+        }
+    }
 }
 
 fn json(record: &Record) -> Result<Vec<u8>, redb::Error> {

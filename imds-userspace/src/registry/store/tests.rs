@@ -1,5 +1,7 @@
-use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::sync::atomic::Ordering;
+use std::thread;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -64,7 +66,7 @@ fn a_store_of_another_version_is_refused_by_both_versions() {
             transaction.open_table(META)?.insert(SCHEMA_KEY, version)?;
             Ok(())
         };
-        store.write(other).expect("written");
+        store.handle.write(other).expect("written");
         drop(store);
         let error = refused(&scratch);
         assert!(matches!(error, StoreError::Newer { found, .. } | StoreError::Older { found, .. } if found == version));
@@ -121,7 +123,7 @@ fn a_record_that_cannot_be_read_is_named_without_its_content() {
         transaction.open_table(INSTANCES)?.insert("i-0badbad0", &br#"{"instance":"secret"}"#[..])?;
         Ok(())
     };
-    store.write(broken).expect("written");
+    store.handle.write(broken).expect("written");
     let text = store.load().expect_err("broken").to_string();
     assert!(text.contains("record i-0badbad0") && !text.contains("secret"), "{text}");
 }
@@ -182,4 +184,43 @@ fn the_deepest_document_is_read_from_the_store_again() {
     let mut deeper = gpu(14).expect("just deep enough");
     deeper.elastic_gpus = Some([("a".to_owned().try_into().expect("a name"), nested(15))].into());
     assert!(PackedDocument::try_from(&deeper).is_err());
+}
+
+/// The store as it is after the disk has failed it.
+fn fail(store: &Store) {
+    store.handle.failed.store(true, Ordering::Release);
+}
+
+#[test]
+fn a_store_that_failed_is_opened_again_but_not_all_the_time() {
+    let scratch = scratch();
+    let store = opened(&scratch);
+    store.insert(&fake::record("i-00000001", &["tap1"]), Some(b"one"), 2).expect("written");
+    fail(&store);
+    assert_eq!(store.user_data("i-00000001").expect("readable").as_deref(), Some(&b"one"[..]));
+    store.insert(&fake::record("i-00000002", &["tap2"]), None, 3).expect("written");
+    fail(&store);
+    let soon = [store.remove("i-00000001").err(), store.user_data("i-00000001").err()];
+    assert!(soon.iter().all(|error| matches!(error, Some(StoreError::Closed { .. }))), "{soon:?}");
+    thread::sleep(handle::PAUSE);
+    store.remove("i-00000001").expect("written");
+    drop(store);
+    assert_eq!(opened(&scratch).load().expect("readable").records.len(), 1);
+}
+
+#[test]
+fn a_store_that_holds_more_than_was_reported_stays_closed() {
+    let scratch = scratch();
+    let store = opened(&scratch);
+    store.insert(&fake::record("i-00000001", &["tap1"]), None, 2).expect("written");
+    // As if the last commit had been told as failed.
+    store.handle.commits.fetch_sub(1, Ordering::AcqRel);
+    for _ in 0..2 {
+        fail(&store);
+        let error = store.remove("i-00000001").expect_err("unknown contents");
+        assert!(matches!(error, StoreError::Ahead { .. }) && error.to_string().contains("restart imdsd"), "{error}");
+        thread::sleep(handle::PAUSE);
+    }
+    drop(store);
+    assert_eq!(opened(&scratch).load().expect("readable").records.len(), 1);
 }
