@@ -9,9 +9,9 @@ use thiserror::Error;
 
 use super::document;
 use super::error::Error;
-use crate::control::change::{Applied, ApplyOutcome, Described};
 use crate::control::client::{Client, ClientError};
 use crate::control::protocol::{Command, MESSAGE_MAX, Payload};
+use crate::registry::request::{Applied, ApplyOutcome, Described};
 
 /// Instances in one request: few enough that each request is done well within the client's time.
 const BATCH_MAX: usize = 64;
@@ -166,7 +166,7 @@ mod tests {
             attach: None,
             metadata_options: Default::default(),
             limits: Default::default(),
-            document: crate::control::change::Json("x".repeat(bytes).into()),
+            document: crate::registry::request::Json("x".repeat(bytes).into()),
         }
     }
 

@@ -9,9 +9,9 @@ use thiserror::Error;
 use super::arguments::CreateArguments;
 use super::error::Error;
 use super::{credentials, input, tags, user_data};
-use crate::control::change::Json;
 use crate::control::protocol::MESSAGE_MAX;
 use crate::metadata::patch;
+use crate::registry::request::Json;
 
 /// The largest file in bytes: descriptions of 10,000 instances fit.
 const FILE_MAX: usize = 256 * 1024 * 1024;

@@ -8,8 +8,8 @@ use thiserror::Error;
 use super::arguments::VerifyArguments;
 use super::error::Error;
 use super::input;
-use crate::control::protocol::CertificatesView;
 use crate::metadata::identity::{Certificates, CertificatesError, Claim, VerifyError};
+use crate::registry::view::CertificatesView;
 
 /// The largest file in bytes: a document and its signatures have a few KiB, a bundle of certificates some more.
 const FILE_MAX: usize = 256 * 1024;

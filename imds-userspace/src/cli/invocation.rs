@@ -14,8 +14,9 @@ use super::identity::Verification;
 use super::output::Format;
 use super::trace::Trace;
 use super::{apply, document, metadata_options};
-use crate::control::change::{Change, Described, Event, Json};
-use crate::control::protocol::{Command, CreateInstance};
+use crate::control::protocol::Command;
+use crate::registry::request::CreateInstance;
+use crate::registry::request::{Change, Described, Event, Json};
 
 /// One run of `imdsctl`.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use imds_common::options::{HopLimit, HttpTokens, OptionError, Switch};
 use thiserror::Error;
 
 use super::arguments::OptionFlags;
-use crate::control::protocol::OptionChanges;
+use crate::registry::request::OptionChanges;
 
 /// The names that `--metadata-options` takes.
 const NAMES: &str = "HttpTokens, HttpPutResponseHopLimit, HttpEndpoint, HttpProtocolIpv6, InstanceMetadataTags";

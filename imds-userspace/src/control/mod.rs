@@ -1,6 +1,5 @@
 //! The operator's socket.
 
-pub mod change;
 pub mod client;
 mod handler;
 pub mod protocol;

@@ -3,17 +3,12 @@
 //! A connection carries one request and one reply. Names and values of options are EC2's. The replies' payloads are
 //! also what `imdsctl --output json` prints, so fields are only ever added.
 
-mod view;
-
 use serde::{Deserialize, Serialize};
 
-pub use self::view::{
-    CertificatesView, EventView, EventsView, InstanceStats, InstanceView, InterfaceView, KeysView, LimitsView,
-    OptionsView, ReleasedInterface, StatsView,
-};
-use super::change::{Applied, Change, Described, Json};
 use crate::dataplane::attach::Attach;
 use crate::metadata::document::Document;
+use crate::registry::request::{Applied, Change, CreateInstance, Described, LimitChanges, OptionChanges};
+use crate::registry::view::{CertificatesView, EventsView, InstanceView, KeysView, ReleasedInterface, StatsView};
 
 /// The version of this protocol. A daemon answers a request of another version with an error that names both.
 pub const VERSION: u32 = 1;
@@ -203,89 +198,6 @@ pub enum Payload {
     Keys(KeysView),
     /// Of `IdentityCertificates`.
     Certificates(CertificatesView),
-}
-
-/// What an instance is created from.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CreateInstance {
-    /// Host-side interfaces, the first one being the primary. At least one.
-    pub interfaces: Vec<String>,
-    /// How programs are attached to them; left out: as the daemon does by itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub attach: Option<Attach>,
-    /// `i-…`; left out: a new random one.
-    pub instance_id: Option<String>,
-    /// The instance document; what it leaves out gets a default.
-    pub document: Json,
-    /// Options that differ from EC2's defaults.
-    pub metadata_options: OptionChanges,
-    /// Limits that differ from the config's.
-    #[serde(default)]
-    pub limits: LimitChanges,
-}
-
-/// Options to change, under EC2's names; what is left out keeps its value (or has its default, at create).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-pub struct OptionChanges {
-    /// `optional` or `required`
-    pub http_tokens: Option<String>,
-    /// 1 to 64
-    pub http_put_response_hop_limit: Option<i64>,
-    /// `enabled` or `disabled`
-    pub http_endpoint: Option<String>,
-    /// `enabled` or `disabled`
-    pub http_protocol_ipv6: Option<String>,
-    /// `enabled` or `disabled`
-    pub instance_metadata_tags: Option<String>,
-}
-
-/// Limits to change; what is left out keeps its value (or is what the config says, at create).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct LimitChanges {
-    /// The addresses and networks that it may send from; none lets any through.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub allow_addresses: Option<Vec<String>>,
-    /// The MACs that it may send from; none lets any through.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub allow_macs: Option<Vec<String>>,
-    /// Packets a second of each interface.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub packet_budget: Option<BudgetChange>,
-    /// Requests a second of the instance.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request_budget: Option<BudgetChange>,
-}
-
-/// Another budget.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged, rename_all = "lowercase")]
-pub enum BudgetChange {
-    /// So many a second, 0 for no limit.
-    Rate(i64),
-    /// What the config says: `"default"`.
-    #[serde(with = "default_word")]
-    Default,
-}
-
-/// The word that stands for what the config says.
-mod default_word {
-    use serde::{Deserialize, Deserializer, Serializer, de};
-
-    const WORD: &str = "default";
-
-    pub(super) fn serialize<S: Serializer>(serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(WORD)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
-        match <std::borrow::Cow<'_, str>>::deserialize(deserializer)?.as_ref() {
-            WORD => Ok(()),
-            _ => Err(de::Error::custom("a number, or \"default\"")),
-        }
-    }
 }
 
 #[cfg(test)]

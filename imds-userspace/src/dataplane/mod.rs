@@ -199,18 +199,8 @@ impl Dataplane {
         let (kernel, programs) = (Mutex::new(Kernel { tables }), Mutex::new(ebpf));
         let events = Mutex::new(Some(events));
         let (names, looked_at, link_changes) = (names.clone(), AtomicU32::new(0), AtomicU64::new(0));
-        let dataplane = Self {
-            names,
-            attach,
-            slots,
-            namespace,
-            kernel,
-            programs,
-            program_ids,
-            events,
-            looked_at,
-            link_changes,
-        };
+        let dataplane =
+            Self { names, attach, slots, namespace, kernel, programs, program_ids, events, looked_at, link_changes };
         dataplane.end_traces();
         dataplane.pin_programs()?;
         dataplane.attach_tc(object::REPLY, &dataplane.names.host_link, dataplane.namespace.host_link, true)?;

@@ -11,10 +11,10 @@ use super::kernel::Kernel;
 use super::options::{self, Changes, Scope};
 use super::record::{InterfaceRecord, Record};
 use super::{Registry, State, blocking, creation};
-use crate::control::change::{Applied, ApplyOutcome, Described, Part};
-use crate::control::protocol::{CreateInstance, OptionChanges};
 use crate::heap;
 use crate::metadata::instance::Instance;
+use crate::registry::request::{Applied, ApplyOutcome, Described, Part};
+use crate::registry::request::{CreateInstance, OptionChanges};
 
 /// What has to be done for a described instance.
 struct Planned {

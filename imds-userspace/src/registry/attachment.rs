@@ -4,8 +4,8 @@ use super::Registry;
 use super::error::RegistryError;
 use super::kernel::Kernel;
 use super::record::{InterfaceRecord, Record};
-use crate::control::protocol::InstanceView;
 use crate::dataplane::attach::Attach;
+use crate::registry::view::InstanceView;
 
 impl<K: Kernel> Registry<K> {
     /// Attaches to an interface of an instance in another way, and remembers that; tc enforces all the while. `None` is

@@ -11,13 +11,13 @@ use super::fates::{Fate, Fates};
 use super::kernel::Kernel;
 use super::record::Record;
 use super::{Registry, State, event, options};
-use crate::control::change::{Change, Part};
-use crate::control::protocol::InstanceView;
 use crate::credentials::vault::Deposit;
 use crate::metadata::bearer::{Bearer, ByBearer};
 use crate::metadata::document::{Credentials, Document, DocumentError, PackedDocument, Time};
 use crate::metadata::instance::Instance;
 use crate::metadata::patch;
+use crate::registry::request::{Change, Part};
+use crate::registry::view::InstanceView;
 
 /// The member of the document that stands in a table of its own.
 const USER_DATA: &str = "user-data";

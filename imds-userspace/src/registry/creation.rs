@@ -8,13 +8,14 @@ use super::kernel::Kernel;
 use super::record::{InterfaceRecord, Record, user_data_digest};
 use super::totals::Totals;
 use super::{Registry, State};
-use crate::control::protocol::{CreateInstance, InstanceView};
 use crate::credentials::vault::Deposit;
 use crate::dataplane::attach::WithoutXdp;
 use crate::dataplane::interface::Interface;
 use crate::metadata::bearer::{Bearer, ByBearer};
 use crate::metadata::document::{Credentials, Mac, Time};
 use crate::metadata::instance::Instance;
+use crate::registry::request::CreateInstance;
+use crate::registry::view::InstanceView;
 
 impl<K: Kernel> Registry<K> {
     /// Creates an instance, or finds it there with the same content; returns when the kernel serves every interface.

@@ -4,7 +4,7 @@ use super::Registry;
 use super::error::RegistryError;
 use super::kernel::Kernel;
 use super::record::{InterfaceRecord, Record};
-use crate::control::protocol::{InstanceView, ReleasedInterface};
+use crate::registry::view::{InstanceView, ReleasedInterface};
 
 impl<K: Kernel> Registry<K> {
     /// Deletes an instance and returns it as it was: its connections end, its tokens are dead, its slots rest. Its

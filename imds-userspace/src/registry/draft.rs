@@ -9,12 +9,12 @@ use thiserror::Error;
 use super::limits::{Limits, LimitsError};
 use super::options::{Changes, OptionsError, Scope};
 use super::record::{Record, user_data_digest};
-use crate::control::protocol::CreateInstance;
 use crate::dataplane::attach::Attach;
 use crate::metadata::bearer::{Bearer, ByBearer};
 use crate::metadata::document::{AccountId, AvailabilityZone, Credentials, Document, DocumentError, INTERFACES_MAX};
 use crate::metadata::field::{self, FieldError};
 use crate::metadata::instance::Instance;
+use crate::registry::request::CreateInstance;
 
 /// What the operator's config gives to instances that don't say.
 #[derive(Clone, Debug, PartialEq, Eq)]

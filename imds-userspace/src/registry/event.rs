@@ -3,12 +3,12 @@
 use super::creation::random_digits;
 use super::draft::DraftError;
 use super::error::RegistryError;
-use crate::control::change::Event;
 use crate::metadata::document::Time;
 use crate::metadata::document::{
     Autoscaling, Document, DocumentError, LifecycleChange, LifecycleState, Line, MAINTENANCE_MAX, Maintenance,
     MaintenanceCode, MaintenanceState, Name, Spot,
 };
+use crate::registry::request::Event;
 
 /// The document after an event at `now`.
 pub(super) fn happen(document: &Document, event: &Event, now: Time) -> Result<Document, RegistryError> {

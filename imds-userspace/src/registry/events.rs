@@ -12,9 +12,9 @@ use super::error::RegistryError;
 use super::kernel::Kernel;
 use super::record::Record;
 use super::{Registry, State};
-use crate::control::protocol::{EventView, EventsView};
 use crate::events::recent::{self, Numbered};
 use crate::events::{self, Client, Seen, advice};
+use crate::registry::view::{EventView, EventsView};
 
 /// A trace that nobody asks after for so long ends: whoever asked is gone.
 const LEASE: Duration = Duration::from_secs(5);

@@ -7,11 +7,11 @@ use super::draft::DraftError;
 use super::error::RegistryError;
 use super::kernel::Kernel;
 use super::record::Record;
-use crate::control::protocol::{CertificatesView, InstanceView};
 use crate::metadata::document::Time;
 use crate::metadata::identity::{Algorithm, Identity};
 use crate::metadata::identity_document;
 use crate::metadata::instance::Instance;
+use crate::registry::view::{CertificatesView, InstanceView};
 
 impl<K: Kernel> Registry<K> {
     /// Restarts an instance, as far as its metadata goes: its pending time is now, and its identity document says what

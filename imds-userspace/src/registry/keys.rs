@@ -7,8 +7,8 @@ use super::directory::KeyRing;
 use super::error::RegistryError;
 use super::kernel::Kernel;
 use crate::clock;
-use crate::control::protocol::KeysView;
 use crate::metadata::document::Time;
+use crate::registry::view::KeysView;
 
 impl<K: Kernel> Registry<K> {
     /// Makes a new key, which signs from now on, in the place of the older of the two. Unless it is to `force`, only

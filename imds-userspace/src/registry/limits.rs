@@ -9,7 +9,8 @@ use imds_common::sender::{ADDRESSES, MACS, Mac, Network, SenderError, Senders};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::control::protocol::{BudgetChange, LimitChanges, LimitsView};
+use crate::registry::request::{BudgetChange, LimitChanges};
+use crate::registry::view::LimitsView;
 
 /// Why limits can't be what was asked.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

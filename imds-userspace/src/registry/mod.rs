@@ -37,12 +37,14 @@ mod pace;
 pub mod plan;
 mod reconciler;
 pub mod record;
+pub mod request;
 pub mod signing_keys;
 pub mod slots;
 pub mod store;
 mod tenancy;
 pub mod totals;
-mod views;
+pub mod view;
+mod viewing;
 
 #[cfg(test)]
 mod fake;
@@ -68,13 +70,14 @@ use self::plan::Owner;
 use self::record::Record;
 use self::slots::Slots;
 use self::store::{Contents, Store, StoreError};
-use crate::control::protocol::{InstanceStats, InstanceView, LimitChanges, OptionChanges, StatsView};
 use crate::credentials::Issuer;
 use crate::credentials::vault::{Deposit, VaultError};
 use crate::dataplane::Rules;
 use crate::heap;
 use crate::metadata::bearer::{Bearer, ByBearer};
 use crate::metadata::identity::Authority;
+use crate::registry::request::{LimitChanges, OptionChanges};
+use crate::registry::view::{InstanceStats, InstanceView, StatsView};
 
 /// What the operator's config says of instances.
 #[derive(Clone, Debug)]

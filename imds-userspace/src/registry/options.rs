@@ -5,7 +5,8 @@
 use imds_common::options::{HopLimit, HttpTokens, MetadataOptions, Switch};
 use thiserror::Error;
 
-use crate::control::protocol::{OptionChanges, OptionsView};
+use crate::registry::request::OptionChanges;
+use crate::registry::view::OptionsView;
 
 /// Why options can't be what was asked.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -205,7 +206,7 @@ pub(super) mod stored {
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
     use super::Changes;
-    use crate::control::protocol::OptionChanges;
+    use crate::registry::request::OptionChanges;
 
     pub(in crate::registry) fn serialize<S: Serializer>(
         options: &MetadataOptions,

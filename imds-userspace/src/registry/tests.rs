@@ -19,9 +19,9 @@ use super::directory::KeyRing;
 use super::fake::FakeKernel;
 use super::*;
 use crate::config::DefaultsTable;
-use crate::control::protocol::CreateInstance;
 use crate::metadata::field;
 use crate::metadata::identity;
+use crate::registry::request::CreateInstance;
 
 const A: &str = "i-0000000a";
 const B: &str = "i-0000000b";

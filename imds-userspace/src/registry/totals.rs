@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use imds_common::counters::{Counter, SlotCounters};
 use serde::{Deserialize, Serialize};
 
-use crate::control::protocol::InstanceStats;
+use crate::registry::view::InstanceStats;
 
 /// Counts by their number, which is never reused; what is zero is left out.
 type Counts = BTreeMap<usize, u64>;

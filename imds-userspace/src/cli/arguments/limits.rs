@@ -5,7 +5,7 @@ use imds_common::budget::RATE_MAX;
 use imds_common::sender::{Mac, Network};
 
 use super::super::help;
-use crate::control::protocol::{BudgetChange, LimitChanges};
+use crate::registry::request::{BudgetChange, LimitChanges};
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum LimitsCommand {

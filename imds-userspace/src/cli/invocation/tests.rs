@@ -1,7 +1,7 @@
 use super::*;
-use crate::control::protocol::{BudgetChange, LimitChanges, OptionChanges};
 use crate::dataplane::attach::Attach;
 use crate::metadata::document::{LifecycleState, MaintenanceCode, SpotAction};
+use crate::registry::request::{BudgetChange, LimitChanges, OptionChanges};
 use clap::Parser;
 use serde_json::json;
 use std::io;

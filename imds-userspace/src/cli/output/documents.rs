@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::printable;
-use crate::control::change::{Applied, ApplyOutcome, Part};
+use crate::registry::request::{Applied, ApplyOutcome, Part};
 
 /// A value of a document as people read it: a text as it is, anything else as JSON.
 pub(super) fn value(value: &Value) -> String {

@@ -3,7 +3,7 @@
 use imds_common::counters::Counter;
 
 use super::table::{Look, lines, printable, text};
-use crate::control::protocol::{EventView, EventsView};
+use crate::registry::view::{EventView, EventsView};
 
 /// What stands where nothing is known.
 const NONE: &str = "-";

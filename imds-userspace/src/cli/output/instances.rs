@@ -1,8 +1,8 @@
 //! Instances as tables.
 
 use super::table::{Look, lines, printable, state, text};
-use crate::control::protocol::{InstanceView, InterfaceView};
 use crate::dataplane::attach::Attach;
+use crate::registry::view::{InstanceView, InterfaceView};
 
 /// An interface's status while the kernel enforces on it.
 const ENFORCED: &str = "enforced";

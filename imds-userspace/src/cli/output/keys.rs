@@ -1,7 +1,7 @@
 //! What a rotation of the keys came to.
 
 use super::table::printable;
-use crate::control::protocol::KeysView;
+use crate::registry::view::KeysView;
 
 /// Which tokens are good now, and which not; a line each.
 pub(super) fn rotated(keys: &KeysView) -> String {

@@ -1,7 +1,7 @@
 //! Limits as a table.
 
 use super::table::{Look, lines, text};
-use crate::control::protocol::{InstanceView, LimitsView};
+use crate::registry::view::{InstanceView, LimitsView};
 
 /// The limits of one instance, a line each.
 pub(super) fn one(look: Look, instance: &InstanceView) -> String {

@@ -18,8 +18,9 @@ pub(super) use table::printable;
 
 use super::error::Error;
 use super::invocation::View;
-use crate::control::protocol::{CertificatesView, Payload};
+use crate::control::protocol::Payload;
 use crate::metadata::patch;
+use crate::registry::view::CertificatesView;
 
 /// How to print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

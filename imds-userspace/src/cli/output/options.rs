@@ -1,7 +1,7 @@
 //! Metadata options as a table, under EC2's names.
 
 use super::table::{Look, lines, state, text};
-use crate::control::protocol::InstanceView;
+use crate::registry::view::InstanceView;
 
 /// The state of options that every interface has.
 pub(super) const APPLIED: &str = "applied";

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use imds_common::counters::Counter;
 
 use super::table::{Look, lines, number, printable, text};
-use crate::control::protocol::{InstanceStats, StatsView};
 use crate::events::advice;
+use crate::registry::view::{InstanceStats, StatsView};
 
 /// The kernel's counters that have columns of their own.
 const COLUMNS: [Counter; 3] = [Counter::Delivered, Counter::Answered, Counter::Limited];

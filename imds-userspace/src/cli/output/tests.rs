@@ -1,9 +1,9 @@
 use super::*;
-use crate::control::change::{Applied, ApplyOutcome, Part};
-use crate::control::protocol::{
+use crate::dataplane::attach::Attach;
+use crate::registry::request::{Applied, ApplyOutcome, Part};
+use crate::registry::view::{
     InstanceStats, InstanceView, InterfaceView, KeysView, LimitsView, OptionsView, ReleasedInterface, StatsView,
 };
-use crate::dataplane::attach::Attach;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 

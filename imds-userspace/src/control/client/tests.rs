@@ -1,5 +1,6 @@
 use super::*;
-use crate::control::protocol::{FailureKind, StatsView};
+use crate::control::protocol::FailureKind;
+use crate::registry::view::StatsView;
 use std::os::unix::net::UnixListener;
 use std::thread::{self, JoinHandle};
 use tempfile::TempDir;
@@ -71,7 +72,7 @@ fn a_refusal_that_comes_before_the_request_is_read_is_heard() {
     });
     // More than the socket's buffer takes, so that the write meets the closed connection.
     let interfaces = vec!["x".repeat(1000); 800];
-    let create = super::super::protocol::CreateInstance { interfaces, ..Default::default() };
+    let create = crate::registry::request::CreateInstance { interfaces, ..Default::default() };
     let error = Client::new(&socket, LIMITS).ask(Command::InstanceCreate(Box::new(create)));
     daemon.join().expect("the daemon's end");
     assert!(matches!(&error, Err(ClientError::Refused(failure)) if failure.message == "no"), "{error:?}");

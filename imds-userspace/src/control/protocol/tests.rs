@@ -1,4 +1,5 @@
 use super::*;
+use crate::registry::request::Json;
 
 #[test]
 fn user_data_is_not_shown_and_an_unknown_field_is_refused() {

@@ -3,7 +3,7 @@ use std::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::control::protocol::StatsView;
+use crate::registry::view::StatsView;
 
 /// Notes commands; `list` takes a while.
 #[derive(Default)]

@@ -3,10 +3,10 @@ use serde_json::json;
 
 use super::*;
 use crate::config::DefaultsTable;
-use crate::control::change::Json;
-use crate::control::protocol::BudgetChange;
 use crate::metadata::document::Time;
 use crate::registry::record::InterfaceRecord;
+use crate::registry::request::BudgetChange;
+use crate::registry::request::Json;
 use crate::registry::totals::Totals;
 
 fn defaults(zone: &str) -> Defaults {

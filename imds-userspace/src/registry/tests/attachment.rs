@@ -2,8 +2,8 @@ use serde_json::json;
 
 use super::super::fake::Trouble;
 use super::*;
-use crate::control::change::{ApplyOutcome, Described, Json, Part};
 use crate::dataplane::attach::Attach;
+use crate::registry::request::{ApplyOutcome, Described, Json, Part};
 
 fn attachments(view: &InstanceView) -> Vec<Option<Attach>> {
     view.interfaces.iter().map(|interface| interface.attachment).collect()

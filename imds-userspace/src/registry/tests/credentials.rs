@@ -5,11 +5,11 @@ use std::fs;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::control::change::{ApplyOutcome, Change, Described, Json};
 use crate::credentials::CredentialsError;
 use crate::metadata::document::Credentials;
 use crate::metadata::sample;
 use crate::metadata::tree::Lookup;
+use crate::registry::request::{ApplyOutcome, Change, Described, Json};
 
 fn with_role(id: &str, interface: &str) -> CreateInstance {
     let document = json!({ "iam": { "role": "app", "credentials": sample::credentials() } });

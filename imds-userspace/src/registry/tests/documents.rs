@@ -1,9 +1,9 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::control::change::{ApplyOutcome, Change, Described, Event, Json, Part};
 use crate::metadata::tree::Lookup;
 use crate::metadata::{date, sample};
+use crate::registry::request::{ApplyOutcome, Change, Described, Event, Json, Part};
 
 impl Daemon {
     /// What an instance reads at a path, if anything is there.

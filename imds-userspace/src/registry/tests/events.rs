@@ -7,8 +7,8 @@ use imds_common::event::{CAPTURE_MAX, Event};
 use imds_common::place;
 
 use super::*;
-use crate::control::protocol::EventsView;
 use crate::events::{Client, Seen};
+use crate::registry::view::EventsView;
 
 /// An event of a slot's owner, without a frame.
 fn event(slot: u16, generation: u16, counter: Counter) -> Event {

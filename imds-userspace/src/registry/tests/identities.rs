@@ -1,8 +1,8 @@
 use serde_json::json;
 
 use super::*;
-use crate::control::change::{Change, Json};
 use crate::metadata::document::Time;
+use crate::registry::request::{Change, Json};
 
 /// What a lookup of an identity's leaf finds.
 fn leaf(daemon: &Daemon, name: &str) -> String {

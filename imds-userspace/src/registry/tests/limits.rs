@@ -2,8 +2,8 @@ use imds_common::sender::Sender;
 
 use super::fake::Trouble;
 use super::*;
-use crate::control::protocol::{BudgetChange, LimitChanges};
 use crate::dataplane::Rules;
+use crate::registry::request::{BudgetChange, LimitChanges};
 
 fn limit_changes(json: &str) -> LimitChanges {
     serde_json::from_str(json).expect("test JSON")

@@ -1,4 +1,4 @@
-//! What the control socket shows: views of what the daemon has, in the shapes that `--output json` prints.
+//! What is shown of instances, in the shapes that the control socket gives and `--output json` prints.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};

@@ -8,9 +8,9 @@ use super::error::RegistryError;
 use super::kernel::Kernel;
 use super::record::{Assignment, Record};
 use super::{Registry, options};
-use crate::control::protocol::{InstanceView, InterfaceView};
 use crate::dataplane::SlotStatus;
 use crate::dataplane::attach::Attach;
+use crate::registry::view::{InstanceView, InterfaceView};
 
 impl<K: Kernel> Registry<K> {
     pub(super) fn view(&self, record: &Record) -> Result<InstanceView, RegistryError> {

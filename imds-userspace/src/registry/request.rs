@@ -1,11 +1,11 @@
-//! What `imdsctl` says of documents: changes, events, and instances as they shall be.
+//! What is asked of instances: to be created, changed, or as a file describes them. The control socket takes these
+//! shapes as JSON.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::protocol::{LimitChanges, OptionChanges};
 use crate::dataplane::attach::Attach;
 use crate::metadata::document::{LifecycleState, MaintenanceCode, SpotAction};
 
@@ -152,4 +152,87 @@ pub enum Part {
     Tags,
     /// How programs are attached.
     Attach,
+}
+
+/// What an instance is created from.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateInstance {
+    /// Host-side interfaces, the first one being the primary. At least one.
+    pub interfaces: Vec<String>,
+    /// How programs are attached to them; left out: as the daemon does by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attach: Option<Attach>,
+    /// `i-…`; left out: a new random one.
+    pub instance_id: Option<String>,
+    /// The instance document; what it leaves out gets a default.
+    pub document: Json,
+    /// Options that differ from EC2's defaults.
+    pub metadata_options: OptionChanges,
+    /// Limits that differ from the config's.
+    #[serde(default)]
+    pub limits: LimitChanges,
+}
+
+/// Options to change, under EC2's names; what is left out keeps its value (or has its default, at create).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct OptionChanges {
+    /// `optional` or `required`
+    pub http_tokens: Option<String>,
+    /// 1 to 64
+    pub http_put_response_hop_limit: Option<i64>,
+    /// `enabled` or `disabled`
+    pub http_endpoint: Option<String>,
+    /// `enabled` or `disabled`
+    pub http_protocol_ipv6: Option<String>,
+    /// `enabled` or `disabled`
+    pub instance_metadata_tags: Option<String>,
+}
+
+/// Limits to change; what is left out keeps its value (or is what the config says, at create).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct LimitChanges {
+    /// The addresses and networks that it may send from; none lets any through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_addresses: Option<Vec<String>>,
+    /// The MACs that it may send from; none lets any through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_macs: Option<Vec<String>>,
+    /// Packets a second of each interface.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packet_budget: Option<BudgetChange>,
+    /// Requests a second of the instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_budget: Option<BudgetChange>,
+}
+
+/// Another budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, rename_all = "lowercase")]
+pub enum BudgetChange {
+    /// So many a second, 0 for no limit.
+    Rate(i64),
+    /// What the config says: `"default"`.
+    #[serde(with = "default_word")]
+    Default,
+}
+
+/// The word that stands for what the config says.
+mod default_word {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    const WORD: &str = "default";
+
+    pub(super) fn serialize<S: Serializer>(serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(WORD)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+        match <std::borrow::Cow<'_, str>>::deserialize(deserializer)?.as_ref() {
+            WORD => Ok(()),
+            _ => Err(de::Error::custom("a number, or \"default\"")),
+        }
+    }
 }
