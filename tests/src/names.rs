@@ -84,8 +84,10 @@ pub fn write(path: &Path, content: &[u8], mode: u32) {
 /// Of 198.18.0.0/15, which is for tests (RFC 2544) and leads nowhere.
 #[must_use]
 pub fn pair_of_addresses() -> ([u8; 4], [u8; 4]) {
+    static PAIRS: AtomicU32 = AtomicU32::new(0);
     // Side by side processes have neighbouring numbers: 16 pairs each.
-    let pair = std::process::id().wrapping_mul(16).wrapping_add(number() % 16) % (1 << 15);
+    let next = PAIRS.fetch_add(1, Ordering::Relaxed) % 16;
+    let pair = std::process::id().wrapping_mul(16).wrapping_add(next) % (1 << 15);
     let [_, high, middle, low] = (pair * 4).to_be_bytes();
     ([198, 18 + high, middle, low + 1], [198, 18 + high, middle, low + 2])
 }

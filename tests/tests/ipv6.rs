@@ -1,5 +1,6 @@
-//! The service at `[fd00:ec2::254]:80`: the same answers and counters as over IPv4, and what is its own. What both
-//! families have in common is tested over both, where it is tested at all.
+//! The service at `[fd00:ec2::254]:80`: the same answers and counters as over IPv4, and what is its own. What becomes of
+//! packets, connections, tokens and options is tested over both families where that is; what answers hold (documents,
+//! roles, identities) and how daemons start and end on a host are no family's, and tested over IPv4.
 
 use std::time::Duration;
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use std::{io, thread};
 
+use super::document::{Document, Signatures};
 use crate::http::{Connection, TOKEN, TTL, request};
 use crate::namespace::Namespace;
 use crate::wait;
@@ -32,11 +33,13 @@ pub(super) enum Kind {
     Deaf,
     /// Real curl.
     Curl,
+    /// Reads what the operator changes of the document.
+    Reader,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 6] =
-        [Self::WithToken, Self::WithoutToken, Self::Asker, Self::Half, Self::Deaf, Self::Curl];
+    pub(super) const ALL: [Self; 7] =
+        [Self::WithToken, Self::WithoutToken, Self::Asker, Self::Half, Self::Deaf, Self::Curl, Self::Reader];
 }
 
 /// All clients, and what they may do now.
@@ -75,9 +78,9 @@ impl Crowd {
     }
 
     /// Plays one client until the end: what a round's connection loses is nothing, what it answers must be right.
-    pub(super) fn play(&self, kind: Kind, guest: &Namespace, id: &str, required: bool) {
-        let token = guest.token();
-        let client = Client { guest, id, required, token: &token };
+    pub(super) fn play(&self, kind: Kind, instance: &Instance<'_>) {
+        let token = instance.guest.token();
+        let client = Client { instance, token: &token };
         while !self.ended.load(Ordering::SeqCst) {
             self.active.fetch_add(1, Ordering::SeqCst);
             if self.paused.load(Ordering::SeqCst) {
@@ -114,11 +117,19 @@ impl fmt::Display for Crowd {
     }
 }
 
+/// An instance, as its clients know it.
+pub(super) struct Instance<'a> {
+    pub(super) guest: &'a Namespace,
+    pub(super) id: &'a str,
+    /// Whether it never serves without a token.
+    pub(super) required: bool,
+    pub(super) document: &'a Document,
+    pub(super) signatures: &'a Signatures,
+}
+
 /// A client of one guest.
 struct Client<'a> {
-    guest: &'a Namespace,
-    id: &'a str,
-    required: bool,
+    instance: &'a Instance<'a>,
     token: &'a str,
 }
 
@@ -131,24 +142,28 @@ impl Client<'_> {
             Kind::Half => self.send_half(),
             Kind::Deaf => self.send_many_and_leave(),
             Kind::Curl => self.run_curl(),
+            Kind::Reader => self.read_document(),
         }
     }
 
     fn read_with_token(&self) -> io::Result<()> {
-        let mut connection = Connection::open(self.guest)?;
+        let mut connection = Connection::open(self.instance.guest)?;
         let read = request("GET", INSTANCE_ID, &[(TOKEN, self.token)]);
         for _ in 0..REQUESTS {
             let answer = connection.ask(&read)?;
-            assert_eq!((answer.status, answer.text().as_str()), (200, self.id), "with a token");
+            assert_eq!((answer.status, answer.text().as_str()), (200, self.instance.id), "with a token");
         }
         Ok(())
     }
 
     /// On the guest whose options flip, a read without a token is served or refused, as it happens; a served one is right.
     fn read_without_token(&self) -> io::Result<()> {
-        let answer = Connection::open(self.guest)?.ask(&request("GET", INSTANCE_ID, &[]))?;
+        let answer = Connection::open(self.instance.guest)?.ask(&request("GET", INSTANCE_ID, &[]))?;
         match answer.status {
-            200 => assert!(!self.required && answer.text() == self.id, "served without a token: {answer:?}"),
+            200 => assert!(
+                !self.instance.required && answer.text() == self.instance.id,
+                "served without a token: {answer:?}"
+            ),
             status => assert_eq!(status, 401, "without a token: {answer:?}"),
         }
         Ok(())
@@ -161,11 +176,11 @@ impl Client<'_> {
             (&[], 400),
             (&[(TTL, "60"), ("X-Forwarded-For", "10.0.0.9")], 403),
         ] {
-            let answer = Connection::open(self.guest)?.ask(&request("PUT", "/latest/api/token", headers))?;
+            let answer = Connection::open(self.instance.guest)?.ask(&request("PUT", "/latest/api/token", headers))?;
             assert_eq!(answer.status, status, "{headers:?}");
             if status == 200 {
                 let read = request("GET", INSTANCE_ID, &[(TOKEN, &answer.text())]);
-                assert_eq!(Connection::open(self.guest)?.ask(&read)?.text(), self.id);
+                assert_eq!(Connection::open(self.instance.guest)?.ask(&read)?.text(), self.instance.id);
             }
         }
         Ok(())
@@ -174,7 +189,7 @@ impl Client<'_> {
     fn send_half(&self) -> io::Result<()> {
         let whole = request("GET", INSTANCE_ID, &[(TOKEN, self.token)]);
         for cut in [1, 10, whole.len() / 2, whole.len() - 1] {
-            let mut connection = Connection::open(self.guest)?;
+            let mut connection = Connection::open(self.instance.guest)?;
             connection.send(&whole[..cut])?;
         }
         Ok(())
@@ -182,15 +197,24 @@ impl Client<'_> {
 
     fn send_many_and_leave(&self) -> io::Result<()> {
         let read = request("GET", "/latest/meta-data/", &[(TOKEN, self.token)]);
-        Connection::open(self.guest)?.send(&read.repeat(REQUESTS))
+        Connection::open(self.instance.guest)?.send(&read.repeat(REQUESTS))
     }
 
     fn run_curl(&self) -> io::Result<()> {
-        let read = self.guest.curl_with(self.token, INSTANCE_ID);
+        let read = self.instance.guest.curl_with(self.token, INSTANCE_ID);
         if read.code != Some(0) {
             return Err(io::ErrorKind::ConnectionReset.into());
         }
-        assert_eq!((read.status, read.body.as_str()), (200, self.id), "curl");
+        assert_eq!((read.status, read.body.as_str()), (200, self.instance.id), "curl");
         Ok(())
+    }
+    fn read_document(&self) -> io::Result<()> {
+        let mut connection = Connection::open(self.instance.guest)?;
+        let get = |path: &str| {
+            let answer = connection.ask(&request("GET", path, &[(TOKEN, self.token)]))?;
+            assert_eq!(answer.status, 200, "{path}: {}", answer.head);
+            Ok(answer.text())
+        };
+        self.instance.document.read(get, self.instance.signatures)
     }
 }

@@ -1,11 +1,12 @@
 //! The soak: clients of many kinds against a daemon whose operator never rests. No answer may be wrong, and nothing may
 //! grow: memory, sockets, files, entries of maps, programs in the kernel.
 //!
-//! A cycle is a while of load during which options flip, instances and their interfaces come and go and, every second
+//! A cycle is a while of load during which options flip, a document changes, instances and their interfaces come and go and, every second
 //! time, the daemon is killed; then the clients pause, and what the daemon holds is measured beside what it held after
 //! the first cycle.
 
 mod clients;
+mod document;
 mod footprint;
 mod operator;
 
@@ -13,7 +14,8 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use self::clients::{Crowd, Kind};
+use self::clients::{Crowd, Instance, Kind};
+use self::document::{Document, Signatures};
 use self::footprint::Footprint;
 use self::operator::Operator;
 use crate::guest::{Bridge, Guest};
@@ -38,21 +40,33 @@ pub fn run(duration: Duration) {
     let mut host = Host::start();
     let bridge = Bridge::new();
     let (required, optional) = (Guest::on_veth(ADDRESS), Guest::on_bridge(&bridge, ADDRESS));
+    let documents = [Document::new(), Document::new()];
+    let [of_required, of_optional] = documents.each_ref().map(|document| ["--document", document.file()]);
     let ids = [
-        host.create(required.interface(), &["--metadata-options", "HttpTokens=required"]),
-        host.create(optional.interface(), &["--tag", "Name=soak"]),
+        host.create(required.interface(), &[&of_required[..], &["--metadata-options", "HttpTokens=required"]].concat()),
+        host.create(optional.interface(), &[&of_optional[..], &["--tag", "Name=soak"]].concat()),
     ];
+    let signatures = Signatures::of(&host);
+    let instance = |guest, index: usize, required| Instance {
+        guest,
+        id: &ids[index],
+        required,
+        document: &documents[index],
+        signatures: &signatures,
+    };
+    let instances = [instance(&required, 0, true), instance(&optional, 1, false)];
     let crowd = Crowd::default();
-    let mut operator = Operator::new(&optional, &ids[1], &bridge);
+    let mut operator = Operator::new(&instances[1], &bridge);
     let cycle = (duration / CYCLES).min(CYCLE_MAX);
     let deadline = Instant::now() + duration;
     thread::scope(|scope| {
         // Ends the clients when it goes, also where something below panics.
         let _end = crowd.end_on_drop();
-        let (crowd, ids, required, optional) = (&crowd, &ids, &required, &optional);
-        for kind in Kind::ALL {
-            scope.spawn(move || crowd.play(kind, required, &ids[0], true));
-            scope.spawn(move || crowd.play(kind, optional, &ids[1], false));
+        let crowd = &crowd;
+        for instance in &instances {
+            for kind in Kind::ALL {
+                scope.spawn(move || crowd.play(kind, instance));
+            }
         }
         let mut first = None;
         for number in 1.. {

@@ -1,10 +1,10 @@
-//! The operator: flips options, deletes and creates, and sees each time that it took effect at once.
+//! The operator: flips options, changes a document, deletes and creates, and sees each time that it took effect at once.
 
 use std::fmt;
 
+use super::clients::Instance;
 use crate::guest::{Bridge, Guest};
 use crate::host::Host;
-use crate::namespace::Namespace;
 
 const INSTANCE_ID: &str = "/latest/meta-data/instance-id";
 const TAGS: &str = "/latest/meta-data/tags/instance/Name";
@@ -14,8 +14,7 @@ const CHURNS_OF_INTERFACE: u64 = 5;
 
 /// Whoever runs the commands, one after the other.
 pub(super) struct Operator<'a> {
-    flipped: &'a Namespace,
-    flipped_id: &'a str,
+    flipped: &'a Instance<'a>,
     bridge: &'a Bridge,
     /// Whose instance is another all the time.
     churned: Guest,
@@ -25,32 +24,37 @@ pub(super) struct Operator<'a> {
 }
 
 impl<'a> Operator<'a> {
-    pub(super) fn new(flipped: &'a Namespace, flipped_id: &'a str, bridge: &'a Bridge) -> Self {
+    pub(super) fn new(flipped: &'a Instance<'a>, bridge: &'a Bridge) -> Self {
         let churned = Guest::on_bridge(bridge, super::ADDRESS);
-        Self { flipped, flipped_id, bridge, churned, tenant: None, acts: 0 }
+        Self { flipped, bridge, churned, tenant: None, acts: 0 }
     }
 
     /// Does the next thing.
     pub(super) fn act(&mut self, host: &Host) {
         self.acts += 1;
-        match self.acts % 3 {
+        match self.acts % 4 {
             0 => self.flip_tokens(host),
             1 => self.flip_tags(host),
+            2 => self.flipped.document.advance(host, self.flipped.id),
             _ => self.churn(host),
         }
     }
 
     fn flip_tokens(&self, host: &Host) {
         for (value, status) in [("required", 401), ("optional", 200)] {
-            host.set(self.flipped_id, &["--http-tokens", value]);
-            assert_eq!(self.flipped.get(INSTANCE_ID, None).status, status, "right after HttpTokens became {value}");
+            host.set(self.flipped.id, &["--http-tokens", value]);
+            assert_eq!(
+                self.flipped.guest.get(INSTANCE_ID, None).status,
+                status,
+                "right after HttpTokens became {value}"
+            );
         }
     }
 
     fn flip_tags(&self, host: &Host) {
         for (value, status) in [("enabled", 200), ("disabled", 404)] {
-            host.set(self.flipped_id, &["--instance-metadata-tags", value]);
-            assert_eq!(self.flipped.get(TAGS, None).status, status, "right after the tags became {value}");
+            host.set(self.flipped.id, &["--instance-metadata-tags", value]);
+            assert_eq!(self.flipped.guest.get(TAGS, None).status, status, "right after the tags became {value}");
         }
     }
 

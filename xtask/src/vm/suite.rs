@@ -76,7 +76,12 @@ const LEFT_OUT: &[(&str, Reason)] = &[
     ("full_disk/", Reason::Slow(DAEMON)),
     ("flags/", Reason::Slow(CONNECTIONS)),
     ("bad_interfaces/that_vanish_while_they_are_taken", Reason::Slow("forty instances, one after the other")),
+    ("budget/*/ipv6", Reason::Slow(BOTH_FAMILIES)),
+    ("budget/*/ipv6_by_tc", Reason::Slow(BOTH_FAMILIES)),
+    ("hooks/*/ipv6", Reason::Slow(BOTH_FAMILIES)),
+    ("operators_filters/*/ipv6", Reason::Slow(BOTH_FAMILIES)),
     ("options/*/ipv6", Reason::Slow(BOTH_FAMILIES)),
+    ("recreate/*/ipv6", Reason::Slow(BOTH_FAMILIES)),
     ("restart/*/ipv6", Reason::Slow(BOTH_FAMILIES)),
 ];
 
