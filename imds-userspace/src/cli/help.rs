@@ -131,9 +131,9 @@ Examples:
 /// Below `apply`.
 pub(super) const APPLY: &str = "\
 The file has {\"instances\": [...]}, each with instance-id, interfaces, attach (as --attach of `instance create`),
-document, metadata-options and limits (allow-addresses, allow-macs, packet-budget, request-budget). An instance that isn't
-there is created; one that is there gets the whole document, and the options, limits and attachment that are named. All is checked before anything is done. Instances
-that the file doesn't name stay.
+document, metadata-options and limits (allow-addresses, allow-macs, packet-budget, request-budget). An instance that
+isn't there is created; one that is there gets the whole document, and the options, limits and way of attaching that are
+named. All is checked before anything is done. Instances that the file doesn't name stay.
 
 Examples:
   imdsctl apply -f instances.json --dry-run

@@ -28,7 +28,7 @@ table! {
         /// SecretAccessKey, Token and Expiration, or what a process prints.
         path: PathBuf = PathBuf::new(),
         /// Of "process": the program's absolute path, and its arguments. It prints JSON with Version 1, AccessKeyId,
-        /// SecretAccessKey, SessionToken and Expiration; no shell is between.
+        /// SecretAccessKey, SessionToken and, where they expire, Expiration; no shell is between.
         command: Vec<String> = Vec::new(),
         /// Of "process", needed: the number of the user that it runs as, best one that runs nothing else. Not root.
         uid: u32 = 0,

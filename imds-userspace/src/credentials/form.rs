@@ -38,13 +38,13 @@ pub enum FormError {
         column: usize,
     },
     /// It is JSON, but no object.
-    #[error("it is not a JSON object; it needs AccessKeyId, SecretAccessKey, {token} and Expiration")]
+    #[error("it is not a JSON object; it needs AccessKeyId, SecretAccessKey, {token} and, in a file, Expiration")]
     NoObject {
         /// What the token is called.
         token: &'static str,
     },
     /// A key is missing.
-    #[error("it has no key {key}; it needs AccessKeyId, SecretAccessKey, {token} and Expiration")]
+    #[error("it has no key {key}; it needs AccessKeyId, SecretAccessKey, {token} and, in a file, Expiration")]
     Missing {
         /// The key.
         key: &'static str,
