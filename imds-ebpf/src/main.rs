@@ -47,6 +47,8 @@ mod xdp;
 use aya_ebpf::macros::{classifier, xdp as early};
 use aya_ebpf::programs::{TcContext, XdpContext};
 
+use crate::frame::Frame;
+
 /// tc ingress of an instance's host-side interface.
 #[classifier]
 fn imds_ingress(ctx: TcContext) -> i32 {
@@ -74,6 +76,18 @@ fn imds_xdp(ctx: XdpContext) -> u32 {
 #[early(frags)]
 fn imds_xdp_driver(ctx: XdpContext) -> u32 {
     early_verdict(&ctx)
+}
+
+/// Lets everything pass: the daemon attaches it at its start, in a namespace that nobody else uses, to see that it can.
+#[classifier]
+fn imds_trial(_ctx: TcContext) -> i32 {
+    TcContext::PASS
+}
+
+/// The same of XDP.
+#[early]
+fn imds_trial_xdp(_ctx: XdpContext) -> u32 {
+    XdpContext::PASS as u32
 }
 
 #[inline(always)]

@@ -3,6 +3,8 @@
 //! the places and flows. Of those it changes only when a place was last used, and, where refusals are silent, the flows
 //! that the kernel has refused: nothing comes of them any more but drops.
 
+use core::ptr::NonNull;
+
 use aya_ebpf::programs::XdpContext;
 use imds_common::counters::Counter;
 use imds_common::flow::{self, Client, Flow};
@@ -34,17 +36,12 @@ fn silent(ctx: &XdpContext, number: u32) -> i32 {
     if ingress::comes_to_nothing(admitted.word, exchange) {
         return ingress::ignore(ctx, &admitted);
     }
-    let (Some(slot), Some(tables)) = (IMDS_SLOTS.get(number), IMDS_TABLES.get_ptr_mut(number)) else {
-        return XdpContext::PASS;
-    };
-    let now = tables::now_ms();
-    let Some(place) = tables::known_place(tables, &exchange.client, now) else { return XdpContext::PASS };
-    ingress::belongs(exchange, slot, &admitted, place);
-    let key = flow::key(place, exchange.tcp.source);
-    let Some(flow) = tables::flows(tables, key, now).known else { return XdpContext::PASS };
     if exchange.begins() {
         return XdpContext::PASS;
     }
+    let now = tables::now_ms();
+    let Some(flow) = known_flow(&admitted, exchange, now) else { return XdpContext::PASS };
+    let flow = flow.as_ptr();
     // SAFETY: a live map value; a refused flow is written by the client's segments alone, as in `ingress`.
     let outcome = unsafe {
         if !(*flow).is_refused() {
@@ -54,6 +51,18 @@ fn silent(ctx: &XdpContext, number: u32) -> i32 {
     };
     let reason = if outcome == Client::Swallow { Counter::DroppedAfterRefusal } else { Counter::DroppedSilently };
     admitted.drop(ctx, reason)
+}
+
+/// The flow of a packet, if it has one; fills in whose the packet is. A function with a stack of its own, whose result
+/// fits a register.
+#[inline(never)]
+fn known_flow(admitted: &Admitted, exchange: &mut Exchange, now: u32) -> Option<NonNull<Flow>> {
+    let slot = IMDS_SLOTS.get(admitted.slot)?;
+    let tables = IMDS_TABLES.get_ptr_mut(admitted.slot)?;
+    let place = tables::known_place(tables, &exchange.client, now)?;
+    ingress::belongs(exchange, slot, admitted, place);
+    let key = flow::key(place, exchange.tcp.source);
+    NonNull::new(tables::flows(tables, key, now).known?)
 }
 
 /// Drops the first request of a connection if it is refused. Only tc can reset the daemon's half: this one ends by

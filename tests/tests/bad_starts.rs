@@ -208,6 +208,13 @@ fn without_a_place_for_pins() {
 }
 
 #[test]
+fn on_a_real_time_kernel() {
+    let pretend = "mount -t tmpfs none /sys/kernel && echo 1 > /sys/kernel/realtime && exec \"$@\"";
+    let wrapper = ["unshare", "--mount", "sh", "-c", pretend, "sh"];
+    assert_lacks(&wrapper, &["uninterrupted programs"], &["maps", "helper functions", "veth link", "IPv6"]);
+}
+
+#[test]
 fn with_settings_that_can_t_be_written() {
     let freeze = "mount -o bind,ro /proc/sys /proc/sys && exec \"$@\"";
     let wrapper = ["unshare", "--mount", "sh", "-c", freeze, "sh"];
@@ -218,7 +225,12 @@ fn with_settings_that_can_t_be_written() {
 fn of_a_host_that_has_all_it_takes() {
     let output = process::run(Command::new(environment::imdsd()).arg("check"));
     assert!(output.success(), "{}{}", output.stdout, output.stderr);
-    assert!(!output.stdout.contains("  no") && output.stdout.contains("attaching"), "{}", output.stdout);
+    assert!(!output.stdout.contains("  no"), "{}", output.stdout);
+    for line in ["attaching by tc", "attaching by XDP", "uninterrupted programs"] {
+        let found = output.stdout.lines().find(|found| found.starts_with(line));
+        assert!(found.is_some_and(|found| !found.ends_with("not tried")), "{line}: {}", output.stdout);
+    }
+    assert!(output.stdout.contains("in the driver and generic"), "{}", output.stdout);
     for program in ["imds_ingress", "imds_reply"] {
         assert!(output.stdout.contains(&format!("{program}: ")), "{}", output.stdout);
     }

@@ -159,7 +159,7 @@ fn more_extension_headers_than_are_looked_behind_hide_nothing() {
     let mut tap = Tap::new();
     let id = host.create(tap.interface(), &[]);
     let mut frame = discovery(&tap, 136, GUEST_V6, ALL_NODES, &about(packet::SERVICE_V6, 0x20));
-    for next in [58, 60, 60, 60, 60] {
+    for next in [58, 60, 60, 60, 60, 60, 60, 60] {
         frame = behind(frame, 60, &[next, 0, 1, 4, 0, 0, 0, 0]);
     }
     tap.send(&frame);

@@ -107,8 +107,6 @@ impl Attach {
 mod tests {
     use super::*;
 
-    const KINDS: [Kind; 4] = [Kind::Veth, Kind::BridgedVeth, Kind::Tap, Kind::Other];
-
     #[test]
     fn a_way_has_one_name_everywhere() {
         for attach in Attach::value_variants() {
@@ -120,7 +118,7 @@ mod tests {
 
     #[test]
     fn what_is_named_is_what_is_attached() {
-        for kind in KINDS {
+        for kind in Kind::ALL {
             for mode in [None, Some(XdpMode::Driver), Some(XdpMode::Generic)] {
                 assert_eq!(Attach::of(mode).mode(kind), mode, "{kind:?}");
             }
@@ -130,7 +128,7 @@ mod tests {
 
     #[test]
     fn by_itself_comes_only_what_was_measured_to_be_free() {
-        for kind in KINDS {
+        for kind in Kind::ALL {
             let free = MEASURED.iter().any(|&(of, _, left)| of == kind && left >= FREE);
             assert_eq!(Attach::Auto.mode(kind).is_some(), free, "{kind:?}");
         }

@@ -91,13 +91,17 @@ fn attach(program: &mut Xdp, pins: &Path, ifindex: u32, mode: XdpMode) -> Result
     if replace_pinned(program, &pin)? {
         return Ok(());
     }
+    Ok(attach_link(program, ifindex, mode)?.pin(&pin).map(drop)?)
+}
+
+/// Attaches the program by a link.
+pub(super) fn attach_link(program: &mut Xdp, ifindex: u32, mode: XdpMode) -> Result<FdLink, HookError> {
     let mode = match mode {
         XdpMode::Driver => AyaMode::Driver,
         XdpMode::Generic => AyaMode::Skb,
     };
     let id = program.attach_to_if_index(ifindex, mode)?;
-    FdLink::try_from(program.take_link(id)?)?.pin(&pin)?;
-    Ok(())
+    Ok(FdLink::try_from(program.take_link(id)?)?)
 }
 
 /// The program of a pinned link, if there is one.

@@ -4,10 +4,13 @@
 mod attaching;
 mod bpf;
 mod file_system;
+mod preemption;
 mod scratch;
 
 use std::fmt;
 use std::io;
+
+use super::attach::Attach;
 
 /// Something that imdsd needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,12 +65,13 @@ pub struct Features(Vec<Feature>);
 
 impl Features {
     /// Tries each of them, and changes nothing that anybody else sees: what has to be made is made in a network
-    /// namespace of its own that is gone afterwards.
+    /// namespace of its own that is gone afterwards. Of the ways of attaching, what `attach` asks for is needed.
     #[must_use]
-    pub fn probe() -> Self {
+    pub fn probe(attach: Attach) -> Self {
         let mut features = bpf::probe();
         let bpf = features.first().is_some_and(Feature::is_there);
-        features.extend(scratch::probe(bpf));
+        features.push(preemption::probe());
+        features.extend(scratch::probe(bpf, attach));
         features.push(file_system::probe());
         Self(features)
     }

@@ -25,7 +25,8 @@ pub(super) fn name_of(index: u32) -> io::Result<Option<String>> {
     known(index_to_name(questions()?, index))
 }
 
-/// The socket that takes questions about names, open as long as the process lives so that none ever lacks it.
+/// The socket that takes questions about names, open as long as the process lives so that none ever lacks it. They are
+/// about the namespace of the thread that first asks: in the one that is tried out, nobody does.
 fn questions() -> io::Result<&'static OwnedFd> {
     static SOCKET: OnceLock<OwnedFd> = OnceLock::new();
     if let Some(socket) = SOCKET.get() {
@@ -58,6 +59,9 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them.
+    pub(super) const ALL: [Self; 4] = [Self::Veth, Self::BridgedVeth, Self::Tap, Self::Other];
+
     pub(super) fn of(link: &Link) -> Self {
         match (link.kind.as_deref(), link.port) {
             (Some("veth"), false) => Self::Veth,

@@ -225,7 +225,8 @@ fn replace_pinned(program: &mut SchedClassifier, pin: &Path) -> Result<bool, Hoo
     }
 }
 
-fn attach_tcx(program: &mut SchedClassifier, interface: &str) -> Result<FdLink, HookError> {
+/// Attaches by tcx, before what is there.
+pub(super) fn attach_tcx(program: &mut SchedClassifier, interface: &str) -> Result<FdLink, HookError> {
     let options = TcAttachOptions::TcxOrder(LinkOrder::first());
     let id = program.attach_with_options(interface, TcAttachType::Ingress, options)?;
     Ok(FdLink::try_from(program.take_link(id)?)?)
@@ -239,12 +240,13 @@ pub(super) fn lacks_tcx(error: &ProgramError) -> bool {
 pub(super) fn errno(error: &ProgramError) -> Option<Errno> {
     match error {
         ProgramError::SyscallError(error) => Errno::from_io_error(&error.io_error),
+        ProgramError::TcError(TcError::NetlinkError(error)) => error.raw_os_error().map(Errno::from_raw_os_error),
         _ => None,
     }
 }
 
 /// Attaches by clsact, in place of our own filter if one may be there.
-fn attach_clsact(program: &mut SchedClassifier, interface: &str, ours: bool) -> Result<Hook, LinkFailure> {
+pub(super) fn attach_clsact(program: &mut SchedClassifier, interface: &str, ours: bool) -> Result<Hook, LinkFailure> {
     let failed = |source: HookError| LinkFailure::Attach { interface: interface.to_owned(), source };
     let made = match qdisc_add_clsact(interface) {
         Ok(()) => true,

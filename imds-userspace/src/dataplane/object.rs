@@ -17,8 +17,12 @@ pub(super) const REPLY: &str = "imds_reply";
 /// The programs that see an interface's frames before it, where there is XDP: in generic mode, and in the driver.
 pub(super) const EARLY_GENERIC: &str = "imds_xdp";
 pub(super) const EARLY_DRIVER: &str = "imds_xdp_driver";
-/// All of them.
+/// All of them that see an interface's frames.
 pub(super) const PROGRAMS: [&str; 4] = [INGRESS, REPLY, EARLY_GENERIC, EARLY_DRIVER];
+
+/// What is attached to see whether it can be: by tc, and by XDP.
+pub(super) const TRIAL: &str = "imds_trial";
+pub(super) const TRIAL_EARLY: &str = "imds_trial_xdp";
 
 /// The object, which aya wants aligned; empty in a build without one.
 pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/imds.o"));
@@ -89,8 +93,22 @@ pub(super) fn check() -> Result<Vec<LoadReport>, ObjectError> {
     PROGRAMS.into_iter().map(|name| load_program(&mut ebpf, name)).collect()
 }
 
+/// Loads what is attached to see whether it can be.
+pub(super) fn trial() -> Result<Ebpf, ObjectError> {
+    let mut ebpf = read(&mut EbpfLoader::new())?;
+    for name in [TRIAL, TRIAL_EARLY] {
+        load_program(&mut ebpf, name)?;
+    }
+    Ok(ebpf)
+}
+
+/// Whether this build has an object.
+pub(super) const fn is_built() -> bool {
+    !OBJECT.is_empty()
+}
+
 fn read(loader: &mut EbpfLoader<'_>) -> Result<Ebpf, ObjectError> {
-    if OBJECT.is_empty() {
+    if !is_built() {
         return Err(ObjectError::Missing);
     }
     loader.load(OBJECT).map_err(ObjectError::Maps)

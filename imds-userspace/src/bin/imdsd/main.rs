@@ -12,6 +12,7 @@ use clap::Parser as _;
 use imds_userspace::config::Config;
 use imds_userspace::control::run_dir::{self, RunDir};
 use imds_userspace::dataplane::Dataplane;
+use imds_userspace::dataplane::attach::Attach;
 use imds_userspace::dataplane::features::Features;
 use imds_userspace::dataplane::names::Names;
 use rustix::fs::Mode;
@@ -41,7 +42,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             log::start(&config.log);
             require_root()?;
             // Before anything is made: a start that can't succeed leaves nothing behind.
-            Features::probe().require()?;
+            Features::probe(arguments.attach).require()?;
             runtime()?.block_on(daemon::run(arguments, &config))?;
         }
         Some(Command::Detach { dry_run }) => {
@@ -51,7 +52,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Some(Command::Config { command: ConfigCommand::Default }) => print(&Config::default_file())?,
         Some(Command::Check) => {
             require_root()?;
-            check()?;
+            check(arguments.attach)?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -82,8 +83,8 @@ fn detach(arguments: &Arguments, dry_run: bool) -> anyhow::Result<()> {
     things.iter().try_for_each(|thing| print(&format!("{thing}\n")))
 }
 
-fn check() -> anyhow::Result<()> {
-    let features = Features::probe();
+fn check(attach: Attach) -> anyhow::Result<()> {
+    let features = Features::probe(attach);
     print(&features.to_string())?;
     features.require()?;
     let reports = Dataplane::check()?;
