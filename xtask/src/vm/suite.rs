@@ -78,6 +78,7 @@ const LEFT_OUT: &[(&str, Reason)] = &[
     ("bad_interfaces/that_vanish_while_they_are_taken", Reason::Slow("forty instances, one after the other")),
     ("budget/*/ipv6", Reason::Slow(BOTH_FAMILIES)),
     ("budget/*/ipv6_by_tc", Reason::Slow(BOTH_FAMILIES)),
+    ("explain/*/ipv6_by_tc", Reason::Slow(BOTH_FAMILIES)),
     ("hooks/*/ipv6", Reason::Slow(BOTH_FAMILIES)),
     ("operators_filters/*/ipv6", Reason::Slow(BOTH_FAMILIES)),
     ("options/*/ipv6", Reason::Slow(BOTH_FAMILIES)),
