@@ -78,7 +78,11 @@ const LEFT_OUT: &[(&str, Reason)] = &[
     ("bad_interfaces/that_vanish_while_they_are_taken", Reason::Slow("forty instances, one after the other")),
     ("budget/*/ipv6", Reason::Slow(BOTH_FAMILIES)),
     ("budget/*/ipv6_by_tc", Reason::Slow(BOTH_FAMILIES)),
-    ("explain/*/ipv6_by_tc", Reason::Slow(BOTH_FAMILIES)),
+    ("explain/", Reason::Slow("trace/ shows that the programs of each kernel tell of packets")),
+    ("forged/*by_tc_and_xdp", Reason::Slow(EARLY)),
+    ("hop_limit/*by_tc_and_xdp", Reason::Slow("tc alone sets it, on the way back")),
+    ("neighbours/*by_tc_and_xdp", Reason::Slow(EARLY)),
+    ("path/*by_tc_and_xdp", Reason::Slow(EARLY)),
     ("hooks/*/ipv6", Reason::Slow(BOTH_FAMILIES)),
     ("operators_filters/*/ipv6", Reason::Slow(BOTH_FAMILIES)),
     ("options/*/ipv6", Reason::Slow(BOTH_FAMILIES)),
@@ -87,6 +91,7 @@ const LEFT_OUT: &[(&str, Reason)] = &[
 ];
 
 const CLIENTS: &str = "it waits for clients to give up";
+const EARLY: &str = "early/ and golden/ run XDP on each kernel";
 const BOTH_FAMILIES: &str = "over IPv4 it is the same";
 const CONNECTIONS: &str = "thousands of connections";
 const DAEMON: &str = "the kernel's version makes no difference to what it tests";
