@@ -18,6 +18,7 @@
 
 pub mod allowance;
 mod apply;
+mod arrivals;
 mod attachment;
 mod change;
 mod creation;
@@ -343,12 +344,16 @@ impl<K: Kernel> Registry<K> {
         }
     }
 
-    /// Serves the credentials that an instance has of its own.
     async fn load_credentials(&self, record: &Record) {
-        if record.instance.own_credentials != ByBearer::default() {
-            let (issuer, instance) = (Arc::clone(&self.issuer), record.instance.clone());
-            blocking(move || issuer.load([&instance].into_iter())).await;
-        }
+        load_credentials(&self.issuer, record).await;
+    }
+}
+
+/// Serves the credentials that an instance has of its own.
+async fn load_credentials(issuer: &Arc<Issuer>, record: &Record) {
+    if record.instance.own_credentials != ByBearer::default() {
+        let (issuer, instance) = (Arc::clone(issuer), record.instance.clone());
+        blocking(move || issuer.load([&instance].into_iter())).await;
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::arrivals::{Arrival, Arrivals};
 use super::error::RegistryError;
 use super::kernel::Kernel;
 use super::plan::{Action, Owner, Wanted, plan};
@@ -40,6 +41,7 @@ impl<K: Kernel> Registry<K> {
         let (kernel, slots) = (Arc::clone(&self.kernel), state.slots.clone());
         // Of thousands of interfaces this takes some ten milliseconds, in which a guest's requests would wait.
         let actions = blocking(move || planned(&*kernel, &wanted, &slots)).await?;
+        let mut arrivals = Arrivals::of(&actions);
         let mut admitted = Vec::new();
         for action in actions {
             match action {
@@ -57,7 +59,7 @@ impl<K: Kernel> Registry<K> {
                     state.set_assignment(&owner, None);
                     state.note_absence(owner);
                 }
-                Action::Assign { owner, slot } => match self.admit(&mut state, &owner, slot).await {
+                Action::Assign { owner, slot } => match self.admit(&mut state, &owner, slot, &mut arrivals).await {
                     Ok(slot) => admitted.push((owner, slot)),
                     Err(error) => state.note(owner, Err(error)),
                 },
@@ -131,13 +133,18 @@ impl<K: Kernel> Registry<K> {
     }
 
     /// Gives an interface its slot, which is to be recorded.
-    async fn admit(&self, state: &mut State, owner: &Owner, slot: Option<u16>) -> Result<u16, RegistryError> {
+    async fn admit(
+        &self,
+        state: &mut State,
+        owner: &Owner,
+        slot: Option<u16>,
+        arrivals: &mut Arrivals,
+    ) -> Result<u16, RegistryError> {
         state.set_assignment(owner, None);
-        let slot = slot.ok_or(RegistryError::NoSlot(state.slots.capacity()))?;
+        let no_slot = || RegistryError::NoSlot(state.slots.capacity());
+        let slot = slot.ok_or_else(no_slot)?;
+        let Arrival { interface, tree } = arrivals.next(self, state).await.ok_or_else(no_slot)??;
         let record = state.record(&owner.instance_id)?;
-        let interface = self.kernel.find(&record.interfaces[owner.interface].name).await?;
-        self.load_credentials(record).await;
-        let tree = self.tree(record);
         let assignment = self.occupy(slot, &interface, (record, owner.interface), tree, WithoutXdp::GoOn).await?;
         state.set_assignment(owner, Some(assignment));
         Ok(slot)

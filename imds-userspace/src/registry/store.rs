@@ -16,9 +16,13 @@
 mod handle;
 
 use std::io;
+use std::num::NonZero;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
-use redb::{ReadableDatabase, ReadableTable, TableDefinition, TableError};
+use redb::{Range, ReadableDatabase, ReadableTable, TableDefinition, TableError};
 use thiserror::Error;
 
 use self::handle::Handle;
@@ -136,6 +140,9 @@ pub struct Contents {
     pub next_slot: u16,
 }
 
+/// Instances as they are stored.
+type Rows<'a> = Range<'a, &'static str, &'static [u8]>;
+
 /// The open store. Calls block for a disk write at most; each is one transaction.
 pub struct Store {
     path: PathBuf,
@@ -189,15 +196,35 @@ impl Store {
     ///
     /// [`StoreError::Damaged`] for a record that can't be read, [`StoreError::Failed`].
     pub fn load(&self) -> Result<Contents, StoreError> {
-        // One after the other: the text of all of them at once would be many times what is kept.
-        let records: Vec<Result<Record, StoreError>> = self.handle.read(|database| {
+        let records: Vec<Result<Vec<Record>, StoreError>> = self.handle.read(|database| {
             let table = database.begin_read()?.open_table(INSTANCES)?;
-            let rows = table.iter()?.map(|row| row.map(|(id, json)| self.record(id.value(), json.value())));
-            Ok(rows.collect::<Result<_, _>>()?)
+            let rows = Mutex::new(table.iter()?);
+            let cores = thread::available_parallelism().map_or(1, NonZero::get);
+            thread::scope(|scope| {
+                let readers: Vec<_> = (0..cores).map(|_| scope.spawn(|| self.records(&rows))).collect();
+                readers.into_iter().map(|reader| reader.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+            })
         })?;
-        let records = records.into_iter().collect::<Result<_, _>>()?;
+        let records: Vec<Vec<Record>> = records.into_iter().collect::<Result<_, _>>()?;
+        let mut records: Vec<_> = records.into_iter().flatten().collect();
+        records.sort_unstable_by(|one, other| one.instance.instance_id.cmp(&other.instance.instance_id));
         let next_slot = self.meta(NEXT_SLOT_KEY)?.and_then(|next| u16::try_from(next).ok()).unwrap_or_default();
         Ok(Contents { records, next_slot })
+    }
+
+    /// Reads rows until none is left, one after the other: the text of all of them at once would be many times what is
+    /// kept.
+    fn records(&self, rows: &Mutex<Rows<'_>>) -> Result<Result<Vec<Record>, StoreError>, redb::Error> {
+        let next = || rows.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let mut records = Vec::new();
+        while let Some(row) = next() {
+            let (id, json) = row?;
+            match self.record(id.value(), json.value()) {
+                Ok(record) => records.push(record),
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+        Ok(Ok(records))
     }
 
     fn record(&self, id: &str, json: &[u8]) -> Result<Record, StoreError> {

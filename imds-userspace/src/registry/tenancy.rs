@@ -9,6 +9,7 @@ use super::error::RegistryError;
 use super::kernel::Kernel;
 use super::record::{Assignment, Record};
 use super::{Registry, blocking};
+use crate::credentials::Issuer;
 use crate::dataplane::attach::WithoutXdp;
 use crate::dataplane::interface::Interface;
 use crate::dataplane::{DataplaneError, Rules};
@@ -17,13 +18,7 @@ use crate::metadata::tree::Tree;
 impl<K: Kernel> Registry<K> {
     /// The tree of an instance.
     pub(super) fn tree(&self, record: &Record) -> Arc<Tree> {
-        self.tree_with_tags(record, record.options.instance_metadata_tags.is_enabled())
-    }
-
-    fn tree_with_tags(&self, record: &Record, tags: bool) -> Arc<Tree> {
-        let instance = &record.instance;
-        let (identity, user_data) = (record.identity.clone(), record.user_data_bytes.is_some());
-        Arc::new(Tree::render(instance, identity, user_data, tags, self.issuer.deliveries(instance)))
+        tree(&self.issuer, record)
     }
 
     /// Gives a free slot to an instance's `interface`, the one with that number in its record. The directory knows the
@@ -113,7 +108,7 @@ impl<K: Kernel> Registry<K> {
                 served.set_options(word);
                 if now.tags_enabled() != word.tags_enabled() {
                     served.set_tree(Arc::clone(
-                        tree.get_or_insert_with(|| self.tree_with_tags(record, word.tags_enabled())),
+                        tree.get_or_insert_with(|| tree_with_tags(&self.issuer, record, word.tags_enabled())),
                     ));
                 }
             };
@@ -134,4 +129,15 @@ impl<K: Kernel> Registry<K> {
         let (kernel, rules) = (Arc::clone(&self.kernel), rules.clone());
         blocking(move || kernel.set_rules(slot, &rules)).await;
     }
+}
+
+/// The tree of an instance.
+pub(super) fn tree(issuer: &Issuer, record: &Record) -> Arc<Tree> {
+    tree_with_tags(issuer, record, record.options.instance_metadata_tags.is_enabled())
+}
+
+fn tree_with_tags(issuer: &Issuer, record: &Record, tags: bool) -> Arc<Tree> {
+    let instance = &record.instance;
+    let (identity, user_data) = (record.identity.clone(), record.user_data_bytes.is_some());
+    Arc::new(Tree::render(instance, identity, user_data, tags, issuer.deliveries(instance)))
 }
