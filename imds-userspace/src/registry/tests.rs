@@ -30,6 +30,8 @@ const B: &str = "i-0000000b";
 struct Host {
     kernel: Arc<FakeKernel>,
     state: tempfile::TempDir,
+    /// How many slots it has, slot 0 among them.
+    slots: u16,
 }
 
 /// A daemon on it.
@@ -41,7 +43,7 @@ struct Daemon {
 impl Host {
     fn new(links: &[(&str, u32)]) -> Self {
         let kernel = Arc::new(FakeKernel::with_links(links));
-        Self { kernel, state: tempfile::tempdir().expect("scratch directory") }
+        Self { kernel, state: tempfile::tempdir().expect("scratch directory"), slots: 4 }
     }
 
     async fn daemon(&self) -> Daemon {
@@ -49,7 +51,7 @@ impl Host {
     }
 
     async fn start(&self) -> Result<Daemon, RegistryError> {
-        let directory = Arc::new(Directory::new(4, KeyRing::new(self.kernel.keys().expect("fake"))));
+        let directory = Arc::new(Directory::new(self.slots.into(), KeyRing::new(self.kernel.keys().expect("fake"))));
         *self.kernel.directory.lock().expect("not poisoned") = Some(Arc::clone(&directory));
         let store = Arc::new(Store::open(self.state.path())?);
         let contents = store.load()?;
@@ -58,7 +60,7 @@ impl Host {
         let authority = identity::sample::authority();
         let (refuse_silently, error_pages) = (false, false);
         let budgets = Budgets { packets: 0, requests: 0 };
-        let settings = Settings { defaults, slots: 4, refuse_silently, budgets, error_pages, authority };
+        let settings = Settings { defaults, slots: self.slots, refuse_silently, budgets, error_pages, authority };
         let (issuer, _) = Issuer::open(self.state.path(), &[])?;
         let registry =
             Registry::start(Arc::clone(&self.kernel), Arc::clone(&directory), (store, contents), issuer, settings);

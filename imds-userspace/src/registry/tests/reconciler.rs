@@ -33,3 +33,26 @@ async fn an_interface_that_is_refused_again_and_again_uses_no_slots_up() {
     let view = daemon.registry.show(A).await.expect("there");
     assert_eq!(view.metadata_options.state, "pending", "it is there, without its options");
 }
+
+#[tokio::test]
+async fn many_interfaces_that_come_at_once_lead_each_to_its_own_instance() {
+    let names: Vec<String> = (1..=12).map(|number| format!("tap{number}")).collect();
+    let links: Vec<(&str, u32)> = names.iter().map(String::as_str).zip(11..).collect();
+    let mut host = Host::new(&links);
+    host.slots = 40;
+    let daemon = host.daemon().await;
+    let mut owners = BTreeMap::new();
+    for &(name, index) in &links {
+        let id = format!("i-{index:08x}");
+        daemon.create(&id, &[name]).await.expect("created");
+        owners.insert(index, id);
+    }
+    drop(daemon);
+    host.kernel.reboot();
+    *host.kernel.broken.lock().expect("not poisoned") = Some("tap5".to_owned());
+    let daemon = host.daemon().await;
+    owners.remove(&15).expect("tap5");
+    let served = daemon.served();
+    let led = host.kernel.status().expect("fake").into_iter().map(|slot| (slot.ifindex, served[&slot.slot].clone()));
+    assert_eq!(led.collect::<BTreeMap<_, _>>(), owners);
+}
