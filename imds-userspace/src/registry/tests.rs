@@ -83,7 +83,9 @@ impl Daemon {
     }
 
     fn served(&self) -> BTreeMap<u16, String> {
-        (0..4).filter_map(|slot| Some((slot, self.directory.get(slot)?.instance_id.clone()))).collect()
+        (0..self.registry.settings.slots)
+            .filter_map(|slot| Some((slot, self.directory.get(slot)?.instance_id.clone())))
+            .collect()
     }
 }
 
