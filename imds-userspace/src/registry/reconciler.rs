@@ -40,6 +40,12 @@ impl<K: Kernel> Registry<K> {
         let (kernel, slots) = (Arc::clone(&self.kernel), state.slots.clone());
         // Of thousands of interfaces this takes some ten milliseconds, in which a guest's requests would wait.
         let actions = blocking(move || planned(&*kernel, &wanted, &slots)).await?;
+        // What was recorded of slots that aren't kept proves nothing: their tokens are dead.
+        for action in &actions {
+            if let Action::Absent { owner } | Action::Assign { owner, .. } = action {
+                state.set_assignment(owner, None);
+            }
+        }
         let mut admitted = Vec::new();
         for action in actions {
             match action {
@@ -53,10 +59,7 @@ impl<K: Kernel> Registry<K> {
                     let outcome = self.resume(&state, &owner, &status).await;
                     state.note(owner, outcome);
                 }
-                Action::Absent { owner } => {
-                    state.set_assignment(&owner, None);
-                    state.note_absence(owner);
-                }
+                Action::Absent { owner } => state.note_absence(owner),
                 Action::Assign { owner, slot } => match self.admit(&mut state, &owner, slot).await {
                     Ok(slot) => admitted.push((owner, slot)),
                     Err(error) => state.note(owner, Err(error)),
@@ -118,7 +121,8 @@ impl<K: Kernel> Registry<K> {
     /// Goes on with a slot that the kernel has kept; nothing is to do where it is served already.
     async fn resume(&self, state: &State, owner: &Owner, status: &SlotStatus) -> Result<(), RegistryError> {
         let served = self.directory.get(status.slot);
-        if served.is_some_and(|served| served.token_generation == status.token_generation) {
+        let generations = (status.generation, status.token_generation);
+        if served.is_some_and(|served| (served.generation, served.token_generation) == generations) {
             return Ok(());
         }
         let record = state.record(&owner.instance_id)?;
@@ -126,13 +130,12 @@ impl<K: Kernel> Registry<K> {
         let tree = self.tree(record);
         let attach = record.interfaces.get(owner.interface).and_then(|interface| interface.attach);
         self.kernel.keep(status, attach).await?;
-        self.serve(status.slot, (status.generation, status.token_generation), record, tree);
+        self.serve(status.slot, generations, record, tree);
         Ok(())
     }
 
     /// Gives an interface its slot, which is to be recorded.
     async fn admit(&self, state: &mut State, owner: &Owner, slot: Option<u16>) -> Result<u16, RegistryError> {
-        state.set_assignment(owner, None);
         let slot = slot.ok_or(RegistryError::NoSlot(state.slots.capacity()))?;
         let record = state.record(&owner.instance_id)?;
         let interface = self.kernel.find(&record.interfaces[owner.interface].name).await?;
