@@ -253,7 +253,7 @@ fn next(record: &Record, change: &Change) -> Result<(Document, Fates), RegistryE
 
 /// The document without what stands at a path. Secrets aren't in it, so that they are taken away by their paths.
 fn unset(record: &Record, document: Document, path: &str) -> Result<(Document, Fates), RegistryError> {
-    let plain = path.split('/').filter(|name| !name.is_empty()).collect::<Vec<_>>().join("/");
+    let plain = patch::plain(path);
     if USER_DATA_PATHS.contains(&plain.as_str()) && record.user_data_bytes.is_some() {
         return Ok((document, Fates { user_data: Fate::Replace(None), ..Fates::KEEP }));
     }
