@@ -11,6 +11,7 @@ use super::fates::{Fate, Fates};
 use super::kernel::Kernel;
 use super::record::Record;
 use super::{Registry, State, event, options};
+use crate::credentials;
 use crate::credentials::vault::Deposit;
 use crate::metadata::bearer::{Bearer, ByBearer};
 use crate::metadata::document::{Credentials, Document, DocumentError, PackedDocument, Time};
@@ -116,6 +117,8 @@ impl<K: Kernel> Registry<K> {
             return Ok(None);
         }
         next.instance.check().map_err(DraftError::from)?;
+        // Those that were kept before may be over by now: they stay, so that the same description is no error later.
+        credentials::check_given(&fates.credentials())?;
         if others || document.iam.role != record.instance.role() {
             self.issuer.check(&next.instance)?;
         }
