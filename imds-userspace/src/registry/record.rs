@@ -63,7 +63,8 @@ impl Record {
         self.created_document.as_ref().unwrap_or(&self.instance.document)
     }
 
-    /// The generation that its tokens are of: that of the slots it has now.
+    /// The generation that its tokens are of: that of the slots it has now, once those are gone from it that the kernel
+    /// doesn't confirm.
     #[must_use]
     pub fn token_generation(&self) -> Option<u64> {
         self.interfaces.iter().find_map(|interface| Some(interface.assignment?.token_generation))
