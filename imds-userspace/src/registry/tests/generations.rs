@@ -78,7 +78,7 @@ async fn once_all_interfaces_were_gone_there_is_a_new_one() {
     daemon.create(A, &["tap1", "tap2"]).await.expect("created");
     let mut former = only(&host, &daemon, 2);
     let names = ["tap1", "tap2"];
-    names.map(|name| host.kernel.set_link(name, None));
+    names.into_iter().for_each(|name| host.kernel.set_link(name, None));
     daemon.registry.reconcile().await.expect("fake");
     assert!(host.owned().is_empty());
     for indices in [[21, 22], [31, 32]] {
