@@ -28,7 +28,7 @@ pub const SENDERS_BANKS: u32 = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Slot {
-    /// The token generation: random, new with every owner.
+    /// The token generation: random, one for all slots of an instance, new with every instance.
     pub token_generation: u64,
     /// The interface that answers go to.
     pub ifindex: u32,

@@ -45,7 +45,7 @@ pub struct Exchange {
     pub ifindex: u32,
     /// The slot's options.
     pub word: OptionsWord,
-    /// The slot's token generation.
+    /// The token generation of the slot's instance.
     pub token_generation: u64,
     /// Whether the kernel may refuse what it holds: not 0 if so.
     pub at_rest: u32,

@@ -12,6 +12,7 @@ use imds_tests::wait;
 over_both_families!(
     no_token_and_no_connection_reaches_the_next_instance,
     the_same_id_is_another_instance,
+    a_token_is_good_on_every_interface_of_its_instance_and_dies_with_it,
     no_token_reaches_the_next_instance_after_a_restart_either,
     a_deleted_instances_interface_is_closed,
     an_interface_passes_on_to_another_instance_without_a_gap_for_the_old_one,
@@ -69,6 +70,35 @@ fn the_same_id_is_another_instance(family: Family) {
     assert_eq!(guest.get(INSTANCE_ID, Some(&token)).status, 401);
     let stats = host.stats(FIRST);
     assert_eq!((stats.no_token(), stats.tokens_issued()), (0, 0), "counters begin anew");
+}
+
+fn a_token_is_good_on_every_interface_of_its_instance_and_dies_with_it(family: Family) {
+    let host = Host::start().over(family);
+    let guests = [Guest::on_veth(ADDRESS).over(family), Guest::on_veth(ADDRESS).over(family)];
+    let [one, two] = &guests;
+    let options = ["--instance-id", FIRST, "--metadata-options", "HttpTokens=required"];
+    host.create(one.interface(), &[&["--interface", two.interface()], &options[..]].concat());
+    let other = Guest::on_veth(ADDRESS).over(family);
+    host.create(other.interface(), &["--instance-id", SECOND]);
+    let tokens = [one.token(), two.token()];
+    for token in &tokens {
+        for guest in &guests {
+            let answer = guest.get(INSTANCE_ID, Some(token));
+            assert_eq!((answer.status, answer.text()), (200, FIRST.to_owned()));
+            // In parts, so that the daemon judges it.
+            let read = request("GET", INSTANCE_ID, &[(TOKEN, token)]);
+            let mut connection = Connection::open(guest).expect("connects");
+            connection.send(&read[..20]).expect("sent");
+            assert_eq!(connection.ask(&read[20..]).expect("an answer").status, 200);
+        }
+        assert_eq!(other.get(INSTANCE_ID, Some(token)).status, 401, "another instance's");
+    }
+    assert_eq!(one.get(INSTANCE_ID, Some(&other.token())).status, 401, "another instance's");
+    host.delete(FIRST);
+    host.create(two.interface(), &[&["--interface", one.interface()], &options[..]].concat());
+    for token in &tokens {
+        assert_eq!(guests.each_ref().map(|guest| guest.get(INSTANCE_ID, Some(token)).status), [401, 401]);
+    }
 }
 
 fn no_token_reaches_the_next_instance_after_a_restart_either(family: Family) {

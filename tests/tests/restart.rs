@@ -15,7 +15,8 @@ over_both_families!(
     nothing_opens_while_no_daemon_runs,
     instances_options_and_counters_survive,
     an_open_connection_gets_no_answer_of_the_next_daemon,
-    an_interface_that_comes_back_is_closed_until_it_is_taken_again
+    an_interface_that_comes_back_is_closed_until_it_is_taken_again,
+    an_interface_that_comes_back_takes_the_tokens_of_one_that_stayed
 );
 
 const ADDRESS: &str = "10.0.0.1";
@@ -106,7 +107,32 @@ fn an_interface_that_comes_back_is_closed_until_it_is_taken_again(family: Family
     wait::until("the interface to be taken again", status, |status| status == "enforced");
     assert_eq!(again.get(INSTANCE_ID, None).status, 401);
     assert_eq!(again.get(INSTANCE_ID, Some(&again.token())).text(), id);
-    // Whether an old token is good on a new interface is not promised, but it is this instance's or refused.
-    let old = again.get(INSTANCE_ID, Some(&token));
-    assert!(old.status == 401 || old.text() == id, "{old:?}");
+    assert_eq!(again.get(INSTANCE_ID, Some(&token)).status, 401, "it was the only one");
+}
+
+fn an_interface_that_comes_back_takes_the_tokens_of_one_that_stayed(family: Family) {
+    let mut host = Host::start().over(family);
+    let (guest, other) = (Guest::on_veth(ADDRESS).over(family), Guest::on_veth(ADDRESS).over(family));
+    let options = ["--interface", other.interface(), "--metadata-options", "HttpTokens=required"];
+    let id = host.create(guest.interface(), &options);
+    let tokens = [guest.token(), other.token()];
+    let name = guest.interface().to_owned();
+    drop(guest);
+    let wait_until = |host: &Host, wanted: &str| {
+        let status = || host.ask(&["instance", "show", &id])["interfaces"][0]["status"].clone();
+        wait::until(wanted, status, |status| status == wanted);
+    };
+    wait_until(&host, "absent");
+    let again = Guest::on_veth_named(&name, ADDRESS).over(family);
+    wait_until(&host, "enforced");
+    for restarted in [false, true] {
+        for token in &tokens {
+            for guest in [&again, &other] {
+                let answer = guest.get(INSTANCE_ID, Some(token));
+                assert_eq!((answer.status, answer.text()), (200, id.clone()), "restarted: {restarted}");
+            }
+        }
+        host.kill();
+        host.launch();
+    }
 }

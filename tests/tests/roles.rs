@@ -212,3 +212,64 @@ fn a_static_file_that_is_bad_keeps_the_daemon_from_starting_without_its_content(
     assert!(!output.stderr.contains(SECRET_ACCESS_KEY), "{}", output.stderr);
     assert_eq!(host.detach().stdout, "", "something was made");
 }
+
+/// Credentials that expire at a time that `date` knows.
+fn ending(when: &str) -> (String, String) {
+    let written = process::run(Command::new("date").args(["--utc", "--date", when, "+%Y-%m-%dT%H:%M:%SZ"]));
+    let end = written.stdout.trim().to_owned();
+    (credentials::document("").replace("2099-01-01T00:00:00Z", &end), end)
+}
+
+#[test]
+fn credentials_that_are_over_are_refused_and_those_that_were_given_before_are_shown_no_more() {
+    let host = Host::start();
+    let guest = Guest::on_veth(ADDRESS);
+    let (over, end) = ending("-1 hour");
+    let refused_for = |arguments: &[&str]| {
+        let refused = host.ctl(arguments);
+        assert_eq!(refused.code, Some(2), "{arguments:?}: {}", refused.stderr);
+        for words in [&*format!("expired at {end}"), "give ones that are still good"] {
+            assert!(refused.stderr.contains(words), "{arguments:?}: {}", refused.stderr);
+        }
+    };
+    let file = |content: &str| names::file("role.json", content.as_bytes(), 0o600).display().to_string();
+    let create = ["instance", "create", "--interface", guest.interface(), "--iam-role", ROLE, "--credentials-file"];
+    refused_for(&[&create[..], &[&file(&over)]].concat());
+    assert_eq!(host.ask(&["instance", "list"]).as_array().map(Vec::len), Some(0));
+
+    let (short, _) = ending("+3 seconds");
+    let short_file = file(&short);
+    let id = host.create(guest.interface(), &["--iam-role", ROLE, "--credentials-file", &short_file]);
+    let shown = || host.ask(&["instance", "show", &id]);
+    wait::until("the end", || shown()["credentials_expiration"].is_null(), |is_null| *is_null);
+    assert_eq!(read(&guest, ROLE, None)["Code"], FAILURE);
+    let table = host.ctl(&["instance", "show", &id]).stdout;
+    assert!(table.contains(&format!("{ROLE} (static), no credentials")), "{table}");
+    let described = |credentials: &str| {
+        let credentials: Value = serde_json::from_str(credentials).expect("JSON");
+        let document = serde_json::json!({ "iam": { "role": ROLE, "credentials": credentials } });
+        let instance =
+            serde_json::json!({ "instance-id": id, "interfaces": [guest.interface()], "document": document });
+        file(&serde_json::json!({ "instances": [instance] }).to_string())
+    };
+    assert_eq!(host.ask(&["apply", "-f", &described(&short)])[0]["outcome"], "unchanged", "no error afterwards");
+    refused_for(&["apply", "-f", &described(&over)]);
+    host.ask(&["metadata", "set", &id, "tags/a", "b"]);
+    assert_eq!(host.ask(&["apply", "-f", &described(&credentials::document(""))])[0]["outcome"], "updated");
+    assert_eq!(shown()["credentials_expiration"], "2099-01-01T00:00:00Z");
+    assert_eq!(mark(&read(&guest, ROLE, None)), "");
+}
+
+#[test]
+fn a_static_file_whose_credentials_are_over_is_told_at_the_start() {
+    let (over, end) = ending("-1 hour");
+    let file = names::file("over.json", over.as_bytes(), 0o600);
+    let host = Host::with_config(&credentials::file_role(ROLE, &file).replace("\"file\"", "\"static\""));
+    let guest = Guest::on_veth(ADDRESS);
+    let id = host.create(guest.interface(), &["--iam-role", ROLE]);
+    let log = host.log();
+    let line = log.lines().find(|line| line.contains("over.json")).unwrap_or_else(|| panic!("nothing is told: {log}"));
+    assert!([" ERROR ", ROLE, &end, "no credentials"].iter().all(|word| line.contains(word)), "{line}");
+    assert!(host.ask(&["instance", "show", &id])["credentials_expiration"].is_null());
+    assert_eq!(read(&guest, ROLE, None)["Code"], FAILURE);
+}

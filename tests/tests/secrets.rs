@@ -111,7 +111,9 @@ fn no_change_of_a_document_tells_a_secret() {
         said.extend([done.stdout, done.stderr]);
     };
     for (credentials, good) in [(&timeless, false), (&unknown, false), (&text, false), (&whole, true)] {
-        say(&["metadata", "set", id, "iam/credentials", &credentials.to_string()], false);
+        for path in ["iam/credentials", "iam//credentials", "//identity-credentials//credentials"] {
+            say(&["metadata", "set", id, path, &credentials.to_string()], false);
+        }
         let changed = file(document(credentials));
         let changed = changed.to_str().expect("UTF-8");
         say(&["instance", "update", id, "--document", changed], good);

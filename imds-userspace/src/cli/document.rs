@@ -60,7 +60,7 @@ fn has_credentials(document: &Value) -> bool {
 /// A value that was typed; `-` is `input`. Credentials aren't typed: whoever may list processes would read them.
 pub(super) fn typed(path: &str, value: String, input: &mut dyn Read) -> Result<String, Error> {
     if value != "-" {
-        let plain = path.trim_matches('/');
+        let plain = patch::plain(path);
         let section = if plain.is_empty() { String::new() } else { format!("/{plain}") };
         let whole: Value = serde_json::from_str(&value).unwrap_or_default();
         let is_secret = |credentials: &&str| {
@@ -162,6 +162,11 @@ mod tests {
         for (path, value) in [
             ("iam/credentials", "{}"),
             ("/iam/credentials/Token", "SECRET"),
+            ("iam//credentials", "{}"),
+            ("//iam///credentials//", "{}"),
+            ("iam//credentials//Token", "SECRET"),
+            ("identity-credentials//credentials", "{}"),
+            ("//identity-credentials//", "{\"credentials\": {}}"),
             ("iam", "{\"credentials\": {}}"),
             ("identity-credentials", "{\"credentials\": {}}"),
             ("identity-credentials/credentials", "SECRET"),

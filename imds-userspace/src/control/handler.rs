@@ -50,7 +50,9 @@ fn kind(error: &RegistryError) -> FailureKind {
         | RegistryError::SameInterface { .. }
         | RegistryError::DescribedTwice
         | RegistryError::DescribedInterface(_)
-        | RegistryError::Credentials(CredentialsError::UnknownRole { .. }) => FailureKind::Invalid,
+        | RegistryError::Credentials(CredentialsError::UnknownRole { .. } | CredentialsError::Expired { .. }) => {
+            FailureKind::Invalid
+        }
         RegistryError::Described { source, .. } => kind(source),
         RegistryError::NotFound(_) | RegistryError::NotClosed(_) | RegistryError::NoOwner(_) => FailureKind::NotFound,
         RegistryError::OtherContent(_)

@@ -13,7 +13,7 @@ use super::role::{Delivery, Provider, RoleSpec};
 use super::vault::{Deposit, Vault, VaultError};
 use crate::metadata::bearer::{Bearer, ByBearer};
 use crate::metadata::date;
-use crate::metadata::document::Time;
+use crate::metadata::document::{Credentials, Time};
 use crate::metadata::instance::Instance;
 use crate::metadata::live::{Deliveries, Live};
 
@@ -47,6 +47,31 @@ pub enum CredentialsError {
         /// Those that the config has.
         roles: Vec<String>,
     },
+    /// Credentials that an instance is given when they are over.
+    #[error("the credentials that are given for {owner} expired at {expiration}; give ones that are still good")]
+    Expired {
+        /// Whose they are.
+        owner: &'static str,
+        /// When.
+        expiration: Time,
+    },
+}
+
+/// Whether credentials that an instance is given can be served at all.
+///
+/// # Errors
+///
+/// [`CredentialsError::Expired`]
+pub fn check_given(given: &ByBearer<Credentials>) -> Result<(), CredentialsError> {
+    let now = Time::now();
+    given.iter().try_for_each(|(bearer, credentials)| {
+        let owner = match bearer {
+            Bearer::Role => "the instance's role",
+            Bearer::Instance => "the instance itself",
+        };
+        let expiration = credentials.end();
+        if expiration > now { Ok(()) } else { Err(CredentialsError::Expired { owner, expiration }) }
+    })
 }
 
 fn known(roles: &[String]) -> String {
@@ -58,7 +83,7 @@ fn known(roles: &[String]) -> String {
 pub struct RoleState {
     /// `static`, `file` or `process`; `none` for a role that the config has no more. Two where they differ.
     pub provider: String,
-    /// When the first of them expire, as `YYYY-MM-DDTHH:MM:SSZ`; none while any read gets a failure.
+    /// When the first of them expire, as `YYYY-MM-DDTHH:MM:SSZ`; none while any read gets a failure, as from then on.
     pub expiration: Option<String>,
 }
 
@@ -96,6 +121,11 @@ impl Issuer {
                 Provider::Static(path) => {
                     let wrong = |source| CredentialsError::Static { role: name.clone(), source };
                     let credentials = WatchedFile::new(path.clone()).read().map_err(wrong)?;
+                    if credentials.end() <= now {
+                        let (role, expiration) = (name, &credentials.expiration);
+                        let path = path.display();
+                        tracing::error!(role, expiration, %path, "no credentials: they expired; put others there and restart imdsd");
+                    }
                     Live::new(document::success(&document::the_role(name), &credentials, now))
                 }
                 Provider::File(path) => {
@@ -243,7 +273,8 @@ impl Issuer {
             let read = self.own().get(&(id.clone(), Bearer::Role)).map(Option::is_some);
             // Those of an instance that isn't served yet were not read yet.
             let is_there = read.unwrap_or_else(|| self.vault.has(id, Bearer::Role));
-            let expiration = is_there.then(|| expiration.to_string());
+            let is_good = is_there && expiration > Time::now();
+            let expiration = is_good.then(|| expiration.to_string());
             return Some(RoleState { provider: "static".to_owned(), expiration });
         }
         Some(self.roles.get(&*role).map_or_else(

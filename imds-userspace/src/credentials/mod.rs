@@ -17,6 +17,6 @@ pub mod role;
 mod schedule;
 pub mod vault;
 
-pub use self::issuer::{CredentialsError, Issuer, RoleState};
+pub use self::issuer::{CredentialsError, Issuer, RoleState, check_given};
 pub use self::process::Process;
 pub use self::refresh::{Refresh, start};

@@ -80,7 +80,7 @@ pub struct SlotStatus {
     pub ifindex: u32,
     /// Its address generation.
     pub generation: u16,
-    /// Its token generation.
+    /// Its token generation, which the slots of one instance share.
     pub token_generation: u64,
     /// What its packets are judged by.
     pub rules: Rules,

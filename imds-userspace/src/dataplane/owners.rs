@@ -32,18 +32,19 @@ impl Dataplane {
         Ok(status)
     }
 
-    /// Readies a slot that no interface leads to for a new owner: closes it, gives it fresh generations, and forgets
-    /// the old owner's clients, connections and counters. Returns the address generation and the token generation.
+    /// Readies a slot that no interface leads to for a new owner: closes it, gives it a fresh address generation and the
+    /// token generation of its instance, a fresh one where that has none yet, and forgets the old owner's clients,
+    /// connections and counters. Returns both generations.
     ///
     /// # Errors
     ///
     /// [`DataplaneError::Table`], or no random numbers.
-    pub fn prepare(&self, slot: u16) -> Result<(u16, u64), DataplaneError> {
+    pub fn prepare(&self, slot: u16, of_instance: Option<u64>) -> Result<(u16, u64), DataplaneError> {
         let mut kernel = self.kernel();
         self.close(&kernel, slot);
         let old = kernel.tables.slot(slot)?;
         let generation = old.generation.wrapping_add(1);
-        let token_generation = random()?;
+        let token_generation = of_instance.map_or_else(random, Ok)?;
         kernel.tables.set_slot(slot, Slot { token_generation, ifindex: 0, generation, reserved: 0 })?;
         kernel.tables.clear(slot)?;
         Ok((generation, token_generation))

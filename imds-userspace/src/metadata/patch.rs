@@ -125,14 +125,24 @@ pub(super) fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
+/// A path in the spelling that it is compared in: slashes that stand before, behind or beside others say nothing.
+#[must_use]
+pub fn plain(path: &str) -> String {
+    given(path).collect::<Vec<_>>().join("/")
+}
+
+/// The names of a path as they were given.
+fn given(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter(|name| !name.is_empty())
+}
+
 /// The names of a path, no more than a document nests: what is made at a path is walked later.
 fn names(path: &str) -> Result<Vec<String>, DocumentError> {
-    let given = || path.split('/').filter(|name| !name.is_empty());
-    if path.len() > PATH_MAX || given().count() > DEPTH_MAX {
+    if path.len() > PATH_MAX || given(path).count() > DEPTH_MAX {
         let reason = format!("the path is too long; give at most {DEPTH_MAX} names, in {PATH_MAX} bytes");
         return Err(DocumentError::whole(reason));
     }
-    Ok(given().map(|name| name.replace("~1", "/").replace("~0", "~")).collect())
+    Ok(given(path).map(|name| name.replace("~1", "/").replace("~0", "~")).collect())
 }
 
 #[cfg(test)]

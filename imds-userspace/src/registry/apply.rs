@@ -11,10 +11,10 @@ use super::kernel::Kernel;
 use super::options::{self, Changes, Scope};
 use super::record::{InterfaceRecord, Record};
 use super::{Registry, State, blocking, creation};
-use crate::heap;
 use crate::metadata::instance::Instance;
 use crate::registry::request::{Applied, ApplyOutcome, Described, Part};
 use crate::registry::request::{CreateInstance, OptionChanges};
+use crate::{credentials, heap};
 
 /// What has to be done for a described instance.
 struct Planned {
@@ -90,6 +90,7 @@ impl<K: Kernel> Registry<K> {
         let draft = Draft::new(&create_of(described), &self.settings.defaults)?;
         let Some(record) = state.records.get(&described.instance_id) else {
             self.issuer.check(&draft.instance)?;
+            credentials::check_given(&draft.kept.credentials)?;
             let found = self.find_all(state, &draft.interfaces).await?;
             for (interface, name) in found.iter().zip(&draft.interfaces) {
                 if !claims.interfaces.insert(interface.index) {

@@ -11,6 +11,7 @@ use super::fates::{Fate, Fates};
 use super::kernel::Kernel;
 use super::record::Record;
 use super::{Registry, State, event, options};
+use crate::credentials;
 use crate::credentials::vault::Deposit;
 use crate::metadata::bearer::{Bearer, ByBearer};
 use crate::metadata::document::{Credentials, Document, DocumentError, PackedDocument, Time};
@@ -116,6 +117,8 @@ impl<K: Kernel> Registry<K> {
             return Ok(None);
         }
         next.instance.check().map_err(DraftError::from)?;
+        // Those that were kept before may be over by now: they stay, so that the same description is no error later.
+        credentials::check_given(&fates.credentials())?;
         if others || document.iam.role != record.instance.role() {
             self.issuer.check(&next.instance)?;
         }
@@ -253,7 +256,7 @@ fn next(record: &Record, change: &Change) -> Result<(Document, Fates), RegistryE
 
 /// The document without what stands at a path. Secrets aren't in it, so that they are taken away by their paths.
 fn unset(record: &Record, document: Document, path: &str) -> Result<(Document, Fates), RegistryError> {
-    let plain = path.split('/').filter(|name| !name.is_empty()).collect::<Vec<_>>().join("/");
+    let plain = patch::plain(path);
     if USER_DATA_PATHS.contains(&plain.as_str()) && record.user_data_bytes.is_some() {
         return Ok((document, Fates { user_data: Fate::Replace(None), ..Fates::KEEP }));
     }

@@ -8,6 +8,7 @@ use super::kernel::Kernel;
 use super::record::{InterfaceRecord, Record, user_data_digest};
 use super::totals::Totals;
 use super::{Registry, State};
+use crate::credentials;
 use crate::credentials::vault::Deposit;
 use crate::dataplane::attach::WithoutXdp;
 use crate::dataplane::interface::Interface;
@@ -23,7 +24,7 @@ impl<K: Kernel> Registry<K> {
     /// # Errors
     ///
     /// What is wrong with the request, [`RegistryError::OtherContent`], [`RegistryError::InterfaceTaken`],
-    /// [`RegistryError::NoSlot`], [`RegistryError::Sign`], the interface's, the kernel's, the store's; then there is no trace of it.
+    /// [`RegistryError::NoSlot`], [`RegistryError::Credentials`], [`RegistryError::Sign`], the interface's, the kernel's, the store's; then there is no trace of it.
     pub async fn create(&self, request: &CreateInstance) -> Result<InstanceView, RegistryError> {
         let draft = Draft::new(request, &self.settings.defaults)?;
         let mut state = self.state.lock().await;
@@ -36,6 +37,7 @@ impl<K: Kernel> Registry<K> {
             };
         }
         self.issuer.check(&draft.instance)?;
+        credentials::check_given(&draft.kept.credentials)?;
         let interfaces = self.find_all(&state, &draft.interfaces).await?;
         let slots = self.choose_slots(&state, interfaces.len())?;
         let (mut record, Kept { user_data, credentials }) = record(draft, &interfaces)?;

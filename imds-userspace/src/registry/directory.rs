@@ -26,7 +26,7 @@ pub struct Served {
     pub instance_id: String,
     /// The slot's address generation: a connection of another one is reset.
     pub generation: u16,
-    /// The slot's token generation.
+    /// The instance's token generation.
     pub token_generation: u64,
     /// The service's own counters of this slot.
     pub counters: SlotCounter,

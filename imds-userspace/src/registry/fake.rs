@@ -191,11 +191,11 @@ impl Kernel for FakeKernel {
         Ok(self.slots.lock().expect("not poisoned").values().cloned().collect())
     }
 
-    fn prepare(&self, slot: u16) -> Result<(u16, u64), DataplaneError> {
+    fn prepare(&self, slot: u16, of_instance: Option<u64>) -> Result<(u16, u64), DataplaneError> {
         self.step()?;
         self.note(format!("prepare {slot}"));
         let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
-        let generations = (u16::try_from(generation).expect("few"), generation << 32);
+        let generations = (u16::try_from(generation).expect("few"), of_instance.unwrap_or(generation << 32));
         assert!(!self.slots.lock().expect("not poisoned").contains_key(&slot), "slot {slot} has an owner");
         self.prepared.lock().expect("not poisoned").insert(slot, generations);
         self.kernel_counters.lock().expect("not poisoned").remove(&slot);

@@ -34,12 +34,13 @@ pub trait Kernel: Send + Sync + 'static {
     /// The kernel's.
     fn status(&self) -> Result<Vec<SlotStatus>, DataplaneError>;
 
-    /// Closes a slot and gives it a fresh address generation and token generation, empty tables and counters.
+    /// Closes a slot and gives it a fresh address generation, the token generation `of_instance`, or a fresh one, and
+    /// empty tables and counters. Returns both generations.
     ///
     /// # Errors
     ///
     /// The kernel's.
-    fn prepare(&self, slot: u16) -> Result<(u16, u64), DataplaneError>;
+    fn prepare(&self, slot: u16, of_instance: Option<u64>) -> Result<(u16, u64), DataplaneError>;
 
     /// Leads `interface` to a prepared slot: its first packet is judged by `rules`. `attach` says how programs are
     /// attached, if that is said, and what becomes of it where that can't be.
@@ -132,8 +133,8 @@ impl Kernel for Dataplane {
         Self::status(self)
     }
 
-    fn prepare(&self, slot: u16) -> Result<(u16, u64), DataplaneError> {
-        Self::prepare(self, slot)
+    fn prepare(&self, slot: u16, of_instance: Option<u64>) -> Result<(u16, u64), DataplaneError> {
+        Self::prepare(self, slot, of_instance)
     }
 
     async fn assign(

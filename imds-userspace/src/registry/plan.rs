@@ -1,7 +1,8 @@
 //! The difference between what was asked for and what the kernel has, as a list of actions. Pure: nothing is done here.
 //!
 //! A slot is still an interface's if number, index and both generations are those of the record. Anything else is
-//! released and newly assigned, with new generations: a restored store never brings old tokens back to life.
+//! released and newly assigned, with a new address generation, and with the token generation of what the instance keeps
+//! or a new one: a restored store never brings old tokens back to life.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -41,6 +41,12 @@ impl<K: Kernel> Registry<K> {
         let (kernel, slots) = (Arc::clone(&self.kernel), state.slots.clone());
         // Of thousands of interfaces this takes some ten milliseconds, in which a guest's requests would wait.
         let actions = blocking(move || planned(&*kernel, &wanted, &slots)).await?;
+        // What was recorded of slots that aren't kept proves nothing: their tokens are dead.
+        for action in &actions {
+            if let Action::Absent { owner } | Action::Assign { owner, .. } = action {
+                state.set_assignment(owner, None);
+            }
+        }
         let mut arrivals = Arrivals::of(&actions);
         let mut admitted = Vec::new();
         for action in actions {
@@ -55,10 +61,7 @@ impl<K: Kernel> Registry<K> {
                     let outcome = self.resume(&state, &owner, &status).await;
                     state.note(owner, outcome);
                 }
-                Action::Absent { owner } => {
-                    state.set_assignment(&owner, None);
-                    state.note_absence(owner);
-                }
+                Action::Absent { owner } => state.note_absence(owner),
                 Action::Assign { owner, slot } => match self.admit(&mut state, &owner, slot, &mut arrivals).await {
                     Ok(slot) => admitted.push((owner, slot)),
                     Err(error) => state.note(owner, Err(error)),
@@ -120,7 +123,8 @@ impl<K: Kernel> Registry<K> {
     /// Goes on with a slot that the kernel has kept; nothing is to do where it is served already.
     async fn resume(&self, state: &State, owner: &Owner, status: &SlotStatus) -> Result<(), RegistryError> {
         let served = self.directory.get(status.slot);
-        if served.is_some_and(|served| served.token_generation == status.token_generation) {
+        let generations = (status.generation, status.token_generation);
+        if served.is_some_and(|served| (served.generation, served.token_generation) == generations) {
             return Ok(());
         }
         let record = state.record(&owner.instance_id)?;
@@ -128,7 +132,7 @@ impl<K: Kernel> Registry<K> {
         let tree = self.tree(record);
         let attach = record.interfaces.get(owner.interface).and_then(|interface| interface.attach);
         self.kernel.keep(status, attach).await?;
-        self.serve(status.slot, (status.generation, status.token_generation), record, tree);
+        self.serve(status.slot, generations, record, tree);
         Ok(())
     }
 
@@ -140,7 +144,6 @@ impl<K: Kernel> Registry<K> {
         slot: Option<u16>,
         arrivals: &mut Arrivals,
     ) -> Result<u16, RegistryError> {
-        state.set_assignment(owner, None);
         let no_slot = || RegistryError::NoSlot(state.slots.capacity());
         let slot = slot.ok_or_else(no_slot)?;
         let Arrival { interface, tree } = arrivals.next(self, state).await.ok_or_else(no_slot)??;

@@ -63,6 +63,13 @@ impl Record {
         self.created_document.as_ref().unwrap_or(&self.instance.document)
     }
 
+    /// The generation that its tokens are of: that of the slots it has now, once those are gone from it that the kernel
+    /// doesn't confirm.
+    #[must_use]
+    pub fn token_generation(&self) -> Option<u64> {
+        self.interfaces.iter().find_map(|interface| Some(interface.assignment?.token_generation))
+    }
+
     /// The slots it has now.
     pub fn slots(&self) -> impl Iterator<Item = u16> {
         self.interfaces.iter().filter_map(|interface| interface.assignment.map(|assignment| assignment.slot))
@@ -92,7 +99,7 @@ pub struct Assignment {
     pub ifindex: u32,
     /// The slot's address generation.
     pub generation: u16,
-    /// The slot's token generation.
+    /// The token generation, which the slots of one instance share.
     pub token_generation: u64,
 }
 

@@ -31,7 +31,7 @@ impl<K: Kernel> Registry<K> {
         tree: Arc<Tree>,
         without_xdp: WithoutXdp,
     ) -> Result<Assignment, RegistryError> {
-        let generations = self.kernel.prepare(slot)?;
+        let generations = self.kernel.prepare(slot, record.token_generation())?;
         self.serve(slot, generations, record, tree);
         let attach = record.interfaces.get(number).and_then(|interface| interface.attach);
         let rules = self.rules(&record.options, &record.limits);

@@ -3,6 +3,7 @@ mod credentials;
 mod deletion;
 mod documents;
 mod events;
+mod generations;
 mod identities;
 mod interruption;
 mod keys;

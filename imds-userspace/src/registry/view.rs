@@ -40,7 +40,7 @@ pub struct InstanceView {
     /// token get others; `none` for a role that the config has no more.
     #[serde(default)]
     pub credentials_provider: Option<String>,
-    /// When the role's credentials expire; none while it has none.
+    /// When the role's credentials expire; none while it has none that are good.
     pub credentials_expiration: Option<String>,
     /// Tags by key.
     pub tags: BTreeMap<String, String>,

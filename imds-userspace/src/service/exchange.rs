@@ -91,13 +91,11 @@ pub(super) async fn answer<'t>(
     let now_ns = clock::boottime_ns();
     let now_ms = now_ns / clock::MILLISECOND_NS;
     let options = tenant.options();
-    // Before anything else, but for the endpoint: one that is disabled is so to everybody.
-    let judged = if tenant.admits_request(now_ns) || !options.endpoint_enabled() {
-        judge(options, tenant.token_generation(), keys, (inbox, progress), now_ms)
-    } else {
-        let verdict = Verdict::Refuse(Refusal::TooManyRequests);
-        Judged { verdict, method: scan.facts().method, remaining_ms: None }
-    };
+    let mut judged = judge(options, tenant.token_generation(), keys, (inbox, progress), now_ms);
+    // Before any other answer, but for the endpoint: one that is disabled is so to everybody.
+    if !tenant.admits_request(now_ns) && options.endpoint_enabled() {
+        judged.verdict = Verdict::Refuse(Refusal::TooManyRequests);
+    }
     let now = date::unix_seconds();
     let close = !matches!(judged.verdict, Verdict::Serve { .. }) || scan.wants_close() || scan.has_body() || ending;
     let ttl_seconds = judged.remaining_ms.map(|remaining| remaining.div_ceil(1_000));
@@ -213,7 +211,7 @@ fn not_found(writer: Writer<'_>, options: OptionsWord, head_only: bool) {
 struct Judged {
     verdict: Verdict,
     method: Method,
-    /// How long the request's token still lives, in milliseconds.
+    /// How long the request's token still lives, in milliseconds: every answer to one that is good says so.
     remaining_ms: Option<u64>,
 }
 
@@ -231,6 +229,8 @@ fn judge(
         _ => Parsed { request: scan.facts(), token: None },
     };
     let presented = token.filter(|_| request.asks_for_token()).and_then(|span| head.get(span));
+    // A disabled endpoint looks at no token, in the kernel neither.
+    let presented = presented.filter(|_| options.endpoint_enabled());
     let remaining_ms = presented.and_then(|text| token::verify(text, &keys.keys, token_generation, now_ms));
     let verdict = match (progress, verdict::judge(options, &request, remaining_ms.is_some())) {
         (Progress::Complete, verdict) => verdict,

@@ -73,8 +73,9 @@ impl Writer<'_> {
     /// An answer without a body that has no other form.
     pub(super) fn bodyless(mut self, answer: Bodyless) {
         let date = self.date;
-        let Bodyless { before, after, .. } = answer;
-        self.put(&[before.as_bytes(), DATE_NAME.as_bytes(), &date, b"\r\n", after.as_bytes()]);
+        let Bodyless { status, more, after, .. } = answer;
+        self.status(status);
+        self.put(&[more.as_bytes(), b"Content-Length: 0\r\n", DATE_NAME.as_bytes(), &date, b"\r\n", after.as_bytes()]);
     }
 
     /// A refusal, which ends the connection, with a page or without a body; without the page for a HEAD.

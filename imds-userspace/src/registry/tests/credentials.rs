@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::credentials::CredentialsError;
-use crate::metadata::document::Credentials;
-use crate::metadata::sample;
+use crate::metadata::document::{Credentials, Time};
 use crate::metadata::tree::Lookup;
+use crate::metadata::{patch, sample};
 use crate::registry::request::{ApplyOutcome, Change, Described, Json};
 
 fn with_role(id: &str, interface: &str) -> CreateInstance {
@@ -339,4 +339,63 @@ async fn a_description_without_them_keeps_them() {
     let unknown = described(B, "tap2", json!({ "role": "app" }));
     let error = daemon.registry.apply(&[unknown], true, &[]).await.expect_err("unknown").to_string();
     assert!(error.contains("role \"app\" is not in imdsd's config"), "{error}");
+}
+
+#[tokio::test]
+async fn ones_that_are_over_are_refused_and_the_same_again_is_no_error() {
+    const OVER: &str = "expired at 2020-01-01T00:00:00Z; give ones that are still good";
+    let host = Host::new(&[("tap1", 11), ("tap2", 12)]);
+    let daemon = host.daemon().await;
+    let over = others("over==", "2020-01-01T00:00:00Z");
+    let described = |credentials: &Value| Described {
+        instance_id: A.into(),
+        interfaces: vec!["tap1".into()],
+        attach: None,
+        metadata_options: OptionChanges::default(),
+        limits: LimitChanges::default(),
+        document: Json(json!({ "iam": { "role": "app", "credentials": credentials } })),
+    };
+    let mut request = with_role(A, "tap1");
+    for path in ["/iam/credentials", "/identity-credentials/credentials"] {
+        request.document = with_role(A, "tap1").document;
+        patch::merge(&mut request.document.0, at(path, &over));
+        let refused = daemon.registry.create(&request).await.expect_err("over").to_string();
+        assert!(refused.contains(OVER), "{refused}");
+    }
+    for check in [true, false] {
+        let refused = daemon.registry.apply(&[described(&over)], check, &[]).await.expect_err("over").to_string();
+        assert!(refused.contains(OVER) && refused.contains(A), "{refused}");
+    }
+    assert!(host.owned().is_empty() && kept(&host).is_empty());
+
+    let soon = Time::now().plus(2);
+    let short = others("short==", &soon.to_string());
+    request.document = described(&short).document;
+    daemon.registry.create(&request).await.expect("still good");
+    assert_eq!(daemon.registry.show(A).await.expect("there").credentials_expiration, Some(soon.to_string()));
+    while Time::now() < soon {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let shown = daemon.registry.show(A).await.expect("there");
+    assert_eq!((shown.credentials_provider.as_deref(), shown.credentials_expiration.as_ref()), (Some("static"), None));
+    assert_eq!(daemon.registry.create(&request).await.expect("the same"), shown);
+    let applied = daemon.registry.apply(&[described(&short)], false, &[]).await.expect("the same");
+    assert_eq!(applied[0].outcome, ApplyOutcome::Unchanged);
+    let tagged = merge(json!({ "tags": { "a": "b" } }));
+    daemon.registry.change(A, &tagged).await.expect("something else");
+    let before = daemon.registry.show(A).await.expect("there");
+    for change in [merge(at("/iam/credentials", &over)), Change::Replace(described(&over).document)] {
+        let refused = daemon.registry.change(A, &change).await.expect_err("over").to_string();
+        assert!(refused.contains(OVER), "{refused}");
+    }
+    daemon.registry.apply(&[described(&over)], false, &[]).await.expect_err("over");
+    assert_eq!(daemon.registry.show(A).await.expect("there"), before);
+    let fresh = merge(at("/iam/credentials", &others("fresh==", "2101-01-01T00:00:00Z")));
+    let changed = daemon.registry.change(A, &fresh).await.expect("good ones");
+    assert_eq!(changed.credentials_expiration.as_deref(), Some("2101-01-01T00:00:00Z"));
+}
+
+/// A document with one value at a path.
+fn at(path: &str, value: &Value) -> Value {
+    path.rsplit('/').filter(|name| !name.is_empty()).fold(value.clone(), |value, name| json!({ name: value }))
 }

@@ -299,6 +299,60 @@ async fn user_data_that_is_gone_is_not_found_and_that_cannot_be_read_is_for_late
 }
 
 #[tokio::test]
+async fn every_answer_to_a_good_token_tells_how_long_it_lives() {
+    let token = token_for(60_000);
+    let readable = || Guest::new(&OPTIONAL());
+    let without = || readable().with_user_data(Ok(None));
+    let unreadable = || readable().with_user_data(Err(()));
+    let exhausted = || {
+        let guest = readable();
+        guest.exhaust();
+        guest
+    };
+    let data = "/latest/user-data";
+    let rows: [(&dyn Fn() -> Guest, &str, &str, &str); 8] = [
+        (&readable, data, "", "200 OK"),
+        (&readable, data, "\nRange: bytes=0-1", "206 Partial Content"),
+        (&readable, data, "\nRange: bytes=99-", "416 Range Not Satisfiable"),
+        (&readable, "/latest/meta-data/placement", "", "301 Moved Permanently"),
+        (&readable, "/none", "", "404 Not Found"),
+        (&without, data, "", "404 Not Found"),
+        (&unreadable, data, "", "503 Service Unavailable"),
+        (&exhausted, data, "", "503 Service Unavailable"),
+    ];
+    for (guest, path, fields, status) in rows {
+        for (method, pages) in [("GET", false), ("HEAD", false), ("GET", true)] {
+            // A range is for a GET.
+            if method == "HEAD" && !fields.is_empty() {
+                continue;
+            }
+            let guest = guest();
+            guest.set_options(OptionsWord::new(&OPTIONAL(), false).with_error_pages(pages));
+            let request = |token: &str| head(&format!("{method} {path} HTTP/1.1{fields}{token}"));
+            let (_, told) = talk(&guest, &[request(&format!("\nX-aws-ec2-metadata-token: {token}")).as_bytes()]).await;
+            let line = "X-Aws-Ec2-Metadata-Token-Ttl-Seconds: 60\r\n";
+            assert!(told.starts_with(&format!("HTTP/1.1 {status}\r\n{line}")), "{told}");
+            let (_, untold) = talk(&guest, &[request("").as_bytes()]).await;
+            assert_eq!(told.replace(line, ""), untold, "but for that, the same");
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_refusal_of_a_token_that_is_not_looked_at_tells_how_long_it_lives() {
+    let token = format!("X-aws-ec2-metadata-token: {}", token_for(60_000));
+    for (options, request, status) in [
+        (OPTIONAL(), format!("GET / HTTP/1.1\n{token}\nX-Forwarded-For: a"), "403 Forbidden"),
+        (OPTIONAL(), format!("POST / HTTP/1.1\n{token}"), "405 Not Allowed\nAllow: GET, HEAD"),
+        (OPTIONAL(), format!("GET / HTTP/2.0\n{token}"), "400 Bad Request"),
+        (DISABLED(), format!("GET / HTTP/1.1\n{token}"), "403 Forbidden"),
+    ] {
+        let (_, answer) = talk(&Guest::new(&options), &[head(&request).as_bytes()]).await;
+        assert_eq!(answer, bodyless(status), "{request}");
+    }
+}
+
+#[tokio::test]
 async fn a_part_of_user_data_is_given_and_one_that_is_not_there_refused() {
     let guest = Guest::new(&OPTIONAL()).with_user_data(Ok(Some(b"0123456789".to_vec())));
     let answer = async |method, range: &str| {
@@ -389,7 +443,7 @@ async fn what_is_over_budget_is_unavailable_whatever_it_is() {
         for request in [
             head("GET /latest/meta-data/mac HTTP/1.1"),
             head("HEAD /latest/meta-data/mac HTTP/1.1"),
-            head(&format!("GET /latest/meta-data/mac HTTP/1.1\nX-aws-ec2-metadata-token: {token}")),
+            head(&format!("POST /latest/meta-data/mac HTTP/1.1\nX-aws-ec2-metadata-token: {token}")),
             head("PUT /latest/api/token HTTP/1.1\nX-aws-ec2-metadata-token-ttl-seconds: 60"),
             head("GET / HTTP/2.0"),
             head("GET / HTTP/1.1").repeat(2),
