@@ -26,10 +26,12 @@ const SLASH_OPTIONAL_DEPTH: usize = 1;
 
 /// Directories further below that answer without their slash all the same, as clients ask for them so and follow no
 /// 301. `*` is any one name.
-const SLASH_OPTIONAL: [&str; 3] = [
+const SLASH_OPTIONAL: [&str; 4] = [
     // EC2's user guide reads it with plain curl, and so does fluent-bit.
     "meta-data/tags/instance",
-    // Amazon's VPC CNI reads both by the AWS SDK for Go 2, which follows 307 and 308 alone.
+    // The AWS SDK for Go 2 follows 307 and 308 alone. By it the EBS CSI driver reads this and the MACs,
+    "meta-data/block-device-mapping",
+    // Amazon's ECS agent the MACs, and the VPC CNI them and each one.
     "meta-data/network/interfaces/macs",
     "meta-data/network/interfaces/macs/*",
 ];

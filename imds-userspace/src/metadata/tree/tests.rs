@@ -163,12 +163,13 @@ fn hostile_encodings_find_nothing() {
 }
 
 #[test]
-fn three_directories_need_no_slash_and_the_others_do() {
+fn four_directories_need_no_slash_and_the_others_do() {
     let tree = sample::tree(&sample::everything(), true, true);
     let macs = "meta-data/network/interfaces/macs";
     let mac = format!("{macs}/02:00:00:00:00:05");
     let encoded = format!("{macs}/02%3a00:00:00:00:05");
-    for path in ["meta-data/tags/instance", macs, &mac, &encoded, "/meta-data//t%61gs/instance"] {
+    let devices = "meta-data/block-device-mapping";
+    for path in ["meta-data/tags/instance", devices, macs, &mac, &encoded, "/meta-data//t%61gs/instance"] {
         for version in ["latest", "2021-03-23"] {
             let listing = found(&tree, &format!("/{version}/{path}"));
             assert!(listing.starts_with("list "), "{path}: {listing}");
