@@ -7,7 +7,8 @@ Exit codes:
   1  anything else, such as no daemon answering, or a signature that is not good
   2  wrong usage or invalid input
   3  no such instance or value, or no such closed interface
-  4  the id or the interface is taken, or a key rotation comes too soon
+  4  the id or the interface is taken, the instance is behind other interfaces, too many trace it, or a key rotation
+     comes too soon
   5  the host can't do it
 
 Examples:
