@@ -70,6 +70,7 @@ Examples:
 pub(super) const METADATA_SET: &str = "\
 A number in a path is a place in a list; the place behind the last one appends. ~1 stands for a slash in a name.
 
+With - as VALUE, user-data/text is all of standard input, byte by byte; other values are without its last line's end.
 Examples:
   imdsctl metadata set i-0123456789abcdef0 tags/Name web
   imdsctl metadata set i-0123456789abcdef0 product-codes '[\"abc\"]'
@@ -79,6 +80,8 @@ Examples:
 /// Below `metadata unset`.
 pub(super) const METADATA_UNSET: &str = "\
 Examples:
+What is derived isn't set, so it can't be unset: set another value in its place.
+
   imdsctl metadata unset i-0123456789abcdef0 tags/Name";
 
 /// Below `metadata schema`.

@@ -120,8 +120,7 @@ impl Invocation {
                 Action::Ask { command: Command::DocumentGet { instance_id }, view: View::Document(path) }
             }
             Subject::Metadata(MetadataCommand::Set { instance_id, path, value }) => {
-                let value = Json(document::typed(&path, value, input)?.into());
-                change(instance_id, Change::Set { path, value })
+                change(instance_id, document::setting(path, value, input)?)
             }
             Subject::Metadata(MetadataCommand::Unset { instance_id, path }) => {
                 change(instance_id, Change::Unset { path })

@@ -235,7 +235,8 @@ fn next(record: &Record, change: &Change) -> Result<(Document, Fates), RegistryE
         }
         Change::Set { path, value } => {
             let text = value.0.as_str().unwrap_or_default();
-            let mut document = patch::set(&document.to_value(), path, text).map_err(DraftError::from)?;
+            let derived = record.instance.complete().shown().to_value();
+            let mut document = patch::set(&document.to_value(), &derived, path, text).map_err(DraftError::from)?;
             let given = document.user_data.is_some();
             let kept = Kept::take(&mut document);
             let user_data = if given { Fate::Replace(kept.user_data.clone()) } else { Fate::Keep };
@@ -269,7 +270,8 @@ fn unset(record: &Record, document: Document, path: &str) -> Result<(Document, F
         let reason = format!("credentials are taken away as a whole: unset {whole}, or set others in their place");
         return Err(DraftError::from(DocumentError::at(path, reason)).into());
     }
-    let document = patch::unset(&document.to_value(), path).map_err(DraftError::from)?;
+    let derived = record.instance.complete().shown().to_value();
+    let document = patch::unset(&document.to_value(), &derived, path).map_err(DraftError::from)?;
     let fates = Fates::of_part(record, &document, Kept::default());
     Ok((document, fates))
 }

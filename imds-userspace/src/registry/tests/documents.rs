@@ -85,6 +85,21 @@ async fn no_interface_has_the_mac_of_another() {
 }
 
 #[tokio::test]
+#[tokio::test]
+async fn a_value_of_an_interface_that_only_the_host_has_is_set_and_unset() {
+    let host = Host::new(&[("tap1", 11), ("tap2", 12)]);
+    let daemon = host.daemon().await;
+    daemon.create(A, &["tap1", "tap2"]).await.expect("created");
+    let subnet = "network/interfaces/1/subnet-id".to_owned();
+    let set = Change::Set { path: subnet.clone(), value: Json("subnet-1".into()) };
+    daemon.registry.change(A, &set).await.expect("changed");
+    let interfaces = async || daemon.registry.document(A).await.expect("there").network.interfaces.expect("two");
+    let subnets: Vec<_> = interfaces().await.into_iter().map(|interface| interface.subnet_id).collect();
+    assert_eq!(subnets.iter().map(|subnet| subnet.as_deref()).collect::<Vec<_>>(), [None, Some("subnet-1")]);
+    daemon.registry.change(A, &Change::Unset { path: subnet }).await.expect("changed");
+    assert_eq!(interfaces().await[1].subnet_id, None);
+}
+
 async fn a_bad_change_changes_nothing() {
     let host = Host::new(&[("tap1", 11)]);
     let daemon = host.daemon().await;
@@ -97,7 +112,8 @@ async fn a_bad_change_changes_nothing() {
         (set("tags/a b", "c"), "the tag key \"a b\" can't be shown while InstanceMetadataTags is enabled"),
         (set("/", "{}"), "document: no path is given"),
         (set("mac", "x"), "document, at mac: MAC address \"x\" is malformed"),
-        (Change::Unset { path: "ami-id".into() }, "document, at ami-id: nothing is set there"),
+        (Change::Unset { path: "ami-id".into() }, "document, at ami-id: what is there is derived and not set"),
+        (Change::Unset { path: "kernel-id".into() }, "document, at kernel-id: nothing is set there"),
     ] {
         let error = daemon.registry.change(A, &change).await.expect_err(words).to_string();
         assert!(error.contains(words), "{error}");
