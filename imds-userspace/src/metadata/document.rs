@@ -117,9 +117,9 @@ section! {
         user_data: UserData,
     }
     sections {
-        /// Auto Scaling's plan with the instance.
+        /// Auto Scaling's plan with the instance. Left out of `apply` and `update --replace`: as it is.
         autoscaling: Autoscaling,
-        /// Maintenance, and recommendations.
+        /// Maintenance, and recommendations. Left out of `apply` and `update --replace`: as they are.
         events: Events,
         /// Monitoring.
         fws: Monitoring,
@@ -141,7 +141,7 @@ section! {
         placement: Placement,
         /// Where AWS's services are.
         services: Services,
-        /// The interruption of a Spot Instance.
+        /// The interruption of a Spot Instance. Left out of `apply` and `update --replace`: as it is.
         spot: Spot,
     }
 }

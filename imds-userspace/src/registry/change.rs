@@ -229,7 +229,8 @@ fn next(record: &Record, change: &Change) -> Result<(Document, Fates), RegistryE
             (document, fates)
         }
         Change::Replace(value) => {
-            let (document, kept) = read_document(value.0.clone()).map_err(DraftError::from)?;
+            let value = event::kept(record, value.0.clone());
+            let (document, kept) = read_document(value).map_err(DraftError::from)?;
             let fates = Fates::of_replacement(record, &document, kept);
             (document, fates)
         }
@@ -246,7 +247,7 @@ fn next(record: &Record, change: &Change) -> Result<(Document, Fates), RegistryE
         Change::Unset { path } => unset(record, document, path)?,
         Change::Event(event) => {
             let document = event::happen(&document, event, Time::now())?;
-            // An event may be one too many.
+            // An event may make the document too large.
             (read_document(document.to_value()).map_err(DraftError::from)?.0, Fates::KEEP)
         }
     })

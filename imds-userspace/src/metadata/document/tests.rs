@@ -132,6 +132,10 @@ fn what_is_wrong_is_named_by_its_path() {
             json!({ "events": { "maintenance": [long] } }),
             "document, at events/maintenance/0/description: it has 257 characters, at most 256 are taken",
         ),
+        (
+            json!({ "events": { "maintenance": vec![event.clone(); 17] } }),
+            "document, at events/maintenance: 17 are given, at most 16 are taken; give fewer, or `imdsctl event clear ID`",
+        ),
         (json!({ "spot": { "action": "stop" } }), "document, at spot: an action or a notice is given without a time"),
         (json!({ "spot": { "notice": at(1) } }), "document, at spot: an action or a notice is given without a time"),
         (
@@ -156,10 +160,6 @@ fn what_is_wrong_is_named_by_its_path() {
     }
 }
 
-#[test]
-fn no_error_quotes_a_secret() {
-    let credentials = |expiration: &str| json!({ "AccessKeyId": "A", "SecretAccessKey": "SECRET", "Token": "SECRET", "Expiration": expiration });
-    let missing = json!({ "AccessKeyId": "A", "SecretAccessKey": "SECRET" });
 #[test]
 fn what_stands_in_two_places_is_the_same_in_both() {
     let two = |given: Value, primary: Value| {
@@ -221,6 +221,10 @@ fn what_stands_in_two_places_is_the_same_in_both() {
     }
 }
 
+#[test]
+fn no_error_quotes_a_secret() {
+    let credentials = |expiration: &str| json!({ "AccessKeyId": "A", "SecretAccessKey": "SECRET", "Token": "SECRET", "Expiration": expiration });
+    let missing = json!({ "AccessKeyId": "A", "SecretAccessKey": "SECRET" });
     for (document, path) in [
         (json!("SECRET"), "document: "),
         (json!({ "iam": "SECRET" }), "document, at iam: "),
