@@ -28,8 +28,8 @@ table! {
         /// What the kernel does with a request that it refuses: "answer" sends what EC2 sends (401, 403), "drop" is
         /// silent, so that clients wait for their time-out; a disabled endpoint then takes no connection either.
         on_refuse: OnRefuse = OnRefuse::Answer,
-        /// What stands in the body of a 400, 401, 403, 404 or 405: nothing ("none"), as EC2 answers now, or the page that
-        /// it used to send ("xhtml"). With pages the kernel leaves refusing with a 401 to imdsd, which costs more.
+        /// What stands in the body of a 400, 401, 404 or 503: nothing ("none"), as EC2 answers now, or the page that it
+        /// used to send ("xhtml"). With pages the kernel leaves refusing with a 401 to imdsd, which costs more.
         error_bodies: ErrorBodies = ErrorBodies::None,
         /// Packets a second that an interface of an instance may send to the service, 0 to 1000000; what is over that is
         /// dropped in the kernel and counted. What one second allows may come at once. EC2 allows 1024; 0 is no limit.

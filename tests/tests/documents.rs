@@ -1,5 +1,6 @@
 //! Instance documents: given at create, changed while the instance runs, applied to many; and what guests read of them.
 
+use std::fs::File;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
@@ -181,6 +182,78 @@ fn an_event_appears_and_disappears_when_it_is_due() {
     host.ask(&["event", "clear", &id]);
     assert_eq!(read(&guest, "events/maintenance/scheduled").as_deref(), Some("[]"));
     assert!(read(&guest, "events/maintenance/history").expect("there").contains("\"State\" : \"canceled\""));
+}
+
+#[test]
+fn an_event_outlives_a_description_that_is_applied_again() {
+    let host = Host::start();
+    let guest = Guest::on_veth(ADDRESS);
+    let apply = |document: Value| {
+        let instance = json!({ "instance-id": "i-0000000a", "interfaces": [guest.interface()], "document": document });
+        let file = names::file("instances", json!({ "instances": [instance] }).to_string().as_bytes(), 0o600);
+        host.ask(&["apply", "-f", file.to_str().expect("UTF-8")])[0]["outcome"].clone()
+    };
+    assert_eq!(apply(json!({})), "created");
+    host.ask(&["event", "spot-interruption", "i-0000000a", "--in", "1m"]);
+    assert_eq!(apply(json!({})), "unchanged");
+    assert!(read(&guest, "spot/instance-action").is_some(), "the notice is still there");
+    assert_eq!(apply(json!({ "spot": {} })), "updated");
+    assert_eq!(read(&guest, "spot/instance-action"), None);
+    for after in ["0s", "0ms"] {
+        let never = host.ctl(&["event", "spot-interruption", "i-0000000a", "--in", after]);
+        assert_eq!(never.code, Some(2), "{}", never.stderr);
+        assert!(never.stderr.contains("give a second or more"), "{}", never.stderr);
+    }
+    host.ask(&["event", "maintenance", "i-0000000a", "--in", "0s", "--code", "instance-stop"]);
+    let scheduled = read(&guest, "events/maintenance/scheduled").expect("there");
+    assert!(scheduled.contains("\"instance-stop\"") && !scheduled.contains("NotAfter"), "{scheduled}");
+    host.ask(&["metadata", "set", "i-0000000a", "events/maintenance/0/state", "completed"]);
+    assert_eq!(read(&guest, "events/maintenance/scheduled").as_deref(), Some("[]"));
+}
+
+#[test]
+fn what_is_shown_can_be_set() {
+    let host = Host::start();
+    let (guest, second) = (Guest::on_veth(ADDRESS), Guest::on_veth("10.0.1.1"));
+    let id = host.create(guest.interface(), &["--interface", second.interface()]);
+    host.ask(&["metadata", "set", &id, "network/interfaces/1/subnet-id", "subnet-1"]);
+    let mac = host.ask(&["metadata", "get", &id, "network/interfaces/1/mac"]);
+    let subnet = format!("network/interfaces/macs/{}/subnet-id", mac.as_str().expect("text"));
+    assert_eq!(read(&guest, &subnet).as_deref(), Some("subnet-1"));
+    let derived = host.ctl(&["metadata", "unset", &id, "network/interfaces/1/mac"]);
+    assert!(derived.code == Some(2) && derived.stderr.contains("derived and not set"), "{}", derived.stderr);
+    // What clients find a list's item by says the same as the item.
+    let other = "02:00:00:00:00:99";
+    host.ask(&["metadata", "set", &id, "mac", other]);
+    let differs = host.ctl(&["metadata", "set", &id, "network/interfaces/0/mac", "02:00:00:00:00:98"]);
+    assert!(differs.code == Some(2) && differs.stderr.contains("mac says 02:00:00:00:00:99"), "{}", differs.stderr);
+    assert_eq!(read(&guest, "mac").as_deref(), Some(other));
+    assert!(read(&guest, &format!("network/interfaces/macs/{other}/owner-id")).is_some());
+    host.ask(&["metadata", "set", &id, "block-device-mapping/ebs1", "sdb"]);
+    assert_eq!(read(&guest, "block-device-mapping").as_deref(), Some("ami\nebs1\nroot"));
+}
+
+#[test]
+fn user_data_is_what_was_given_byte_by_byte() {
+    let host = Host::start();
+    let guest = Guest::on_veth(ADDRESS);
+    let id = host.create(guest.interface(), &[]);
+    for data in [&b"#cloud-config\n"[..], b"\x1f\x8b\0\xff\n\n"] {
+        let file = File::open(names::file("user-data", data, 0o600)).expect("just written");
+        let set = host.imdsctl().args(["metadata", "set", &id, "user-data/text", "-"]).stdin(file).output();
+        let set = set.expect("imdsctl runs");
+        assert!(set.status.success(), "{}", String::from_utf8_lossy(&set.stderr));
+        assert_eq!(guest.get("/latest/user-data", None).body, data);
+    }
+    let file = json!({ "user-data": { "text": "SECRET".repeat(3000) } }).to_string();
+    let file = names::file("document", file.as_bytes(), 0o600);
+    let large = host.ctl(&["instance", "update", &id, "--document", file.to_str().expect("UTF-8")]);
+    assert_eq!(large.code, Some(2), "{}", large.stderr);
+    assert!(
+        large.stderr.contains("18000 bytes, at most 16384") && !large.stderr.contains("SECRET"),
+        "{}",
+        large.stderr
+    );
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::error::Error;
 use super::{credentials, input, tags, user_data};
 use crate::control::protocol::MESSAGE_MAX;
 use crate::metadata::patch;
-use crate::registry::request::Json;
+use crate::registry::request::{Change, Json};
 
 /// The largest file in bytes: descriptions of 10,000 instances fit.
 const FILE_MAX: usize = 256 * 1024 * 1024;
@@ -30,6 +30,10 @@ pub(super) enum FileError {
     Malformed { file: PathBuf, line: usize, column: usize },
     #[error("{} is not a JSON object", .file.display())]
     NoObject { file: PathBuf },
+    #[error(
+        "standard input is not UTF-8, as every value is but user data; set {USER_DATA_TEXT} to have it in there as it is"
+    )]
+    NoText,
 }
 
 /// The object in a file; `-` is `input`. Others shall not read it if it holds credentials.
@@ -57,8 +61,22 @@ fn has_credentials(document: &Value) -> bool {
     CREDENTIALS.iter().any(|path| document.pointer(path).is_some_and(|credentials| !credentials.is_null()))
 }
 
-/// A value that was typed; `-` is `input`. Credentials aren't typed: whoever may list processes would read them.
-pub(super) fn typed(path: &str, value: String, input: &mut dyn Read) -> Result<String, Error> {
+/// The path of user data as text.
+const USER_DATA_TEXT: &str = "user-data/text";
+
+/// The change that sets a value that was typed; `-` is `input`. Credentials aren't typed: whoever may list processes
+/// would read them. User data is taken as it comes, every byte of it; of other values a line's end ends them.
+pub(super) fn setting(path: String, value: String, input: &mut dyn Read) -> Result<Change, Error> {
+    let names: Vec<_> = path.split('/').filter(|name| !name.is_empty()).collect();
+    if value == "-" && names.join("/") == USER_DATA_TEXT {
+        let value = Json(user_data::read(Path::new("-"), input)?.into());
+        return Ok(Change::Set { path: "user-data/base64".to_owned(), value });
+    }
+    let value = Json(typed(&path, value, input)?.into());
+    Ok(Change::Set { path, value })
+}
+
+fn typed(path: &str, value: String, input: &mut dyn Read) -> Result<String, Error> {
     if value != "-" {
         let plain = patch::plain(path);
         let section = if plain.is_empty() { String::new() } else { format!("/{plain}") };
@@ -72,7 +90,7 @@ pub(super) fn typed(path: &str, value: String, input: &mut dyn Read) -> Result<S
     let unreadable = |source| FileError::Unreadable { file: value.clone().into(), source };
     let content = input::read(Path::new("-"), input, MESSAGE_MAX).map_err(unreadable)?;
     let content = content.map_err(|_| FileError::TooLarge { file: value.clone().into() })?;
-    let text = String::from_utf8(content.bytes).map_err(|_| unreadable(io::ErrorKind::InvalidData.into()))?;
+    let text = String::from_utf8(content.bytes).map_err(|_| FileError::NoText)?;
     Ok(text.strip_suffix('\n').map_or(text.clone(), str::to_owned))
 }
 
@@ -154,6 +172,29 @@ mod tests {
             assert_eq!(warnings.len(), warned, "{document} {mode:o}");
             assert!(warnings.iter().all(|warning| warning.contains("instance.json is readable by others")));
         }
+    }
+
+    #[test]
+    fn user_data_is_taken_as_it_comes_and_other_values_as_lines() {
+        let set = |path: &str, mut input: &[u8]| match setting(path.to_owned(), "-".to_owned(), &mut input) {
+            Ok(Change::Set { path, value }) => format!("{path} {}", value.0.as_str().expect("text")),
+            other => format!("{other:?}"),
+        };
+        assert_eq!(set("user-data/text", b"#cloud-config\n\n"), "user-data/base64 I2Nsb3VkLWNvbmZpZwoK");
+        assert_eq!(set("/user-data//text/", b"\xff\0"), "user-data/base64 /wA=");
+        assert_eq!(set("tags/Name", b"web\n"), "tags/Name web");
+        assert_eq!(set("user-data/base64", b"/wA=\n"), "user-data/base64 /wA=");
+        let typed = setting("user-data/text".to_owned(), "a\n".to_owned(), &mut io::empty()).expect("typed");
+        assert_eq!(typed, Change::Set { path: "user-data/text".to_owned(), value: Json("a\n".into()) });
+        let refused = |path: &str, mut input: &[u8]| {
+            let error = setting(path.to_owned(), "-".to_owned(), &mut input).expect_err(path);
+            assert_eq!(error.exit_code(), 2, "{error}");
+            error.to_string()
+        };
+        let message = refused("tags/Name", b"\xff");
+        assert!(message.contains("not UTF-8") && message.contains("user-data/text"), "{message}");
+        let message = refused("user-data/text", &[b'x'; 16 * 1024 + 1]);
+        assert!(message.contains("more than the 16384 that user data may have"), "{message}");
     }
 
     #[test]

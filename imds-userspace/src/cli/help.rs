@@ -7,7 +7,8 @@ Exit codes:
   1  anything else, such as no daemon answering, or a signature that is not good
   2  wrong usage or invalid input
   3  no such instance or value, or no such closed interface
-  4  the id or the interface is taken, or a key rotation comes too soon
+  4  the id or the interface is taken, the instance is behind other interfaces, too many trace it, or a key rotation
+     comes too soon
   5  the host can't do it
 
 Examples:
@@ -44,7 +45,8 @@ Examples:
 
 /// Below `instance update`.
 pub(super) const INSTANCE_UPDATE: &str = "\
-What the file leaves out stays as it is, null takes a value away, and a list is replaced as a whole.
+What the file leaves out stays as it is, null takes a value away, and a list is replaced as a whole. With --replace,
+what it leaves out goes, but for credentials, and for what happens to the instance: events, spot and autoscaling.
 The instance reads its old metadata or the new, never a mix. `imdsctl metadata schema` says what a document holds.
 
 Examples:
@@ -68,6 +70,7 @@ Examples:
 /// Below `metadata set`.
 pub(super) const METADATA_SET: &str = "\
 A number in a path is a place in a list; the place behind the last one appends. ~1 stands for a slash in a name.
+With - as VALUE, user-data/text is all of standard input, byte by byte; other values are without its last line's end.
 
 Examples:
   imdsctl metadata set i-0123456789abcdef0 tags/Name web
@@ -77,6 +80,8 @@ Examples:
 
 /// Below `metadata unset`.
 pub(super) const METADATA_UNSET: &str = "\
+What is derived isn't set, so it can't be unset: set another value in its place.
+
 Examples:
   imdsctl metadata unset i-0123456789abcdef0 tags/Name";
 
@@ -87,7 +92,9 @@ Examples:
 
 /// Below `event`.
 pub(super) const EVENT: &str = "\
-Times are like 90s, 2m, 1h30m or 7d. What happens appears in the metadata, and disappears, in the very second.
+Times are like 90s, 2m, 1h30m or 7d; a part of a second is a whole one. What happens appears in the metadata, and
+disappears, in the very second. It outlives `apply` and `instance update --replace`, unless their document has events,
+spot or autoscaling itself: then that holds, {} being nothing.
 
 Examples:
   imdsctl event spot-interruption i-0123456789abcdef0 --in 2m
@@ -96,7 +103,7 @@ Examples:
 /// Below `event spot-interruption`.
 pub(super) const EVENT_SPOT: &str = "\
 spot/instance-action, and spot/termination-time for a termination, are there from two minutes before the time
-until the time.
+until the time, which is at least a second from now.
 
 Examples:
   imdsctl event spot-interruption i-0123456789abcdef0
@@ -111,10 +118,13 @@ Examples:
 
 /// Below `event maintenance`.
 pub(super) const EVENT_MAINTENANCE: &str = "\
-It is in events/maintenance/scheduled at once, and in events/maintenance/history once it is over.
+It is in events/maintenance/scheduled at once, and in events/maintenance/history once it is over. What has no end (no
+NotAfter) stays scheduled until `imdsctl event clear` cancels it, or its state is set to completed.
 
 Examples:
-  imdsctl event maintenance i-0123456789abcdef0 --in 2h --for 30m --code instance-reboot";
+  imdsctl event maintenance i-0123456789abcdef0 --in 2h --for 30m --code instance-reboot
+  imdsctl event maintenance i-0123456789abcdef0 --in 7d --code instance-retirement
+  imdsctl metadata set i-0123456789abcdef0 events/maintenance/0/state completed";
 
 /// Below `event lifecycle`.
 pub(super) const EVENT_LIFECYCLE: &str = "\
@@ -133,7 +143,8 @@ pub(super) const APPLY: &str = "\
 The file has {\"instances\": [...]}, each with instance-id, interfaces, attach (as --attach of `instance create`),
 document, metadata-options and limits (allow-addresses, allow-macs, packet-budget, request-budget). An instance that
 isn't there is created; one that is there gets the whole document, and the options, limits and way of attaching that are
-named. All is checked before anything is done. Instances that the file doesn't name stay.
+named. Credentials, and the events, spot and autoscaling of the document, stay where it leaves them out. All is checked
+before anything is done. Instances that the file doesn't name stay.
 
 Examples:
   imdsctl apply -f instances.json --dry-run

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap_complete::Shell;
 
@@ -15,6 +16,7 @@ use super::output::Format;
 use super::trace::Trace;
 use super::{apply, document, metadata_options};
 use crate::control::protocol::Command;
+use crate::metadata::document::MaintenanceCode;
 use crate::registry::request::CreateInstance;
 use crate::registry::request::{Change, Described, Event, Json};
 
@@ -120,8 +122,7 @@ impl Invocation {
                 Action::Ask { command: Command::DocumentGet { instance_id }, view: View::Document(path) }
             }
             Subject::Metadata(MetadataCommand::Set { instance_id, path, value }) => {
-                let value = Json(document::typed(&path, value, input)?.into());
-                change(instance_id, Change::Set { path, value })
+                change(instance_id, document::setting(path, value, input)?)
             }
             Subject::Metadata(MetadataCommand::Unset { instance_id, path }) => {
                 change(instance_id, Change::Unset { path })
@@ -183,7 +184,8 @@ fn event(command: EventCommand) -> Action {
         }
         EventCommand::Rebalance { instance_id, after } => (instance_id, Event::Rebalance { seconds: after.as_secs() }),
         EventCommand::Maintenance { instance_id, after, duration, code, description } => {
-            let (seconds, duration) = (after.as_secs(), duration.as_secs());
+            let duration = duration.or_else(|| has_end(code).then_some(MAINTENANCE)).map(|duration| duration.as_secs());
+            let seconds = after.as_secs();
             (instance_id, Event::Maintenance { seconds, duration, code, description })
         }
         EventCommand::Lifecycle { instance_id, state, after } => {
@@ -192,6 +194,14 @@ fn event(command: EventCommand) -> Action {
         EventCommand::Clear { instance_id } => (instance_id, Event::Clear),
     };
     change(instance_id, Change::Event(event))
+}
+
+/// How long maintenance takes that doesn't say.
+const MAINTENANCE: Duration = Duration::from_secs(10 * 60);
+
+/// Whether EC2 tells when such maintenance ends: a stopped or retired instance doesn't come back by itself.
+const fn has_end(code: MaintenanceCode) -> bool {
+    !matches!(code, MaintenanceCode::InstanceStop | MaintenanceCode::InstanceRetirement)
 }
 
 fn creation(

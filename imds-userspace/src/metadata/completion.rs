@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use super::document::{Document, DocumentError, InstanceAction, InstanceMonitoring, Line, NetworkInterface, Time};
+use super::document::{
+    Document, DocumentError, InstanceAction, InstanceMonitoring, Line, Name, NetworkInterface, Time,
+};
 use super::instance::Instance;
 use super::instance_type::architecture_of;
 use super::names::{self, partition_of, region_of};
@@ -65,10 +67,7 @@ impl Instance {
         fill_text(&mut document.ami_id, DEFAULT_IMAGE_ID);
         fill(&mut document.ami_launch_index, || Some(0));
         fill_text(&mut document.ami_manifest_path, "(unknown)");
-        fill(&mut document.block_device_mapping, || {
-            let device = |name: &str| Some((text(name)?, text(ROOT_DEVICE)?));
-            Some(["ami", "root"].into_iter().filter_map(device).collect())
-        });
+        complete_devices(document.block_device_mapping.get_or_insert_default());
         fill(&mut document.instance_action, || Some(InstanceAction::None));
         fill_text(&mut document.instance_life_cycle, "on-demand");
         fill_text(&mut document.instance_type, DEFAULT_INSTANCE_TYPE);
@@ -160,6 +159,16 @@ impl Instance {
             });
         }
         document.network.interfaces = Some(interfaces);
+    }
+}
+
+/// An instance has both names of its root device, whatever other devices it has.
+fn complete_devices(devices: &mut BTreeMap<Name, Line>) {
+    let names = ["ami", "root"].map(text::<Name>);
+    let given = names.iter().flatten().find_map(|name| devices.get(name).cloned());
+    let Some(device) = given.or_else(|| text(ROOT_DEVICE)) else { return };
+    for name in names.into_iter().flatten() {
+        devices.entry(name).or_insert_with(|| device.clone());
     }
 }
 

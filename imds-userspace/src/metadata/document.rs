@@ -10,6 +10,8 @@ mod iam;
 mod network;
 mod packed;
 mod placement;
+mod reading;
+mod repeated;
 mod section;
 mod text;
 mod time;
@@ -39,7 +41,7 @@ pub use self::text::{
 pub use self::time::Time;
 pub use self::user_data::UserData;
 use super::bearer::ByBearer;
-use super::{field, patch};
+use super::field;
 
 /// The published JSON Schema of the document, as `imdsctl metadata schema` prints it.
 pub const SCHEMA: &str = include_str!("../../../docs/instance-document.schema.json");
@@ -62,7 +64,8 @@ section! {
         ancestor_ami_ids: Vec<ImageId>,
         /// The processor, in the identity document; left out: `arm64` for a type with AWS's own processors, else `x86_64`.
         architecture: Name,
-        /// Devices by name: `ami`, `root`, `ebs1`, `ephemeral0`, `swap`, …; left out: `ami` and `root`, `/dev/xvda`.
+        /// Devices by name: `ami`, `root`, `ebs1`, `ephemeral0`, `swap`, …; `ami` and `root` left out: as the other of
+        /// them, or `/dev/xvda`.
         block_device_mapping: BTreeMap<Name, Line>,
         /// Descriptions of Elastic GPUs by id, JSON of any form.
         elastic_gpus: BTreeMap<Name, Value>,
@@ -114,9 +117,9 @@ section! {
         user_data: UserData,
     }
     sections {
-        /// Auto Scaling's plan with the instance.
+        /// Auto Scaling's plan with the instance. Left out of `apply` and `update --replace`: as it is.
         autoscaling: Autoscaling,
-        /// Maintenance, and recommendations.
+        /// Maintenance, and recommendations. Left out of `apply` and `update --replace`: as they are.
         events: Events,
         /// Monitoring.
         fws: Monitoring,
@@ -138,7 +141,7 @@ section! {
         placement: Placement,
         /// Where AWS's services are.
         services: Services,
-        /// The interruption of a Spot Instance.
+        /// The interruption of a Spot Instance. Left out of `apply` and `update --replace`: as it is.
         spot: Spot,
     }
 }
@@ -248,41 +251,6 @@ impl DocumentError {
     }
 }
 
-/// Parts whose values are secret, so that no error may quote them, nor a key that isn't known. The whole document is one.
-const SECRET_PARTS: [&str; 4] = ["", "iam", "identity-credentials", "user-data"];
-
-/// What is wrong where a value mustn't be quoted.
-const ANOTHER_FORM: &str = "it is not of the form that the schema says (`imdsctl metadata schema`)";
-
-/// What serde's words of a key that an object hasn't begin with.
-const UNKNOWN_KEY: &str = "unknown field";
-
-/// A piece of a path as paths are written.
-fn name_of(segment: &serde_path_to_error::Segment) -> Option<String> {
-    match segment {
-        serde_path_to_error::Segment::Seq { index } => Some(index.to_string()),
-        serde_path_to_error::Segment::Map { key } => Some(patch::escaped(key)),
-        serde_path_to_error::Segment::Enum { variant } => Some(variant.clone()),
-        serde_path_to_error::Segment::Unknown => None,
-    }
-}
-
-/// The path of the first list that was given for an object: serde takes its items for the object's members.
-fn list_for_object(given: &Value, read: Option<&Value>, path: String) -> Option<String> {
-    let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
-    match (given, read) {
-        (Value::Array(_), None | Some(Value::Object(_))) => Some(path),
-        (Value::Array(given), Some(Value::Array(read))) => {
-            let mut pairs = given.iter().zip(read).enumerate();
-            pairs.find_map(|(number, (given, read))| list_for_object(given, Some(read), below(&number.to_string())))
-        }
-        (Value::Object(given), read) => given.iter().find_map(|(key, given)| {
-            list_for_object(given, read.and_then(|read| read.get(key)), below(&patch::escaped(key)))
-        }),
-        _ => None,
-    }
-}
-
 impl Document {
     /// Reads a document.
     ///
@@ -291,21 +259,7 @@ impl Document {
     /// [`DocumentError`], which names the first thing that is wrong by its path, and quotes no secret.
     pub fn parse(value: Value) -> Result<Self, DocumentError> {
         depth::check(&value)?;
-        let document: Self = serde_path_to_error::deserialize(&value).map_err(|error| {
-            let mut names: Vec<String> = error.path().iter().filter_map(name_of).collect();
-            let mut reason = error.inner().to_string();
-            if SECRET_PARTS.contains(&names.first().map_or("", String::as_str)) {
-                // An unknown key stands at the path's end, and may be a value that slipped.
-                if reason.starts_with(UNKNOWN_KEY) {
-                    names.pop();
-                }
-                reason = ANOTHER_FORM.to_owned();
-            }
-            DocumentError { path: (!names.is_empty()).then(|| names.join("/")), reason }
-        })?;
-        if let Some(path) = list_for_object(&value, Some(&document.to_value()), String::new()) {
-            return Err(DocumentError { path: (!path.is_empty()).then_some(path), reason: ANOTHER_FORM.to_owned() });
-        }
+        let document = reading::read(&value)?;
         document.check()?;
         Ok(document)
     }
@@ -317,6 +271,7 @@ impl Document {
         self.iam.check()?;
         self.identity_credentials.check()?;
         self.network.check()?;
+        repeated::check(self)?;
         self.events.check()?;
         self.spot.check()?;
         self.autoscaling.check()?;

@@ -16,6 +16,10 @@ use super::names;
 /// Raw user data's largest size in bytes (behaviour.md section 5).
 pub const USER_DATA_MAX: usize = 16 * 1024;
 
+/// Characters of that in base64, four for three bytes or what is left of three.
+#[cfg(test)]
+pub(super) const USER_DATA_BASE64_MAX: usize = USER_DATA_MAX.div_ceil(3) * 4;
+
 /// Instance times as EC2 writes them: `YYYY-MM-DDTHH:MM:SSZ`.
 pub const TIME: &[FormatItem<'static>] = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
 
@@ -71,7 +75,9 @@ pub enum FieldError {
     #[error("Expiration of the credentials is not a time in UTC like 2030-01-31T12:00:00Z")]
     Expiration,
     /// The user data isn't base64.
-    #[error("user data is not valid base64 (standard alphabet, with padding)")]
+    #[error(
+        "user data is not valid base64 (standard alphabet, with padding, in one line); encode it anew (`base64 -w0`), or give it as text"
+    )]
     UserDataEncoding,
     /// The user data is too large.
     #[error(
@@ -87,6 +93,22 @@ pub enum FieldError {
         /// How many.
         count: usize,
     },
+}
+
+impl FieldError {
+    /// Its words without the value, which may be a secret that slipped.
+    #[must_use]
+    pub fn without_value(&self) -> String {
+        match self {
+            Self::Malformed { field, value: _, form } => format!("{field} is malformed: it is {form}"),
+            // These quote none.
+            Self::Credentials { .. }
+            | Self::Expiration
+            | Self::UserDataEncoding
+            | Self::UserDataTooLarge { .. }
+            | Self::TooManyTags { .. } => self.to_string(),
+        }
+    }
 }
 
 /// A check: the value as it came, or why it is refused.

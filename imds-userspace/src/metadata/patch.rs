@@ -35,30 +35,29 @@ pub fn merge(document: &mut Value, patch: Value) {
 /// What stands at a path.
 #[must_use]
 pub fn get<'v>(document: &'v Value, path: &str) -> Option<&'v Value> {
-    names(path).ok()?.into_iter().try_fold(document, |value, name| match value {
-        Value::Object(members) => members.get(&name),
-        Value::Array(items) => items.get(name.parse::<usize>().ok()?),
-        _ => None,
-    })
+    names(path).ok()?.iter().try_fold(document, |value, name| below(value, name))
 }
 
 /// The document with a text at a path. The field decides how it is read: as it is if it takes that, else as JSON. A
-/// description in JSON of any form is JSON if it can be.
+/// description in JSON of any form is JSON if it can be. A list on the way to the path begins as the one that is
+/// `derived`, so that its places are those that are shown.
 ///
 /// # Errors
 ///
 /// [`DocumentError`] of the text as it is, or of the JSON where the text can't be meant.
-pub fn set(document: &Value, path: &str, text: &str) -> Result<Document, DocumentError> {
+pub fn set(document: &Value, derived: &Value, path: &str, text: &str) -> Result<Document, DocumentError> {
     let names = names(path)?;
     let Some(first) = names.first() else {
         let reason = "no path is given; `imdsctl instance update ID --document FILE` gives a whole document";
         return Err(DocumentError::whole(reason));
     };
-    let with = |value: Value| {
+    let read = |value: &Value, lists| {
         let mut changed = document.clone();
-        *place(&mut changed, path)? = value;
+        *place(&mut changed, derived, path, lists)? = value.clone();
         Document::parse(changed)
     };
+    // A 0 may be the first place of a list or a name.
+    let with = |value: Value| read(&value, true).or_else(|error| read(&value, false).map_err(|_| error));
     let plain = || with(Value::from(text));
     match serde_json::from_str::<Value>(text) {
         Ok(value) if !value.is_null() && ANY_JSON.contains(&first.as_str()) => with(value),
@@ -71,14 +70,20 @@ pub fn set(document: &Value, path: &str, text: &str) -> Result<Document, Documen
     }
 }
 
-/// The document without what stands at a path.
+/// The document without what stands at a path; `derived` is the one with everything that is derived.
 ///
 /// # Errors
 ///
 /// [`DocumentError`] where nothing stands there, or the rest is no document.
-pub fn unset(document: &Value, path: &str) -> Result<Document, DocumentError> {
+pub fn unset(document: &Value, derived: &Value, path: &str) -> Result<Document, DocumentError> {
     let mut changed = document.clone();
-    let absent = || DocumentError::at(path, "nothing is set there; `imdsctl metadata get` shows what an instance has");
+    let absent = || match get(derived, path) {
+        Some(_) if !path.trim_matches('/').is_empty() => DocumentError::at(
+            path,
+            "what is there is derived and not set, so it can't be unset; `imdsctl metadata set` puts another value in its place",
+        ),
+        _ => DocumentError::at(path, "nothing is set there; `imdsctl metadata get` shows what an instance has"),
+    };
     let mut above = names(path)?;
     let last = above.pop().ok_or_else(absent)?;
     let parent = above.iter().try_fold(&mut changed, |value, name| match value {
@@ -97,11 +102,28 @@ pub fn unset(document: &Value, path: &str) -> Result<Document, DocumentError> {
     Document::parse(changed)
 }
 
-/// The place that a path names, made where it isn't there. The next place of a list is there to be taken.
-fn place<'v>(document: &'v mut Value, path: &str) -> Result<&'v mut Value, DocumentError> {
+/// The place that a path names, made where it isn't there, with `lists` where nothing is known but a 0 follows. The next
+/// place of a list is there to be taken.
+fn place<'v>(
+    document: &'v mut Value,
+    derived: &Value,
+    path: &str,
+    lists: bool,
+) -> Result<&'v mut Value, DocumentError> {
+    let mut derived = Some(derived);
     names(path)?.into_iter().try_fold(document, |value, name| {
+        let shown = derived;
+        derived = shown.and_then(|shown| below(shown, &name));
         if value.is_null() {
-            *value = if name == "0" { Value::Array(Vec::new()) } else { Value::Object(Map::new()) };
+            *value = match shown {
+                Some(Value::Array(_)) => Value::Array(Vec::new()),
+                None if lists && name == "0" => Value::Array(Vec::new()),
+                Some(Value::Object(_)) | None => Value::Object(Map::new()),
+                Some(shown) => shown.clone(),
+            };
+        }
+        if let (Value::Array(items), Some(Value::Array(shown))) = (&mut *value, shown) {
+            items.extend(shown.iter().skip(items.len()).map(emptied));
         }
         match value {
             Value::Object(members) => Ok(members.entry(name).or_insert(Value::Null)),
@@ -118,6 +140,20 @@ fn place<'v>(document: &'v mut Value, path: &str) -> Result<&'v mut Value, Docum
             _ => Err(DocumentError::at(path, format!("there is nothing below a value, so no {name}"))),
         }
     })
+}
+
+/// An item of a derived list as a document has it: what can be derived of it again is left out.
+fn emptied(item: &Value) -> Value {
+    if item.is_object() { Value::Object(Map::new()) } else { item.clone() }
+}
+
+/// What stands at a name.
+fn below<'v>(value: &'v Value, name: &str) -> Option<&'v Value> {
+    match value {
+        Value::Object(members) => members.get(name),
+        Value::Array(items) => items.get(name.parse::<usize>().ok()?),
+        _ => None,
+    }
 }
 
 /// A name as paths have it.

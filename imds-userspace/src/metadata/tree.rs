@@ -29,10 +29,10 @@ const SLASH_OPTIONAL_DEPTH: usize = 1;
 const SLASH_OPTIONAL: [&str; 4] = [
     // EC2's user guide reads it with plain curl, and so does fluent-bit.
     "meta-data/tags/instance",
-    // Amazon's VPC CNI reads both by the AWS SDK for Go 2, which follows 307 and 308 alone.
+    // The AWS SDK for Go 2 follows 307 and 308 alone. By it the VPC CNI reads both, and Amazon's ECS agent the first.
     "meta-data/network/interfaces/macs",
     "meta-data/network/interfaces/macs/*",
-    // So does the CSI driver for EBS, by the same SDK; without it, it doesn't start.
+    // So does the CSI driver for EBS, which doesn't start without it.
     "meta-data/block-device-mapping",
 ];
 

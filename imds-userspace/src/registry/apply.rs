@@ -10,10 +10,10 @@ use super::fates::Fates;
 use super::kernel::Kernel;
 use super::options::{self, Changes, Scope};
 use super::record::{InterfaceRecord, Record};
-use super::{Registry, State, blocking, creation};
+use super::{Registry, State, blocking, creation, event};
 use crate::metadata::instance::Instance;
 use crate::registry::request::{Applied, ApplyOutcome, Described, Part};
-use crate::registry::request::{CreateInstance, OptionChanges};
+use crate::registry::request::{CreateInstance, Json, OptionChanges};
 use crate::{credentials, heap};
 
 /// What has to be done for a described instance.
@@ -87,8 +87,9 @@ impl<K: Kernel> Registry<K> {
         described: &Described,
         claims: &mut Claims,
     ) -> Result<Planned, RegistryError> {
-        let draft = Draft::new(&create_of(described), &self.settings.defaults)?;
-        let Some(record) = state.records.get(&described.instance_id) else {
+        let record = state.records.get(&described.instance_id);
+        let draft = Draft::new(&create_of(described, record), &self.settings.defaults)?;
+        let Some(record) = record else {
             self.issuer.check(&draft.instance)?;
             credentials::check_given(&draft.kept.credentials)?;
             let found = self.find_all(state, &draft.interfaces).await?;
@@ -127,10 +128,10 @@ impl<K: Kernel> Registry<K> {
         let id = &described.instance_id;
         let current = self.state.lock().await.records.get(id).map(|record| (record.options, record.limits.clone()));
         let Some((options, limits)) = current else {
-            self.create(&create_of(described)).await?;
+            self.create(&create_of(described, None)).await?;
             return Ok(ApplyOutcome::Created);
         };
-        let draft = Draft::new(&create_of(described), &self.settings.defaults)?;
+        let draft = Draft::new(&create_of(described, None), &self.settings.defaults)?;
         let wanted = wanted(&described.metadata_options, &options, &draft)?;
         // Tags that can't be shown come after they are hidden, and go before others are shown.
         let shown = wanted.instance_metadata_tags.is_enabled();
@@ -141,9 +142,11 @@ impl<K: Kernel> Registry<K> {
         if !shown {
             changed.extend(self.put_options(id, &described.metadata_options, wanted != options).await?);
         }
-        let (document, kept) = read_document(described.document.0.clone()).map_err(DraftError::from)?;
         let mut state = self.state.lock().await;
-        let fates = Fates::of_replacement(state.record(id)?, &document, kept);
+        let record = state.record(id)?;
+        let value = event::kept(record, described.document.0.clone());
+        let (document, kept) = read_document(value).map_err(DraftError::from)?;
+        let fates = Fates::of_replacement(record, &document, kept);
         changed.extend(self.put(&mut state, id, document, fates).await?);
         drop(state);
         if shown {
@@ -183,12 +186,17 @@ fn others_attached<'r>(described: &Described, record: &'r Record) -> impl Iterat
     record.interfaces.iter().filter(is_other).map(|interface| interface.name.as_str())
 }
 
-fn create_of(described: &Described) -> CreateInstance {
+/// What a description asks for, of an instance that is there with what happens to it.
+fn create_of(described: &Described, record: Option<&Record>) -> CreateInstance {
+    let document = described.document.clone();
     CreateInstance {
         interfaces: described.interfaces.clone(),
         attach: described.attach,
         instance_id: Some(described.instance_id.clone()),
-        document: described.document.clone(),
+        document: match record {
+            Some(record) => Json(event::kept(record, document.0)),
+            None => document,
+        },
         metadata_options: described.metadata_options.clone(),
         limits: described.limits.clone(),
     }

@@ -232,13 +232,15 @@ fn next(record: &Record, change: &Change) -> Result<(Document, Fates), RegistryE
             (document, fates)
         }
         Change::Replace(value) => {
-            let (document, kept) = read_document(value.0.clone()).map_err(DraftError::from)?;
+            let value = event::kept(record, value.0.clone());
+            let (document, kept) = read_document(value).map_err(DraftError::from)?;
             let fates = Fates::of_replacement(record, &document, kept);
             (document, fates)
         }
         Change::Set { path, value } => {
             let text = value.0.as_str().unwrap_or_default();
-            let mut document = patch::set(&document.to_value(), path, text).map_err(DraftError::from)?;
+            let derived = record.instance.complete().shown().to_value();
+            let mut document = patch::set(&document.to_value(), &derived, path, text).map_err(DraftError::from)?;
             let given = document.user_data.is_some();
             let kept = Kept::take(&mut document);
             let user_data = if given { Fate::Replace(kept.user_data.clone()) } else { Fate::Keep };
@@ -248,7 +250,7 @@ fn next(record: &Record, change: &Change) -> Result<(Document, Fates), RegistryE
         Change::Unset { path } => unset(record, document, path)?,
         Change::Event(event) => {
             let document = event::happen(&document, event, Time::now())?;
-            // An event may be one too many.
+            // An event may make the document too large.
             (read_document(document.to_value()).map_err(DraftError::from)?.0, Fates::KEEP)
         }
     })
@@ -272,7 +274,8 @@ fn unset(record: &Record, document: Document, path: &str) -> Result<(Document, F
         let reason = format!("credentials are taken away as a whole: unset {whole}, or set others in their place");
         return Err(DraftError::from(DocumentError::at(path, reason)).into());
     }
-    let document = patch::unset(&document.to_value(), path).map_err(DraftError::from)?;
+    let derived = record.instance.complete().shown().to_value();
+    let document = patch::unset(&document.to_value(), &derived, path).map_err(DraftError::from)?;
     let fates = Fates::of_part(record, &document, Kept::default());
     Ok((document, fates))
 }

@@ -26,7 +26,7 @@ impl fmt::Debug for Json {
 pub enum Change {
     /// What the patch leaves out stays, null takes away.
     Merge(Json),
-    /// A whole new document.
+    /// A whole new document, but for credentials and for what happens to the instance, where it leaves them out.
     Replace(Json),
     /// A value at a path.
     Set {
@@ -64,8 +64,8 @@ pub enum Event {
     Maintenance {
         /// When it begins.
         seconds: u64,
-        /// How long it takes.
-        duration: u64,
+        /// How long it takes; none: until it is canceled, or set to be completed.
+        duration: Option<u64>,
         /// What is done.
         code: MaintenanceCode,
         /// In words.
@@ -99,7 +99,7 @@ pub struct Described {
     /// Limits; those that are left out stay, or are what the config says.
     #[serde(default)]
     pub limits: LimitChanges,
-    /// The whole document.
+    /// The whole document; credentials and what happens to the instance stay where it leaves them out.
     #[serde(default)]
     pub document: Json,
 }

@@ -86,9 +86,9 @@ pub(in crate::cli) enum EventCommand {
         /// When it begins
         #[arg(long = "in", value_name = "TIME", default_value = "2m", value_parser = time)]
         after: Duration,
-        /// How long it takes
-        #[arg(long = "for", value_name = "TIME", default_value = "10m", value_parser = time)]
-        duration: Duration,
+        /// How long it takes [default: 10m; no end for instance-stop and instance-retirement]
+        #[arg(long = "for", value_name = "TIME", value_parser = time)]
+        duration: Option<Duration>,
         /// What is done
         #[arg(long, value_name = "CODE", default_value = "system-reboot", value_parser = named::<MaintenanceCode>(&[
             "instance-reboot", "system-reboot", "system-maintenance", "instance-retirement", "instance-stop",
@@ -133,9 +133,10 @@ pub(in crate::cli) struct ApplyArguments {
     pub(in crate::cli) dry_run: bool,
 }
 
-/// `90s`, `2m`, `1h 30m`, `7d`.
+/// `90s`, `2m`, `1h 30m`, `7d`. A part of a second is a whole one: nothing happens in between.
 fn time(text: &str) -> Result<Duration, humantime::DurationError> {
-    humantime::parse_duration(text)
+    let time = humantime::parse_duration(text)?;
+    Ok(Duration::from_secs(time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0))))
 }
 
 /// Takes the names of a type's values in the document, which help and completions show.

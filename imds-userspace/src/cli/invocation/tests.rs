@@ -241,6 +241,7 @@ fn changes_and_events_are_asked_for() {
     let set = Change::Set { path: "tags/Name".into(), value: Json("-5".into()) };
     assert_eq!(change("imdsctl metadata set i-1 tags/Name -5"), set);
     assert_eq!(change("imdsctl metadata unset i-1 tags/Name"), Change::Unset { path: "tags/Name".into() });
+    let maintenance = |duration, code| Event::Maintenance { seconds: 120, duration, code, description: None };
     for (words, event) in [
         ("spot-interruption i-1", Event::SpotInterruption { seconds: 120, action: SpotAction::Terminate }),
         (
@@ -253,11 +254,17 @@ fn changes_and_events_are_asked_for() {
             "maintenance i-1 --in 1d --for 1m --code instance-stop --description why",
             Event::Maintenance {
                 seconds: 86_400,
-                duration: 60,
+                duration: Some(60),
                 code: MaintenanceCode::InstanceStop,
                 description: Some("why".into()),
             },
         ),
+        ("maintenance i-1", maintenance(Some(600), MaintenanceCode::SystemReboot)),
+        ("maintenance i-1 --code instance-stop", maintenance(None, MaintenanceCode::InstanceStop)),
+        ("maintenance i-1 --code instance-retirement", maintenance(None, MaintenanceCode::InstanceRetirement)),
+        ("maintenance i-1 --for 1ms", maintenance(Some(1), MaintenanceCode::SystemReboot)),
+        ("rebalance i-1 --in 1500ms", Event::Rebalance { seconds: 2 }),
+        ("rebalance i-1 --in 0ms", Event::Rebalance { seconds: 0 }),
         ("lifecycle i-1 Warmed:Running", Event::Lifecycle { seconds: 0, state: LifecycleState::WarmedRunning }),
         ("clear i-1", Event::Clear),
     ] {

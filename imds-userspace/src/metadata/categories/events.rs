@@ -6,7 +6,7 @@ use std::ops::Range;
 use serde_json::json;
 
 use super::written;
-use crate::metadata::document::{Autoscaling, Document, Maintenance, MaintenanceState, Spot, SpotAction};
+use crate::metadata::document::{Autoscaling, Document, Maintenance, MaintenanceState, Spot, SpotAction, Time};
 use crate::metadata::json;
 use crate::metadata::tree::Planting;
 
@@ -29,13 +29,13 @@ fn periods(moments: impl IntoIterator<Item = u64>) -> Vec<Range<u64>> {
 
 /// An event's state at a time; none while it is active.
 fn state_at(event: &Maintenance, second: u64) -> Option<MaintenanceState> {
-    let over = || (event.not_after.unix() <= second).then_some(MaintenanceState::Completed);
-    event.state.or_else(over)
+    let is_over = event.is_over(Time::from_unix(second));
+    event.state.or(is_over.then_some(MaintenanceState::Completed))
 }
 
 fn maintenance(events: &[Maintenance], tree: &mut Planting) {
     let open = events.iter().filter(|event| event.state.is_none());
-    for period in periods(open.map(|event| event.not_after.unix())) {
+    for period in periods(open.filter_map(|event| event.not_after).map(Time::unix)) {
         let (mut scheduled, mut history) = (Vec::new(), Vec::new());
         for event in events {
             let (list, state, prefix) = match state_at(event, period.start) {
@@ -53,14 +53,15 @@ fn maintenance(events: &[Maintenance], tree: &mut Planting) {
 }
 
 fn maintenance_event(event: &Maintenance, state: &str, prefix: &str) -> String {
-    json::object(&[
+    let mut members = vec![
         ("NotBefore", json!(event.not_before.in_words())),
         ("Code", json!(event.code)),
         ("Description", json!(format!("{prefix}{}", event.description))),
         ("EventId", json!(event.event_id)),
-        ("NotAfter", json!(event.not_after.in_words())),
-        ("State", json!(state)),
-    ])
+    ];
+    members.extend(event.not_after.map(|end| ("NotAfter", json!(end.in_words()))));
+    members.push(("State", json!(state)));
+    json::object(&members)
 }
 
 /// The notice, from its time until the interruption itself.

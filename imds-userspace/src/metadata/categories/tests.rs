@@ -1,4 +1,4 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::metadata::bearer::ByBearer;
 use crate::metadata::identity_document;
@@ -218,6 +218,35 @@ fn maintenance_is_scheduled_until_it_is_over_and_history_then() {
     let none = sample::instance();
     for list in ["history", "scheduled"] {
         assert_eq!(at(&none, &format!("meta-data/events/maintenance/{list}"), NOW), "[]");
+    }
+}
+
+#[test]
+fn maintenance_without_an_end_is_scheduled_until_it_has_a_state() {
+    let lists = |state: Value| {
+        let event = json!({
+            "event-id": "instance-event-0d59937288b749b32",
+            "code": "instance-stop",
+            "description": "The instance is running on degraded hardware",
+            "not-before": "2019-01-21T09:00:43Z",
+            "state": state,
+        });
+        let instance = sample::with(json!({ "events": { "maintenance": [event] } }));
+        ["scheduled", "history"]
+            .map(|list| at(&instance, &format!("meta-data/events/maintenance/{list}"), u64::MAX - 1))
+    };
+    let scheduled = r#"[ {
+  "NotBefore" : "21 Jan 2019 09:00:43 GMT",
+  "Code" : "instance-stop",
+  "Description" : "The instance is running on degraded hardware",
+  "EventId" : "instance-event-0d59937288b749b32",
+  "State" : "active"
+} ]"#;
+    assert_eq!(lists(Value::Null), [scheduled, "[]"]);
+    for (state, prefix) in [("completed", "[Completed]"), ("canceled", "[Canceled]")] {
+        let [scheduled, history] = lists(state.into());
+        assert_eq!(scheduled, "[]");
+        assert!(history.contains(prefix) && !history.contains("NotAfter"), "{history}");
     }
 }
 

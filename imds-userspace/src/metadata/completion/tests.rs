@@ -67,6 +67,17 @@ fn what_is_left_out_is_derived() {
             "network/interfaces/0/vpc-ipv4-cidr-blocks",
             r#"["10.0.0.0/8"]"#,
         ),
+        (json!({}), "block-device-mapping", r#"{"ami":"/dev/xvda","root":"/dev/xvda"}"#),
+        (
+            json!({ "block-device-mapping": { "ebs1": "sdb" } }),
+            "block-device-mapping",
+            r#"{"ami":"/dev/xvda","ebs1":"sdb","root":"/dev/xvda"}"#,
+        ),
+        (
+            json!({ "block-device-mapping": { "root": "/dev/sda1" } }),
+            "block-device-mapping",
+            r#"{"ami":"/dev/sda1","root":"/dev/sda1"}"#,
+        ),
         (json!({ "spot": { "time": "2030-01-01T00:10:00Z" } }), "spot/notice", "2030-01-01T00:08:00Z"),
         (json!({ "spot": { "time": "2030-01-01T00:10:00Z" } }), "spot/action", "terminate"),
     ] {

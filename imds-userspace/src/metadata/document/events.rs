@@ -60,9 +60,10 @@ pub struct Maintenance {
     pub description: Line,
     /// When it begins.
     pub not_before: Time,
-    /// When it is over: then it is history.
-    pub not_after: Time,
-    /// Left out: active, and completed once it is over.
+    /// When it is over: then it is history; left out: it is scheduled until it has a state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_after: Option<Time>,
+    /// Left out: active, and completed once it is over, if it ever is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<MaintenanceState>,
 }
@@ -139,8 +140,20 @@ pub struct LifecycleChange {
 }
 
 fn count(path: &str, count: usize) -> Result<(), DocumentError> {
-    let reason = || format!("{count} are given, at most {MAINTENANCE_MAX} are taken");
+    let reason = || {
+        format!(
+            "{count} are given, at most {MAINTENANCE_MAX} are taken; give fewer, or `imdsctl event clear ID` ends those under way"
+        )
+    };
     if count > MAINTENANCE_MAX { Err(DocumentError::at(path, reason())) } else { Ok(()) }
+}
+
+impl Maintenance {
+    /// Whether it is over at a time: done, canceled, or past its end.
+    #[must_use]
+    pub fn is_over(&self, now: Time) -> bool {
+        self.state.is_some() || self.not_after.is_some_and(|end| end <= now)
+    }
 }
 
 impl Events {
@@ -149,7 +162,7 @@ impl Events {
         count("events/maintenance", maintenance.len())?;
         for (number, event) in maintenance.iter().enumerate() {
             let error = |reason| Err(DocumentError::at(format!("events/maintenance/{number}"), reason));
-            if event.not_after < event.not_before {
+            if event.not_after.is_some_and(|end| end < event.not_before) {
                 return error("it is over before it begins; give not-after a later time than not-before");
             }
             let characters = event.description.chars().count();

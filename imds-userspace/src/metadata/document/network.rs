@@ -19,7 +19,7 @@ section! {
 }
 
 section! {
-    /// One interface: `network/interfaces/macs/<mac>`.
+    /// One interface: `network/interfaces/macs/<mac>`. What the primary repeats of the instance is the same in both.
     NetworkInterface {
         /// Left out: its place among the interfaces.
         device_number: u32,

@@ -132,6 +132,10 @@ fn what_is_wrong_is_named_by_its_path() {
             json!({ "events": { "maintenance": [long] } }),
             "document, at events/maintenance/0/description: it has 257 characters, at most 256 are taken",
         ),
+        (
+            json!({ "events": { "maintenance": vec![event.clone(); 17] } }),
+            "document, at events/maintenance: 17 are given, at most 16 are taken; give fewer, or `imdsctl event clear ID`",
+        ),
         (json!({ "spot": { "action": "stop" } }), "document, at spot: an action or a notice is given without a time"),
         (json!({ "spot": { "notice": at(1) } }), "document, at spot: an action or a notice is given without a time"),
         (
@@ -153,6 +157,67 @@ fn what_is_wrong_is_named_by_its_path() {
     ] {
         let error = Document::parse(document.clone()).expect_err(&document.to_string()).to_string();
         assert!(error.starts_with(expected), "{error}");
+    }
+}
+
+#[test]
+fn what_stands_in_two_places_is_the_same_in_both() {
+    let two = |given: Value, primary: Value| {
+        let mut document = given;
+        document["network"] = json!({ "interfaces": [primary, {}] });
+        Document::parse(document).map(drop).map_err(|error| error.to_string())
+    };
+    let (one, other) = ("02:00:00:00:00:01", "02:00:00:00:00:02");
+    for (given, primary, paths) in [
+        (
+            json!({ "mac": one }),
+            json!({ "mac": other }),
+            ["mac says 02:00:00:00:00:01", "network/interfaces/0/mac 02:"],
+        ),
+        (
+            json!({ "local-ipv4": "10.0.0.1" }),
+            json!({ "local-ipv4s": ["10.0.0.2", "10.0.0.1"] }),
+            ["local-ipv4 says 10.0.0.1", "network/interfaces/0/local-ipv4s/0 10.0.0.2"],
+        ),
+        (
+            json!({ "local-ipv4": "10.0.0.1" }),
+            json!({ "local-ipv4s": [] }),
+            ["local-ipv4 says 10.0.0.1", "network/interfaces/0/local-ipv4s/0 nothing"],
+        ),
+        (json!({ "ipv6": "::1" }), json!({ "ipv6s": ["::2"] }), ["ipv6 says ::1", "network/interfaces/0/ipv6s/0 ::2"]),
+        (
+            json!({ "public-ipv4": "1.1.1.1" }),
+            json!({ "public-ipv4s": ["1.1.1.2"] }),
+            ["public-ipv4 says 1.1.1.1", "network/interfaces/0/public-ipv4s/0 1.1.1.2"],
+        ),
+        (
+            json!({ "local-hostname": "a" }),
+            json!({ "local-hostname": "b" }),
+            ["local-hostname says a", "network/interfaces/0/local-hostname b"],
+        ),
+        (
+            json!({ "public-hostname": "a" }),
+            json!({ "public-hostname": "b" }),
+            ["public-hostname says a", "network/interfaces/0/public-hostname b"],
+        ),
+        (
+            json!({}),
+            json!({ "vpc-ipv4-cidr-block": "10.0.0.0/8", "vpc-ipv4-cidr-blocks": ["10.1.0.0/16"] }),
+            ["vpc-ipv4-cidr-block says 10.0.0.0/8", "network/interfaces/0/vpc-ipv4-cidr-blocks/0 10.1.0.0/16"],
+        ),
+    ] {
+        let error = two(given, primary.clone()).expect_err(&primary.to_string());
+        assert!(paths.iter().all(|path| error.contains(path)), "{error}");
+    }
+    for (given, primary) in [
+        (
+            json!({ "mac": one, "local-ipv4": "10.0.0.1" }),
+            json!({ "mac": one, "local-ipv4s": ["10.0.0.1", "10.0.0.2"] }),
+        ),
+        (json!({ "public-hostname": "a" }), json!({ "public-hostname": "" })),
+        (json!({ "security-groups": ["a", "b"] }), json!({ "security-groups": ["a"] })),
+    ] {
+        assert_eq!(two(given, primary.clone()), Ok(()), "{primary}");
     }
 }
 
@@ -181,7 +246,26 @@ fn no_error_quotes_a_secret() {
         (json!({ "identity-credentials": { "credentials": "SECRET" } }), "document, at identity-credentials/cred"),
         (json!({ "user-data": "SECRET" }), "document, at user-data: "),
         (json!({ "user-data": { "base64": "SECRET" } }), "document, at user-data: "),
-        (json!({ "user-data": { "text": "SECRET".repeat(3000) } }), "document, at user-data: "),
+        (
+            json!({ "user-data": { "text": "SECRET".repeat(3000) } }),
+            "document, at user-data: user data has 18000 bytes",
+        ),
+        (json!({ "user-data": { "base64": "SECRET" } }), "document, at user-data: user data is not valid base64"),
+        (json!({ "user-data": { "text": "SECRET", "base64": "U0VDUkVU" } }), "document, at user-data: it is not of"),
+        (json!({ "iam": { "role": "SECRET/1" } }), "document, at iam/role: IAM role is malformed: it is 1 to 64"),
+        (json!({ "iam": { "role": ["SECRET"] } }), "document, at iam/role: it is not of the form"),
+        (
+            json!({ "iam": { "role": "a", "instance-profile-arn": "SECRET\n" } }),
+            "document, at iam/instance-profile-arn: text is malformed: it is 1 to 4096",
+        ),
+        (
+            json!({ "iam": { "role": "a", "instance-profile-id": "SECRET/" } }),
+            "document, at iam/instance-profile-id: name is malformed: it is 1 to 128",
+        ),
+        (
+            json!({ "iam": { "role": "a", "last-updated": "SECRET" } }),
+            "document, at iam/last-updated: time is malformed: it is a time in UTC",
+        ),
     ] {
         let error = Document::parse(document.clone()).expect_err(&document.to_string()).to_string();
         assert!(error.starts_with(path) && !error.contains("SECRET"), "{error}");

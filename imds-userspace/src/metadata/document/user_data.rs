@@ -4,8 +4,9 @@ use std::fmt;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::metadata::field;
+use crate::metadata::field::{self, FieldError};
 
 /// User data.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,9 +20,9 @@ pub struct UserData(#[cfg_attr(test, schemars(with = "Form"))] Box<[u8]>);
 #[serde(rename_all = "kebab-case")]
 enum Form {
     /// Text as it is.
-    Text(String),
+    Text(#[cfg_attr(test, schemars(extend("maxLength" = field::USER_DATA_MAX)))] String),
     /// Bytes in base64, standard alphabet with padding.
-    Base64(String),
+    Base64(#[cfg_attr(test, schemars(extend("maxLength" = field::USER_DATA_BASE64_MAX)))] String),
 }
 
 impl UserData {
@@ -30,11 +31,16 @@ impl UserData {
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
+
+    /// What is wrong with what is written in one of the two forms.
+    pub(super) fn fault(value: &Value) -> Option<FieldError> {
+        Self::try_from(Form::deserialize(value).ok()?).err()
+    }
 }
 
 impl TryFrom<Form> for UserData {
-    type Error = field::FieldError;
-    fn try_from(form: Form) -> Result<Self, field::FieldError> {
+    type Error = FieldError;
+    fn try_from(form: Form) -> Result<Self, FieldError> {
         let bytes = match form {
             Form::Text(text) => field::user_data_bytes(text.into_bytes())?,
             Form::Base64(text) => field::user_data(&text)?,

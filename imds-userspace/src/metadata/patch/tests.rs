@@ -13,7 +13,8 @@ fn a_patch_is_merged() {
 }
 
 fn after(document: &Value, path: &str, text: &str) -> String {
-    set(document, path, text).map_or_else(|error| error.to_string(), |document| document.to_value().to_string())
+    set(document, &json!({}), path, text)
+        .map_or_else(|error| error.to_string(), |document| document.to_value().to_string())
 }
 
 #[test]
@@ -21,6 +22,7 @@ fn the_field_decides_how_a_value_is_read() {
     let (none, deep) = (json!({}), format!("{}{}", "[".repeat(20), "]".repeat(20)));
     for (path, text, expected) in [
         ("ami-launch-index", "5", r#"{"ami-launch-index":5}"#),
+        ("tags/0", "5", r#"{"tags":{"0":"5"}}"#),
         ("tags/number", "5", r#"{"tags":{"number":"5"}}"#),
         ("tags/yes", "true", r#"{"tags":{"yes":"true"}}"#),
         ("tags/null", "null", r#"{"tags":{"null":"null"}}"#),
@@ -68,9 +70,61 @@ fn the_field_decides_how_a_value_is_read() {
 }
 
 #[test]
+fn what_is_derived_is_set_at_the_places_where_it_is_shown() {
+    let derived = json!({
+        "ami-id": "ami-1",
+        "security-groups": ["default"],
+        "network": { "interfaces": [{ "mac": "a", "local-ipv4s": ["10.0.0.1"] }, { "mac": "b" }, { "mac": "c" }] },
+    });
+    let first = json!({ "network": { "interfaces": [{ "vpc-id": "vpc-1" }] } });
+    for (document, path, text, expected) in [
+        (json!({}), "network/interfaces/1/subnet-id", "s", r#"{"network":{"interfaces":[{},{"subnet-id":"s"},{}]}}"#),
+        (
+            first.clone(),
+            "network/interfaces/2/subnet-id",
+            "s",
+            r#"{"network":{"interfaces":[{"vpc-id":"vpc-1"},{},{"subnet-id":"s"}]}}"#,
+        ),
+        (
+            json!({}),
+            "network/interfaces/3/subnet-id",
+            "s",
+            r#"{"network":{"interfaces":[{},{},{},{"subnet-id":"s"}]}}"#,
+        ),
+        (
+            json!({}),
+            "network/interfaces/4/subnet-id",
+            "s",
+            "document, at network/interfaces/4/subnet-id: 4 is no place in a list of 3",
+        ),
+        (
+            json!({}),
+            "network/interfaces/0/local-ipv4s/1",
+            "10.0.0.2",
+            r#"{"network":{"interfaces":[{"local-ipv4s":["10.0.0.1","10.0.0.2"]},{},{}]}}"#,
+        ),
+        (json!({}), "security-groups/1", "web", r#"{"security-groups":["default","web"]}"#),
+        (json!({}), "security-groups/0", "web", r#"{"security-groups":["web"]}"#),
+        (json!({}), "ami-id/x", "c", "document, at ami-id/x: there is nothing below a value, so no x"),
+    ] {
+        let changed = set(&document, &derived, path, text);
+        let changed = changed.map_or_else(|error| error.to_string(), |document| document.to_value().to_string());
+        assert_eq!(changed, expected, "{path}");
+    }
+    for path in ["ami-id", "/network/interfaces/1", "network/interfaces/0/local-ipv4s/0", "security-groups"] {
+        let error = unset(&first, &derived, path).expect_err(path).to_string();
+        assert!(error.starts_with("document, at ") && error.contains("is derived and not set"), "{error}");
+    }
+    for path in ["", "//", "ami-id/x", "network/interfaces/3"] {
+        let error = unset(&first, &derived, path).expect_err(path).to_string();
+        assert!(error.contains("nothing is set there"), "{error}");
+    }
+}
+
+#[test]
 fn a_value_is_taken_away() {
     let document = json!({ "product-codes": ["a", "b"], "tags": { "a/b": "1" }, "placement": { "region": "r" } });
-    let without = |path| unset(&document, path).map(|document| document.to_value());
+    let without = |path| unset(&document, &json!({}), path).map(|document| document.to_value());
     assert_eq!(
         without("product-codes/0").expect("there"),
         json!({ "product-codes": ["b"], "tags": { "a/b": "1" }, "placement": { "region": "r" } })
@@ -102,7 +156,7 @@ fn a_value_is_found() {
 fn a_path_has_an_end() {
     let (none, many, long) = (json!({}), format!("elastic-gpus/x/{}", "a/".repeat(200_000)), "a".repeat(1025));
     for path in [many.as_str(), &long, "a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q"] {
-        let errors = [set(&none, path, "1").map(drop), unset(&none, path).map(drop)];
+        let errors = [set(&none, &none, path, "1").map(drop), unset(&none, &none, path).map(drop)];
         for error in errors.map(|changed| changed.expect_err("too long").to_string()) {
             assert_eq!(error, "document: the path is too long; give at most 16 names, in 1024 bytes");
         }

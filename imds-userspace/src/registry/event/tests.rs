@@ -23,7 +23,7 @@ fn times_are_counted_from_now() {
 fn maintenance_finds_room_where_old_one_is_over() {
     let event = |seconds| Event::Maintenance {
         seconds,
-        duration: 10,
+        duration: Some(10),
         code: MaintenanceCode::SystemReboot,
         description: Some("why".into()),
     };
@@ -32,10 +32,9 @@ fn maintenance_finds_room_where_old_one_is_over() {
         document = after(&document, &event(1_000 - number), NOW);
     }
     let events = |document: &Document| document.events.maintenance.clone().expect("events");
-    assert_eq!(
-        after(&document, &event(0), NOW).events.maintenance.map(|events| events.len()),
-        Some(MAINTENANCE_MAX + 1)
-    );
+    let error = happen(&document, &event(0), Time::from_unix(NOW)).expect_err("no room").to_string();
+    let words = "document, at events/maintenance: 16 maintenance events are not over yet, and no more are taken; `imdsctl event clear ID`";
+    assert!(error.starts_with(words), "{error}");
     // Only the last one is over by then.
     let full = after(&document, &event(0), NOW + 1_000 - 15 + 10);
     assert_eq!(events(&full).len(), MAINTENANCE_MAX);
@@ -44,11 +43,11 @@ fn maintenance_finds_room_where_old_one_is_over() {
     assert_eq!(ids.len(), MAINTENANCE_MAX);
     let bad = Event::Maintenance {
         seconds: 0,
-        duration: 0,
+        duration: None,
         code: MaintenanceCode::InstanceStop,
         description: Some("\n".into()),
     };
-    let error = happen(&document, &bad, Time::from_unix(NOW)).expect_err("a control character").to_string();
+    let error = happen(&Document::default(), &bad, Time::from_unix(NOW)).expect_err("a control character").to_string();
     assert!(error.contains("events/maintenance/description: text \"\\n\" is malformed"), "{error}");
 }
 
@@ -73,13 +72,50 @@ fn clearing_takes_back_what_is_to_come() {
     for event in [
         Event::SpotInterruption { seconds: 300, action: SpotAction::Stop },
         Event::Rebalance { seconds: 5 },
-        Event::Maintenance { seconds: 0, duration: 1, code: MaintenanceCode::SystemReboot, description: None },
-        Event::Maintenance { seconds: 60, duration: 1, code: MaintenanceCode::InstanceRetirement, description: None },
+        Event::Maintenance { seconds: 0, duration: Some(1), code: MaintenanceCode::SystemReboot, description: None },
+        Event::Maintenance { seconds: 60, duration: Some(1), code: MaintenanceCode::SystemReboot, description: None },
+        Event::Maintenance { seconds: 0, duration: None, code: MaintenanceCode::InstanceStop, description: None },
     ] {
         document = after(&document, &event, NOW);
     }
     let cleared = after(&document, &Event::Clear, NOW + 10);
     assert_eq!((cleared.spot.time, cleared.events.rebalance), (None, None));
     let states: Vec<_> = cleared.events.maintenance.iter().flatten().map(|event| event.state).collect();
-    assert_eq!(states, [None, Some(MaintenanceState::Canceled)]);
+    assert_eq!(states, [None, Some(MaintenanceState::Canceled), Some(MaintenanceState::Canceled)]);
+}
+
+#[test]
+fn what_no_guest_could_read_is_refused() {
+    let maintenance = |seconds, duration| Event::Maintenance {
+        seconds,
+        duration: Some(duration),
+        code: MaintenanceCode::SystemReboot,
+        description: None,
+    };
+    for (event, words) in [
+        (
+            Event::SpotInterruption { seconds: 0, action: SpotAction::Stop },
+            "document, at spot/time: the instance would",
+        ),
+        (maintenance(0, 0), "document, at events/maintenance: it would be over before"),
+    ] {
+        let error = happen(&Document::default(), &event, Time::from_unix(NOW)).expect_err(words).to_string();
+        assert!(error.starts_with(words) && error.contains("a second or more"), "{error}");
+    }
+    for event in [maintenance(0, 1), maintenance(1, 0)] {
+        after(&Document::default(), &event, NOW);
+    }
+}
+
+#[test]
+fn changes_of_the_state_beyond_the_last_are_refused_with_the_way_out() {
+    let lifecycle = |seconds| Event::Lifecycle { seconds, state: LifecycleState::Standby };
+    let mut document = Document::default();
+    for number in 0..MAINTENANCE_MAX as u64 {
+        document = after(&document, &lifecycle(1 + number), NOW);
+    }
+    let error = happen(&document, &lifecycle(99), Time::from_unix(NOW)).expect_err("no room").to_string();
+    let words = "document, at autoscaling/changes: 16 changes of the state are not over yet, and no more are taken; `imdsctl event clear ID`";
+    assert!(error.starts_with(words), "{error}");
+    after(&document, &lifecycle(99), NOW + 1);
 }

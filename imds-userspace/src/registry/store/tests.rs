@@ -152,7 +152,7 @@ proptest! {
     fn what_a_document_takes_is_read_from_the_store_again(value in any_json(), at in 0..4_usize, by_path: bool) {
         let path = ["elastic-gpus/a", "elastic-inference/a/0", "elastic-gpus/a/b/c/d/e/f/g/h", "elastic-gpus/a/b"][at];
         let document = if by_path {
-            patch::set(&json!({}), path, &value.to_string())
+            patch::set(&json!({}), &json!({}), path, &value.to_string())
         } else {
             Document::parse(json!({ "elastic-gpus": { "a": value } }))
         };

@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::metadata::document::{LifecycleState, MaintenanceCode, SpotAction};
 use crate::metadata::tree::Lookup;
 use crate::metadata::{date, sample};
 use crate::registry::request::{ApplyOutcome, Change, Described, Event, Json, Part};
@@ -85,6 +86,21 @@ async fn no_interface_has_the_mac_of_another() {
 }
 
 #[tokio::test]
+async fn a_value_of_an_interface_that_only_the_host_has_is_set_and_unset() {
+    let host = Host::new(&[("tap1", 11), ("tap2", 12)]);
+    let daemon = host.daemon().await;
+    daemon.create(A, &["tap1", "tap2"]).await.expect("created");
+    let subnet = "network/interfaces/1/subnet-id".to_owned();
+    let set = Change::Set { path: subnet.clone(), value: Json("subnet-1".into()) };
+    daemon.registry.change(A, &set).await.expect("changed");
+    let interfaces = async || daemon.registry.document(A).await.expect("there").network.interfaces.expect("two");
+    let subnets: Vec<_> = interfaces().await.into_iter().map(|interface| interface.subnet_id).collect();
+    assert_eq!(subnets.iter().map(|subnet| subnet.as_deref()).collect::<Vec<_>>(), [None, Some("subnet-1")]);
+    daemon.registry.change(A, &Change::Unset { path: subnet }).await.expect("changed");
+    assert_eq!(interfaces().await[1].subnet_id, None);
+}
+
+#[tokio::test]
 async fn a_bad_change_changes_nothing() {
     let host = Host::new(&[("tap1", 11)]);
     let daemon = host.daemon().await;
@@ -97,7 +113,8 @@ async fn a_bad_change_changes_nothing() {
         (set("tags/a b", "c"), "the tag key \"a b\" can't be shown while InstanceMetadataTags is enabled"),
         (set("/", "{}"), "document: no path is given"),
         (set("mac", "x"), "document, at mac: MAC address \"x\" is malformed"),
-        (Change::Unset { path: "ami-id".into() }, "document, at ami-id: nothing is set there"),
+        (Change::Unset { path: "ami-id".into() }, "document, at ami-id: what is there is derived and not set"),
+        (Change::Unset { path: "kernel-id".into() }, "document, at kernel-id: nothing is set there"),
     ] {
         let error = daemon.registry.change(A, &change).await.expect_err(words).to_string();
         assert!(error.contains(words), "{error}");
@@ -193,6 +210,52 @@ async fn described_instances_are_created_changed_or_left() {
         assert_eq!(outcomes(&file, check).await, expected, "{check}");
     }
     assert_eq!(outcomes(&file, false).await, [UNCHANGED, UNCHANGED]);
+}
+
+#[tokio::test]
+async fn what_happens_to_an_instance_outlives_a_description_that_says_nothing_of_it() {
+    let host = Host::new(&[("tap1", 11)]);
+    let daemon = host.daemon().await;
+    let file = |document: Value| [described(A, "tap1", document)];
+    let plain = file(json!({ "ami-id": "ami-1" }));
+    let applied = async |file: &[Described], check| {
+        let applied = daemon.registry.apply(file, check, &[]).await.expect("applied").remove(0);
+        (applied.outcome, applied.changed)
+    };
+    applied(&plain, false).await;
+    let maintenance =
+        Event::Maintenance { seconds: 0, duration: None, code: MaintenanceCode::InstanceStop, description: None };
+    for event in [
+        Event::SpotInterruption { seconds: 60, action: SpotAction::Stop },
+        Event::Lifecycle { seconds: 0, state: LifecycleState::Standby },
+        maintenance,
+    ] {
+        daemon.registry.change(A, &Change::Event(event)).await.expect("changed");
+    }
+    let parts = async || {
+        let document = daemon.registry.document(A).await.expect("there").to_value();
+        ["spot", "autoscaling", "events"].map(|part| document.get(part).cloned())
+    };
+    let before = parts().await;
+    assert!(before.iter().all(Option::is_some), "{before:?}");
+    for check in [true, false] {
+        assert_eq!(applied(&plain, check).await, (ApplyOutcome::Unchanged, vec![]), "{check}");
+    }
+    let others = file(json!({ "ami-id": "ami-2", "spot": null }));
+    assert_eq!(applied(&others, false).await, (ApplyOutcome::Updated, vec![Part::Document]));
+    let replace = Change::Replace(Json(json!({})));
+    daemon.registry.change(A, &replace).await.expect("changed");
+    assert_eq!(parts().await, before);
+    // What the description has, wins.
+    let given = file(json!({ "spot": {}, "autoscaling": { "target-lifecycle-state": "InService" } }));
+    for (check, expected) in
+        [(true, ApplyOutcome::Updated), (false, ApplyOutcome::Updated), (true, ApplyOutcome::Unchanged)]
+    {
+        assert_eq!(applied(&given, check).await.0, expected);
+    }
+    let after = parts().await;
+    assert_eq!((&after[0], &after[1]), (&None, &Some(json!({ "target-lifecycle-state": "InService" }))));
+    assert_eq!(after[2], before[2]);
 }
 
 #[tokio::test]
