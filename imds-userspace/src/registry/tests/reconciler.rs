@@ -33,3 +33,19 @@ async fn an_interface_that_is_refused_again_and_again_uses_no_slots_up() {
     let view = daemon.registry.show(A).await.expect("there");
     assert_eq!(view.metadata_options.state, "pending", "it is there, without its options");
 }
+
+#[tokio::test]
+async fn a_kept_slot_is_served_once_its_programs_are_this_daemon_s() {
+    let host = Host::new(&[("tap1", 11)]);
+    host.daemon().await.create(A, &["tap1"]).await.expect("created");
+    let daemon = host.daemon().await;
+    assert_eq!(daemon.served(), BTreeMap::from([(1, A.to_owned())]));
+    drop(daemon);
+
+    *host.kernel.broken.lock().expect("not poisoned") = Some("tap1".to_owned());
+    let daemon = host.daemon().await;
+    assert!(daemon.served().is_empty(), "its interface has another daemon's");
+    *host.kernel.broken.lock().expect("not poisoned") = None;
+    daemon.registry.reconcile().await.expect("fake");
+    assert_eq!(daemon.served(), BTreeMap::from([(1, A.to_owned())]));
+}
