@@ -72,6 +72,7 @@ const LEFT_OUT: &[(&str, Reason)] = &[
     ("limits/", Reason::Slow(DAEMON)),
     ("keys/", Reason::Slow(DAEMON)),
     ("service/", Reason::Slow(DAEMON)),
+    ("debug_lines/", Reason::Slow("each kernel loads the debug object")),
     ("drain/", Reason::Slow(DAEMON)),
     ("full_disk/", Reason::Slow(DAEMON)),
     ("flags/", Reason::Slow(CONNECTIONS)),
