@@ -97,10 +97,15 @@ fn is_listed(slot: u32, word: OptionsWord, sender: Option<&Sender>, mac: Option<
     senders.allows_mac(mac) && sender.is_none_or(|sender| senders.allows_address(sender))
 }
 
-/// Whether the slot, if it lists its senders, lists this MAC.
+/// Drops a packet that holds a MAC, beside the frame's, which its slot doesn't list though it lists its senders. Like all
+/// that is forged, it is charged to nobody.
 #[inline(always)]
-pub fn allows_mac(slot: u32, word: OptionsWord, mac: [u8; 6]) -> bool {
-    !word.lists_senders() || senders(slot, word).is_some_and(|senders| senders.allows_mac(mac))
+pub fn drop_forged_mac(ctx: &impl Frame, mac: [u8; 6]) -> Option<i32> {
+    let (slot, word) = owner(ctx);
+    if !word.lists_senders() || senders(slot, word).is_some_and(|senders| senders.allows_mac(mac)) {
+        return None;
+    }
+    Some(exit::drop(ctx, slot, Counter::DroppedForged))
 }
 
 /// Whether a slot may send one more packet, which is charged to it if it `counts`.

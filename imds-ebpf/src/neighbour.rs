@@ -67,14 +67,14 @@ pub fn arp<F: Frame>(ctx: &F, offset: u32, tagged: bool) -> i32 {
     if u32::from_ne_bytes([t0, t1, t2, t3]) != SERVICE_V4_WORD {
         return F::PASS;
     }
+    // The answer goes to the MAC in the question.
+    if let Some(verdict) = limit::drop_forged_mac(ctx, [m0, m1, m2, m3, m4, m5]) {
+        return verdict;
+    }
     let admitted = match limit::admit(ctx, Some(&Sender::v4([s0, s1, s2, s3])), tagged) {
         Ok(admitted) => admitted,
         Err(verdict) => return verdict,
     };
-    // The answer goes to the MAC in the question.
-    if !limit::allows_mac(admitted.slot, admitted.word, [m0, m1, m2, m3, m4, m5]) {
-        return admitted.drop(ctx, Counter::DroppedForged);
-    }
     if [b0, b1, b2, b3, b4, b5] != ARP_BEGINNING || u16::from_be_bytes([o0, o1]) != ARP_REQUEST {
         return admitted.drop(ctx, Counter::DroppedProtocol);
     }
