@@ -106,6 +106,20 @@ pub const fn covers_service(prefix: [u8; 16], bits: u8) -> bool {
     differ_high | differ_low == 0
 }
 
+/// Whether a route information option (RFC 4191, section 2.3) of this length, in units of eight bytes, says of a prefix of
+/// so many bits that the service's address is in it. A prefix longer than its option holds goes on in whatever follows,
+/// for some hosts: it may be the service's.
+#[inline(always)]
+#[must_use]
+pub const fn route_covers_service(length: u8, prefix: [u8; 16], bits: u8) -> bool {
+    let held = match length {
+        0 | 1 => 0,
+        2 => 64,
+        _ => 128,
+    };
+    bits > held || covers_service(prefix, bits)
+}
+
 /// An address as two numbers, the first bytes first.
 #[inline(always)]
 #[must_use]
@@ -193,6 +207,29 @@ mod tests {
             assert!(!covers_service(other, bits), "{bits}");
             assert_eq!(covers_service(other, bits - 1), bits > 1, "{bits}");
         }
+    }
+
+    #[test]
+    fn a_route_longer_than_its_option_may_be_the_service_s() {
+        const OTHER: [u8; 16] = [0x20; 16];
+        for (length, bits, expected) in [
+            (1, 0, false),
+            (1, 1, true),
+            (1, 64, true),
+            (2, 0, false),
+            (2, 64, false),
+            (2, 65, true),
+            (2, 128, true),
+            (3, 64, false),
+            (3, 65, false),
+            (3, 128, false),
+            (3, 129, true),
+            (4, 128, false),
+        ] {
+            assert_eq!(route_covers_service(length, OTHER, bits), expected, "{bits} in {length}");
+        }
+        assert!(route_covers_service(2, SERVICE_V6, 64) && route_covers_service(3, SERVICE_V6, 128));
+        assert!(!route_covers_service(3, SERVICE_V6, 0), "a default route is nobody's");
     }
 
     proptest! {

@@ -87,7 +87,7 @@ counters! {
     DroppedIpOptions = 29 "dropped-ip-options",
     /// Dropped: a header that is cut short or contradicts itself.
     DroppedTruncated = 30 "dropped-truncated",
-    /// Dropped: a VLAN tag in front of the header.
+    /// Dropped: a VLAN tag, or a SNAP header, in front of the header.
     DroppedVlan = 31 "dropped-vlan",
     /// Dropped: a further client behind the interface than there are places.
     DroppedPlaces = 32 "dropped-places",
@@ -109,7 +109,7 @@ counters! {
     DroppedReplyRefused = 40 "dropped-reply-refused",
     /// Dropped: a source address that no host can have.
     DroppedSource = 41 "dropped-source",
-    /// Dropped: a frame from one of the service's addresses, or one that says it has one.
+    /// Dropped: a frame from one of the service's addresses, or one that says who has it.
     DroppedImpersonation = 42 "dropped-impersonation",
     /// Dropped: an IPv6 extension header.
     DroppedExtension = 43 "dropped-extension",

@@ -1,7 +1,7 @@
 //! What the kernel tells the daemon of one packet: its verdict, and the beginning of its frame.
 //!
 //! Events go through a ring buffer that all instances share, so each has a budget of its own, and there is room for what
-//! all may tell of at once. What is over a budget, or finds no room, is counted ([`lost`]). The frame's beginning may
+//! all may tell of at once, as far as [`RING_BYTES_MAX`] goes. What is over a budget, or finds no room, is counted ([`lost`]). The frame's beginning may
 //! hold a token: the daemon reads what it shows and drops the bytes at once.
 
 use crate::budget;
@@ -149,7 +149,7 @@ mod tests {
     fn every_slot_s_burst_has_room_on_hosts_of_usual_size() {
         const RECORD: usize = size_of::<Event>() + 8;
         assert_eq!((Budget::of(false).at_once(), Budget::of(true).at_once()), (11, 251));
-        for slots in [2, 16, 100, 256, 1_024] {
+        for slots in [2, 16, 100, 256, 1_024, 1_280] {
             let room = ring_bytes(slots) as usize / RECORD;
             assert!(room >= usize::from(slots) * 11 + 4 * 251, "{slots}: {room}");
         }

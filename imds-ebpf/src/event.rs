@@ -58,7 +58,7 @@ fn try_emit(ctx: &impl Frame, slot: u32, counter: Counter, way: Way) -> Option<(
     let due = IMDS_EVENT_BUDGETS.get_ptr_mut(slot)?;
     let Budget { interval_ns, burst_ns } = Budget::of(traced);
     // SAFETY: a live map value.
-    if !unsafe { limit::charge(due, interval_ns, burst_ns, now, true) } {
+    if !unsafe { limit::charge(due, interval_ns, burst_ns, (now, 1), true) } {
         return None;
     }
     let lost = *IMDS_EVENTS_LOST.get(slot)?;

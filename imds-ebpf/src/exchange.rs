@@ -18,7 +18,7 @@ use crate::packet::{
 pub const OPTIONS: u32 = 12;
 
 /// Protocol numbers (IANA) that say more than "not TCP".
-const PROTOCOL_ICMP: u8 = 1;
+pub const PROTOCOL_ICMP: u8 = 1;
 pub const PROTOCOL_ICMPV6: u8 = 58;
 /// Types of ICMP and of ICMPv6: time exceeded.
 const ICMP_TIME_EXCEEDED: u8 = 11;

@@ -4,6 +4,7 @@ use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::{TC_ACT_SHOT, xdp_action};
 use aya_ebpf::helpers::generated::{bpf_skb_load_bytes, bpf_xdp_get_buff_len, bpf_xdp_load_bytes};
 use aya_ebpf::programs::{TcContext, XdpContext};
+use imds_common::budget;
 
 use crate::packet::{self, HelperError, check};
 
@@ -25,6 +26,9 @@ pub trait Frame: EbpfContext {
 
     /// Its length in bytes.
     fn length(&self) -> u32;
+
+    /// How many packets it is on the wire.
+    fn packets(&self) -> u32;
 
     /// What its Ethernet header says that follows, and whether a tag was in front of that already: `None` if it has none.
     fn ethertype(&self) -> Option<(u16, bool)>;
@@ -52,6 +56,13 @@ impl Frame for TcContext {
     #[inline(always)]
     fn length(&self) -> u32 {
         self.skb.len()
+    }
+
+    #[inline(always)]
+    fn packets(&self) -> u32 {
+        // SAFETY: the context is the program's own.
+        let (segments, size) = unsafe { ((*self.skb.skb).gso_segs, (*self.skb.skb).gso_size) };
+        budget::packets(segments, size, self.length())
     }
 
     #[inline(always)]
@@ -90,6 +101,13 @@ impl Frame for XdpContext {
     fn length(&self) -> u32 {
         // SAFETY: the context is the program's own.
         unsafe { bpf_xdp_get_buff_len(self.ctx) as u32 }
+    }
+
+    /// In the driver each is one. In generic mode one that is more isn't told from a long one: as little is charged for
+    /// it where it is dropped here.
+    #[inline(always)]
+    fn packets(&self) -> u32 {
+        1
     }
 
     #[inline(always)]

@@ -19,12 +19,17 @@ use crate::packet::{
     self, ETH, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Header, IPV4, IPV6, SERVICE_V4_WORD, SERVICE_V6_WORDS,
     V4_DESTINATION, V4_SOURCE, V6_DESTINATION, V6_SOURCE,
 };
-use crate::{neighbour, refuse, request, tables};
+use crate::{neighbour, redirect, refuse, request, tables};
 
 /// 802.1Q and 802.1ad tags, each four bytes.
 const ETHERTYPE_VLAN: u16 = 0x8100;
 const ETHERTYPE_QINQ: u16 = 0x88a8;
 const VLAN: u32 = 4;
+
+/// Less than this in the place of an ethertype is a length (IEEE 802.3). What it is of says a SNAP header: these six bytes
+/// and an ethertype (RFC 1042).
+const ETHERTYPE_MIN: u16 = 0x600;
+const SNAP: [u8; 6] = [0xaa, 0xaa, 3, 0, 0, 0];
 
 /// Judges one packet of an instance's. A function with a stack of its own.
 #[inline(never)]
@@ -49,6 +54,15 @@ pub fn read<F: Frame>(ctx: &F) -> Read {
             offset += VLAN;
             tagged = true;
         }
+    }
+    if ethertype < ETHERTYPE_MIN
+        && let Some([s0, s1, s2, s3, s4, s5, inner0, inner1]) = packet::load(ctx, offset)
+        && [s0, s1, s2, s3, s4, s5] == SNAP
+    {
+        // As behind a tag: whoever takes it for the Ethernet frame that it stands for finds the same in it.
+        ethertype = u16::from_be_bytes([inner0, inner1]);
+        offset += SNAP.len() as u32 + 2;
+        tagged = true;
     }
     match ethertype {
         ETHERTYPE_IPV4 => ipv4(ctx, offset, tagged),
@@ -78,6 +92,11 @@ fn ipv4<F: Frame>(ctx: &F, offset: u32, tagged: bool) -> Read {
     let Some(header) = Header::<{ IPV4 as usize }>::load(ctx, offset) else { return Read::Done(F::PASS) };
     if header.word::<V4_SOURCE>() == SERVICE_V4_WORD {
         return Read::Done(exit::drop(ctx, owner(ctx).0, Counter::DroppedImpersonation));
+    }
+    if redirect::may_be(&header)
+        && let Some(verdict) = redirect::about_us(ctx, offset, &header)
+    {
+        return Read::Done(verdict);
     }
     if header.word::<V4_DESTINATION>() != SERVICE_V4_WORD {
         return Read::Done(F::PASS);

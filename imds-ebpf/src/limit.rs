@@ -45,7 +45,7 @@ impl Admitted {
     #[inline(always)]
     pub fn drop<F: Frame>(&self, ctx: &F, reason: Counter) -> i32 {
         if !F::IS_LAST {
-            is_within_budget(self.slot, self.word, true);
+            is_within_budget(ctx, self.slot, self.word, true);
         }
         exit::drop(ctx, self.slot, reason)
     }
@@ -67,7 +67,7 @@ pub fn admit<F: Frame>(ctx: &F, sender: Option<&Sender>, tagged: bool) -> Result
         Counter::DroppedUnowned
     } else if word.lists_senders() && !is_listed(slot, word, sender, frame_mac(ctx)) {
         Counter::DroppedForged
-    } else if !is_within_budget(slot, word, F::IS_LAST) {
+    } else if !is_within_budget(ctx, slot, word, F::IS_LAST) {
         Counter::DroppedBudget
     } else {
         let admitted = Admitted { slot, word };
@@ -97,15 +97,20 @@ fn is_listed(slot: u32, word: OptionsWord, sender: Option<&Sender>, mac: Option<
     senders.allows_mac(mac) && sender.is_none_or(|sender| senders.allows_address(sender))
 }
 
-/// Whether the slot, if it lists its senders, lists this MAC.
+/// Drops a packet that holds a MAC, beside the frame's, which its slot doesn't list though it lists its senders. Like all
+/// that is forged, it is charged to nobody.
 #[inline(always)]
-pub fn allows_mac(slot: u32, word: OptionsWord, mac: [u8; 6]) -> bool {
-    !word.lists_senders() || senders(slot, word).is_some_and(|senders| senders.allows_mac(mac))
+pub fn drop_forged_mac(ctx: &impl Frame, mac: [u8; 6]) -> Option<i32> {
+    let (slot, word) = owner(ctx);
+    if !word.lists_senders() || senders(slot, word).is_some_and(|senders| senders.allows_mac(mac)) {
+        return None;
+    }
+    Some(exit::drop(ctx, slot, Counter::DroppedForged))
 }
 
-/// Whether a slot may send one more packet, which is charged to it if it `counts`.
+/// Whether a slot may send one more frame, whose packets are charged to it if it `counts`.
 #[inline(always)]
-fn is_within_budget(slot: u32, word: OptionsWord, counts: bool) -> bool {
+fn is_within_budget(ctx: &impl Frame, slot: u32, word: OptionsWord, counts: bool) -> bool {
     let interval = word.packet_interval_ns();
     if interval == 0 {
         return true;
@@ -114,19 +119,19 @@ fn is_within_budget(slot: u32, word: OptionsWord, counts: bool) -> bool {
     // SAFETY: the helper only returns the clock.
     let now = unsafe { bpf_ktime_get_ns() };
     // SAFETY: a live map value.
-    unsafe { charge(due, interval, budget::BURST_NS, now, counts) }
+    unsafe { charge(due, interval, budget::BURST_NS, (now, ctx.packets()), counts) }
 }
 
-/// Whether one more packet or event is within the budget that is whole again at `due`, and of which so much may come at
-/// once; it is charged if it `counts`.
+/// Whether so many more packets or events at a time are within the budget that is whole again at `due`, and of which so
+/// much may come at once; they are charged if that `counts`.
 ///
 /// # Safety
 ///
-/// `due` is a live map value. Two processors that race over it take one too many.
+/// `due` is a live map value. Two processors that race over it take one frame's too many.
 #[inline(always)]
-pub unsafe fn charge(due: *mut u64, interval_ns: u32, burst_ns: u64, now_ns: u64, counts: bool) -> bool {
+pub unsafe fn charge(due: *mut u64, interval_ns: u32, burst_ns: u64, at: (u64, u32), counts: bool) -> bool {
     // SAFETY: the caller's.
-    let charged = budget::charge_within(unsafe { due.read_volatile() }, interval_ns, burst_ns, now_ns);
+    let charged = budget::charge_within(unsafe { due.read_volatile() }, interval_ns, burst_ns, at);
     if let Some(next) = charged.filter(|_| counts) {
         // SAFETY: the caller's.
         unsafe { due.write_volatile(next) };

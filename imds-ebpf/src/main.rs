@@ -8,6 +8,7 @@
 //! | `deliver` | IPv4 to IPv6 with the identity as source, into the namespace |
 //! | `refuse` | the kernel's own answers, and the reset of the daemon's half |
 //! | `neighbour` | ARP and neighbour discovery for the service's addresses |
+//! | `redirect` | no instance that says by ICMP where the service is |
 //! | `reply` | the way back: IPv6 to IPv4, the TTL by the hop limit |
 //! | `tables` | places and flows of a slot |
 //! | `xdp` | the early program: what would be dropped anyway |
@@ -37,6 +38,7 @@ mod limit;
 mod maps;
 mod neighbour;
 mod packet;
+mod redirect;
 mod refuse;
 mod reply;
 mod request;

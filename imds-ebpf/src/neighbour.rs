@@ -5,7 +5,7 @@ use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::{bpf_loop, bpf_redirect};
 use aya_ebpf::programs::TcContext;
-use imds_common::address::{NEIGHBOUR_MAC, SERVICE_V4, SERVICE_V6, covers_service};
+use imds_common::address::{NEIGHBOUR_MAC, SERVICE_V4, SERVICE_V6, covers_service, route_covers_service};
 use imds_common::counters::Counter;
 use imds_common::extension::{Behind, CHAIN_MAX, behind, can_look_behind};
 use imds_common::sender::Sender;
@@ -67,14 +67,14 @@ pub fn arp<F: Frame>(ctx: &F, offset: u32, tagged: bool) -> i32 {
     if u32::from_ne_bytes([t0, t1, t2, t3]) != SERVICE_V4_WORD {
         return F::PASS;
     }
+    // The answer goes to the MAC in the question.
+    if let Some(verdict) = limit::drop_forged_mac(ctx, [m0, m1, m2, m3, m4, m5]) {
+        return verdict;
+    }
     let admitted = match limit::admit(ctx, Some(&Sender::v4([s0, s1, s2, s3])), tagged) {
         Ok(admitted) => admitted,
         Err(verdict) => return verdict,
     };
-    // The answer goes to the MAC in the question.
-    if !limit::allows_mac(admitted.slot, admitted.word, [m0, m1, m2, m3, m4, m5]) {
-        return admitted.drop(ctx, Counter::DroppedForged);
-    }
     if [b0, b1, b2, b3, b4, b5] != ARP_BEGINNING || u16::from_be_bytes([o0, o1]) != ARP_REQUEST {
         return admitted.drop(ctx, Counter::DroppedProtocol);
     }
@@ -267,7 +267,8 @@ fn is_route_to_us<F: Frame>(ctx: &F, at: u32) -> bool {
         let outcome = &raw mut (*scratch).options;
         outcome.write_volatile(GOES_ON);
         let mut walk = Walk { ctx, at, outcome };
-        bpf_loop(OPTIONS_MAX, look_at_option::<F> as *mut c_void, (&raw mut walk).cast(), 0);
+        // Once more, to see that the last one is the last.
+        bpf_loop(OPTIONS_MAX + 1, look_at_option::<F> as *mut c_void, (&raw mut walk).cast(), 0);
         outcome.read_volatile() != ENDED
     }
 }
@@ -287,16 +288,13 @@ extern "C" fn look_at_option<F: Frame>(_number: u64, walk: *mut c_void) -> i64 {
         *outcome = ENDED;
         return 1;
     }
-    let prefix = if kind == PREFIX_INFORMATION.0 {
-        packet::load::<16>(ctx, at + PREFIX_INFORMATION.1)
-    } else if kind == ROUTE_INFORMATION.0 {
-        route_prefix(ctx, at, length)
+    let is_claim = if kind == PREFIX_INFORMATION.0 {
+        packet::load(ctx, at + PREFIX_INFORMATION.1).is_some_and(|prefix| covers_service(prefix, bits))
     } else {
-        None
+        kind == ROUTE_INFORMATION.0
+            && route_prefix(ctx, at, length).is_some_and(|prefix| route_covers_service(length, prefix, bits))
     };
-    if let Some(prefix) = prefix
-        && covers_service(prefix, bits)
-    {
+    if is_claim {
         *outcome = FOUND;
         return 1;
     }

@@ -9,6 +9,13 @@ pub fn imdsd() -> PathBuf {
     existing("IMDS_BIN_DIR", "imdsd")
 }
 
+/// The daemon under test with the debug object.
+#[must_use]
+pub fn debug_imdsd() -> PathBuf {
+    let path = env::var_os("IMDS_DEBUG_IMDSD").expect("IMDS_DEBUG_IMDSD is not set: run this by `cargo xtask test`");
+    PathBuf::from(path)
+}
+
 /// The command line under test.
 #[must_use]
 pub fn imdsctl() -> PathBuf {

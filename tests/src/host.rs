@@ -38,6 +38,8 @@ pub struct Host {
     family: Family,
     /// The network namespace that is the host's to the daemon, if it isn't this process's.
     network: Option<String>,
+    /// The daemon's program.
+    program: PathBuf,
     daemon: Option<Child>,
 }
 
@@ -81,9 +83,19 @@ impl Host {
             attachment: Attachment::current(),
             family: Family::default(),
             network: None,
+            program: environment::imdsd(),
             daemon: None,
         };
         names::write(&host.config(), UNBOUNDED.as_bytes(), 0o600);
+        host
+    }
+
+    /// The same, with the debug object, and a config that says nothing of budgets: there are none.
+    #[must_use]
+    pub fn prepare_debug(toml: &str) -> Self {
+        let mut host = Self::prepare();
+        host.program = environment::debug_imdsd();
+        names::write(&host.config(), format!("{UNBOUNDED}{toml}").as_bytes(), 0o600);
         host
     }
 
@@ -147,11 +159,11 @@ impl Host {
     #[must_use]
     pub fn imdsd(&self) -> Command {
         let mut command = match &self.network {
-            None => Command::new(environment::imdsd()),
+            None => Command::new(&self.program),
             Some(name) => {
                 // As `ip netns exec`, but that /sys stays as it is, where the daemon's pins are.
                 let mut command = Command::new("nsenter");
-                command.arg(format!("--net=/run/netns/{name}")).arg(environment::imdsd());
+                command.arg(format!("--net=/run/netns/{name}")).arg(&self.program);
                 command
             }
         };

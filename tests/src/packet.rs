@@ -5,6 +5,8 @@ use std::net::IpAddr;
 
 use etherparse::{Ipv4HeaderSlice, NetSlice, SlicedPacket, TcpSlice, TransportSlice};
 
+use crate::family::Family;
+
 /// The service's IPv4 address.
 pub const SERVICE: [u8; 4] = [169, 254, 169, 254];
 /// The service's IPv6 address, `fd00:ec2::254`.
@@ -12,6 +14,24 @@ pub const SERVICE_V6: [u8; 16] = [0xfd, 0, 0x0e, 0xc2, 0, 0, 0, 0, 0, 0, 0, 0, 0
 
 /// Length of an IPv6 header, in bytes.
 const IPV6_HEADER: usize = 40;
+
+/// A virtio header (`struct virtio_net_hdr`, include/uapi/linux/virtio_net.h): the frame behind it holds plain IP and TCP
+/// headers, whose checksum is to be made, and is to be cut into segments with so many bytes.
+#[must_use]
+pub fn virtio(family: Family, size: u16) -> [u8; 10] {
+    /// `VIRTIO_NET_HDR_F_NEEDS_CSUM`
+    const NEEDS_CHECKSUM: u8 = 1;
+    /// Where the checksum stands in a TCP header, and how long that is.
+    const TCP: (u16, u16) = (16, 20);
+    // `VIRTIO_NET_HDR_GSO_TCPV4`, `VIRTIO_NET_HDR_GSO_TCPV6`
+    let (kind, transport) = match family {
+        Family::Ipv4 => (1, 34_u16),
+        Family::Ipv6 => (4, 54),
+    };
+    let words = [transport + TCP.1, size, transport, TCP.0].map(u16::to_le_bytes);
+    let [[h0, h1], [s0, s1], [t0, t1], [c0, c1]] = words;
+    [NEEDS_CHECKSUM, kind, h0, h1, s0, s1, t0, t1, c0, c1]
+}
 
 /// A TCP segment that the service sent.
 #[derive(Clone, PartialEq, Eq)]

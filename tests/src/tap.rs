@@ -31,6 +31,8 @@ struct InterfaceRequest {
 const TUNSETIFF: rustix::ioctl::Opcode = opcode::write::<i32>(b'T', 202);
 /// `IFF_TAP | IFF_NO_PI`: Ethernet frames and nothing else.
 const TAP: i16 = 0x0002 | 0x1000;
+/// `IFF_VNET_HDR`: behind a virtio header, which says how a frame is to be cut.
+const VIRTIO: i16 = 0x4000;
 
 /// A routed tap of the host's, and its guest's side. Removed with this value.
 #[derive(Debug)]
@@ -45,11 +47,21 @@ impl Tap {
     /// Makes a tap and sets it up.
     #[must_use]
     pub fn new() -> Self {
+        Self::of_kind(TAP)
+    }
+
+    /// The same, whose frames are each behind a virtio header ([`crate::packet::virtio`]), as a virtual machine's.
+    #[must_use]
+    pub fn of_virtio() -> Self {
+        Self::of_kind(TAP | VIRTIO)
+    }
+
+    fn of_kind(flags: i16) -> Self {
         environment::require();
         let name = names::link();
         let file = File::options().read(true).write(true).open("/dev/net/tun");
         let file = file.unwrap_or_else(|error| panic!("/dev/net/tun can't be opened: {error}"));
-        let mut request = InterfaceRequest { name: [0; 16], flags: TAP, reserved: [0; 22] };
+        let mut request = InterfaceRequest { name: [0; 16], flags, reserved: [0; 22] };
         request.name[..name.len()].copy_from_slice(name.as_bytes());
         // SAFETY: TUNSETIFF reads a struct ifreq, which this is, of that size.
         let setter = unsafe { Setter::<TUNSETIFF, _>::new(request) };

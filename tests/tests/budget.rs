@@ -6,6 +6,7 @@ use imds_tests::host::Host;
 use imds_tests::http::{Answer, Connection, TOKEN, request};
 use imds_tests::in_each_attachment;
 use imds_tests::over_both_families;
+use imds_tests::packet::virtio;
 use imds_tests::stats::InstanceStats;
 use imds_tests::tap::Tap;
 use imds_tests::wait;
@@ -13,7 +14,8 @@ use imds_tests::wait;
 in_each_attachment!(
     families: a_flood_gets_its_budget_and_its_neighbour_everything,
     the_default_is_ec2_s,
-    an_instance_has_a_budget_of_its_own_that_changes_while_it_runs
+    an_instance_has_a_budget_of_its_own_that_changes_while_it_runs,
+    a_virtual_machine_s_large_frame_costs_as_many_packets_as_it_is_cut_into
 );
 
 // Requests are counted by the daemon.
@@ -84,6 +86,28 @@ fn an_instance_has_a_budget_of_its_own_that_changes_while_it_runs(family: Family
     host.ask(&["limits", "set", &id, "--packet-budget", "1"]);
     let (over, within) = flood(&host, &id, &mut tap);
     assert!(over > within, "{over} {within}");
+}
+
+/// A frame of a virtual machine's to the service, which the kernel is to cut into segments of so many bytes.
+fn large(tap: &Tap, family: Family, payload: usize, size: u16) -> Vec<u8> {
+    let mut frame = virtio(family, size).to_vec();
+    let segment = tap.packet(SOURCE, 64).tcp(10_000, 80, 1, 1).ack(1);
+    segment.write(&mut frame, &vec![b'a'; payload]).expect("written");
+    frame
+}
+
+fn a_virtual_machine_s_large_frame_costs_as_many_packets_as_it_is_cut_into(family: Family) {
+    let host = Host::start().over(family);
+    let mut tap = Tap::of_virtio().over(family);
+    let id = host.create(tap.interface(), &["--packet-budget", "9"]);
+    let counts = |stats: &InstanceStats| (stats.kernel("dropped-budget"), stats.kernel("delivered"));
+    // Ten may come at once, which the one in eleven never is.
+    let within = large(&tap, family, 300, 100);
+    tap.send(&within);
+    wait::until("the smaller one", || counts(&host.stats(&id)), |&counts| counts == (0, 1));
+    let over = large(&tap, family, 1_000, 100);
+    (0..3).for_each(|_| tap.send(&over));
+    wait::until("the larger ones", || counts(&host.stats(&id)), |&counts| counts == (3, 1));
 }
 
 /// The answers to requests on connections of their own, one after the other.

@@ -13,6 +13,7 @@ use imds_tests::{in_each_attachment, names, wait};
 
 in_each_attachment!(
     what_comes_from_elsewhere_is_dropped_and_counted,
+    what_is_forged_costs_no_budget,
     an_instance_that_lists_nothing_may_send_from_anywhere,
     a_guest_is_served_from_what_is_listed_now,
     a_guest_over_ipv6_is_served_from_what_is_listed,
@@ -103,6 +104,28 @@ fn what_comes_from_elsewhere_is_dropped_and_counted() {
         host.ask(&["explain", &id, "--last", "1"])["events"][0]["reason"].clone()
     };
     wait::until("the forgery in explain", told, |reason| reason == "dropped-forged");
+}
+
+fn what_is_forged_costs_no_budget() {
+    let host = Host::start();
+    let mut tap = Tap::new();
+    let list = ["--allow-address", "10.0.0.1", "--allow-mac", "02:00:00:00:00:10", "--packet-budget", "1"];
+    let id = host.create(tap.interface(), &[&ENABLED[..], &list].concat());
+    let asked = arp(1, LISTED, SERVICE);
+    let forgeries = [
+        from_v4(&tap, OTHER),
+        from_v6(&tap, OTHER_V6),
+        arp(1, OTHER, SERVICE),
+        with_mac(asked.clone(), MAC_AT[0]),
+        with_mac(asked.clone(), MAC_AT[1]),
+        with_mac(discovery(&tap, 135, LISTED_V6, SOLICITED, &about(SERVICE_V6, 0)), MAC_AT[0]),
+    ];
+    // Of what isn't forged, two may come at once.
+    forgeries.iter().cycle().take(30).for_each(|frame| tap.send(frame));
+    let stats = wait::until("the forgeries", || host.stats(&id), |stats| stats.kernel_sum("dropped-") >= 30);
+    assert_eq!(forged(&stats), 30, "none is over budget");
+    tap.send(&asked);
+    wait::until("the answer", || host.stats(&id).kernel("answered-neighbour"), |&count| count == 1);
 }
 
 fn an_instance_that_lists_nothing_may_send_from_anywhere() {

@@ -15,14 +15,17 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, eth, socket_with, sock
 
 in_each_attachment!(
     families: requests_in_large_frames_get_what_the_daemon_says,
-    the_kernel_refuses_a_large_frame_where_it_refuses_everything
+    the_kernel_refuses_a_large_frame_where_it_refuses_everything,
+    a_large_frame_costs_as_many_packets_as_it_is_cut_into
 );
 
 const INSTANCE_ID: &str = "/latest/meta-data/instance-id";
 /// Longest frame that holds one segment, in bytes.
 const ONE_SEGMENT: usize = 1_514;
 /// So many bytes of a head's are in one write: less than the client may send before the first acknowledgement.
-const PADDING: usize = 9_000;
+const PADDING: usize = 13_000;
+/// A budget that ten segments of them are over, and the other packets of an exchange aren't: nine may come at once.
+const BUDGET: &str = "8";
 /// The reader's buffer in bytes: side by side tests send, too.
 const BUFFER: usize = 8 << 20;
 
@@ -84,4 +87,13 @@ fn the_kernel_refuses_a_large_frame_where_it_refuses_everything(family: Family) 
     assert_eq!(exchange(&guest, "GET", INSTANCE_ID, &[]).status, 403);
     let stats = host.stats(&id);
     assert_eq!((stats.kernel("refused-endpoint-disabled"), stats.requests()), (1, 0));
+}
+
+fn a_large_frame_costs_as_many_packets_as_it_is_cut_into(family: Family) {
+    let host = Host::start().over(family);
+    let guest = Guest::on_veth("10.0.0.1").over(family);
+    let id = host.create(guest.interface(), &["--packet-budget", BUDGET]);
+    let answer = exchange(&guest, "GET", INSTANCE_ID, &[]);
+    assert_eq!((answer.status, answer.text()), (200, id.clone()), "it is sent again, in smaller parts");
+    assert!(host.stats(&id).kernel("dropped-budget") > 0);
 }

@@ -132,6 +132,13 @@ fn whoever_says_it_is_the_service_is_dropped_and_counted() {
         ("a wish for its address", discovery(&tap, 135, [0; 16], SOLICITED, &about(packet::SERVICE_V6, 0))),
         ("its prefix", discovery(&tap, 134, GUEST_V6, ALL_NODES, &router(&prefix_information(64, packet::SERVICE_V6)))),
         ("a route to it", discovery(&tap, 134, GUEST_V6, ALL_NODES, &route(32, service_half))),
+        ("ICMP's redirect of what is for it", redirect(&tap, [10, 0, 0, 9], SERVICE)),
+        ("ICMP's redirect by way of it", redirect(&tap, SERVICE, [198, 18, 0, 1])),
+        ("an ARP reply in SNAP", in_snap(arp(2, SERVICE, neighbour))),
+        (
+            "a route that goes on in the next option",
+            discovery(&tap, 134, GUEST_V6, ALL_NODES, &router(&[&[24, 1, 48, 0, 0, 0, 1, 0], service_half].concat())),
+        ),
         (
             "more options than a router has",
             discovery(&tap, 134, GUEST_V6, ALL_NODES, &router(&[5, 1, 0, 0, 0, 0, 5, 0].repeat(17))),
@@ -144,6 +151,23 @@ fn whoever_says_it_is_the_service_is_dropped_and_counted() {
         let after = wait::until(name, || host.stats(&id), |stats| dropped(stats) > dropped(&before));
         assert_eq!(after.kernel_sum("dropped-"), before.kernel_sum("dropped-") + 1, "{name} moved another counter too");
     }
+}
+
+/// ICMP's redirect to a neighbour: what it sent to `destination` goes by way of `router`.
+fn redirect(tap: &Tap, router: [u8; 4], destination: [u8; 4]) -> Vec<u8> {
+    let neighbour = [10, 0, 0, 2];
+    let mut sent = Vec::new();
+    tap.frame().ipv4(neighbour, destination, 64).udp(4_000, 80).write(&mut sent, &[]).expect("written");
+    let kind = etherparse::Icmpv4Type::Unknown { type_u8: 5, code_u8: 1, bytes5to8: router };
+    let mut frame = Vec::new();
+    tap.frame().ipv4(GUEST, neighbour, 64).icmpv4(kind).write(&mut frame, &sent[14..]).expect("written");
+    frame
+}
+
+/// The same frame by IEEE 802.3, which has a length where the ethertype was, and that behind a SNAP header.
+fn in_snap(frame: Vec<u8>) -> Vec<u8> {
+    let length = u16::try_from(frame.len() - 12 + 6).expect("a frame").to_be_bytes();
+    [&frame[..12], &length, &[0xaa, 0xaa, 3, 0, 0, 0], &frame[12..]].concat()
 }
 
 /// Puts an extension header into a frame, before what its IPv6 header is followed by.
@@ -181,6 +205,9 @@ fn what_others_say_of_themselves_passes_untouched() {
         discovery(&tap, 134, GUEST_V6, ALL_NODES, &router(&prefix_information(64, GUEST_V6))),
         discovery(&tap, 134, GUEST_V6, ALL_NODES, &router(&default_route)),
         discovery(&tap, 134, GUEST_V6, ALL_NODES, &router(&[])),
+        discovery(&tap, 134, GUEST_V6, ALL_NODES, &router(&[5, 1, 0, 0, 0, 0, 5, 0].repeat(16))),
+        redirect(&tap, [10, 0, 0, 9], [198, 18, 0, 1]),
+        in_snap(arp(2, GUEST, [10, 0, 0, 254])),
         // Encrypted: what looks like a header in it is none.
         behind(
             discovery(&tap, 136, GUEST_V6, ALL_NODES, &about(packet::SERVICE_V6, 0x20)),

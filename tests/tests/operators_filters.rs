@@ -6,11 +6,11 @@ use std::process::Command;
 use imds_tests::family::Family;
 use imds_tests::guest::{Bridge, Guest, mac_of};
 use imds_tests::host::Host;
-use imds_tests::over_both_families;
+use imds_tests::in_each_attachment;
 use imds_tests::process;
 use serde_json::Value;
 
-over_both_families!(see_what_is_not_for_the_service_and_stay);
+in_each_attachment!(families: see_what_is_not_for_the_service_and_stay);
 
 const ADDRESS: &str = "10.0.0.1";
 const INSTANCE_ID: &str = "/latest/meta-data/instance-id";

@@ -17,6 +17,7 @@ use imds_tests::witness::Witness;
 in_each_attachment!(
     hostile_packets_are_dropped_and_counted,
     what_ends_before_its_destination_passes_and_is_never_answered,
+    three_vlan_tags_are_looked_behind_and_more_are_dropped,
     clients_and_connections_are_bounded,
     an_interface_that_nobody_owns_is_closed_and_counted_at_the_host,
     what_is_not_for_the_service_passes_untouched
@@ -148,6 +149,36 @@ fn what_ends_before_its_destination_passes_and_is_never_answered() {
     (ETHERNET..tag.len()).for_each(|length| tap.send(&tag[..length]));
     assert_eq!(tap.receive_segment(PORT, SILENCE), None);
     assert_eq!(host.stats(&id).kernel_counters().moved_since(&before), Vec::<String>::new());
+}
+
+/// A frame with so many VLAN tags more.
+fn tagged(frame: &[u8], tags: usize) -> Vec<u8> {
+    [&frame[..12], &[0x81, 0, 0, 7].repeat(tags), &frame[12..]].concat()
+}
+
+fn three_vlan_tags_are_looked_behind_and_more_are_dropped() {
+    let host = Host::start();
+    let mut tap = Tap::new();
+    let id = host.create(tap.interface(), &[]);
+    let elsewhere = written(tap.frame().ipv4(SOURCE, [10, 0, 0, 2], TTL).tcp(PORT, 80, 1_000, 64_000).syn());
+    let (asked, claimed) = (syn_from(&tap, SOURCE, 80), syn_from(&tap, SERVICE, 80));
+    for tags in 1..=5 {
+        let before = host.stats(&id).kernel_counters();
+        // What passes is counted nowhere, so it comes before what is.
+        for frame in [&elsewhere, &asked, &claimed] {
+            tap.send(&tagged(frame, tags));
+        }
+        let expected = match tags {
+            1..=3 => &["dropped-impersonation", "dropped-vlan"][..],
+            _ => &["dropped-vlan", "dropped-vlan", "dropped-vlan"],
+        };
+        let moved = || {
+            let mut moved = host.stats(&id).kernel_counters().moved_since(&before);
+            moved.retain(|name| name != "events-lost");
+            moved
+        };
+        wait::until("the tagged frames", moved, |moved| moved == expected);
+    }
 }
 
 fn clients_and_connections_are_bounded() {

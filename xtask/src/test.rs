@@ -60,9 +60,10 @@ pub(crate) fn run(workspace: &Workspace, core: Core, in_virtual_machines: bool) 
 }
 
 /// What black-box tests, the demo and the benchmark are told about where things are.
-pub(crate) fn black_box_environment(workspace: &Workspace) -> [(&'static str, PathBuf); 3] {
+pub(crate) fn black_box_environment(workspace: &Workspace) -> [(&'static str, PathBuf); 4] {
     [
         ("IMDS_BIN_DIR", workspace.binaries(Profile::Release)),
+        ("IMDS_DEBUG_IMDSD", workspace.binaries(Profile::Debug).join("imdsd")),
         ("IMDS_CLIENTS", workspace.clients()),
         ("IMDS_RIVALS", workspace.rivals()),
     ]

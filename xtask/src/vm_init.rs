@@ -32,6 +32,8 @@ const FILE_SYSTEMS: [(&str, &str); 7] = [
 ];
 /// Where a guest has every program that tests and clients run.
 const PATH: &str = "/bin";
+/// Where the daemon with the debug object is.
+pub(crate) const DEBUG_IMDSD: &str = "/bin/imdsd-debug";
 /// Most tests wait for something most of the time.
 const TESTS_AT_ONCE: usize = 4;
 /// How long one test may take in a guest that is emulated.
@@ -177,7 +179,12 @@ fn outcome(test: &Test) -> Result<(String, Option<String>)> {
         Kind::Check => command.arg("check"),
         Kind::OfBinary(name) => command.args(["--exact", name]),
     };
-    command.env("IMDS_BIN_DIR", PATH).env("IMDS_SLOW", "1").env("RUST_BACKTRACE", "0").process_group(0);
+    command
+        .env("IMDS_BIN_DIR", PATH)
+        .env("IMDS_DEBUG_IMDSD", DEBUG_IMDSD)
+        .env("IMDS_SLOW", "1")
+        .env("RUST_BACKTRACE", "0")
+        .process_group(0);
     command.stdout(file.try_clone()?).stderr(file);
     let mut child = command.spawn().with_context(|| format!("{} can't be started", test.program))?;
     let status = wait(&mut child)?;

@@ -24,7 +24,7 @@ use crate::vm::modules::{self, Modules};
 use crate::vm::plan::{self, Kind, Test};
 use crate::vm::report::Report;
 use crate::vm::suite::{self, Binary, Choice};
-use crate::vm_init::Role;
+use crate::vm_init::{DEBUG_IMDSD, Role};
 use crate::workspace::{Profile, Workspace};
 
 /// What the tests run beside the binaries under test: clients, and the shell that cleans up after them with its tools.
@@ -33,7 +33,7 @@ const PROGRAMS: [&str; 14] = [
 ];
 /// Each object, by the daemon that embeds it: the test's name, the program, and the profile.
 const CHECKS: [(&str, &str, Profile); 2] =
-    [("debug", "/bin/imdsd-debug", Profile::Debug), ("release", "/bin/imdsd-release", Profile::Release)];
+    [("debug", DEBUG_IMDSD, Profile::Debug), ("release", "/bin/imdsd-release", Profile::Release)];
 
 /// Keeps IPv6 out of a kernel, as some hosts do.
 const NO_IPV6: &str = "ipv6.disable=1";

@@ -57,7 +57,9 @@ const fn fixed(counter: Counter) -> Option<&'static str> {
         Counter::DroppedTruncated => {
             "the packet is cut short or contradicts itself: look at the guest's network driver"
         }
-        Counter::DroppedVlan => "VLAN tags aren't taken: let the guest send untagged to the service",
+        Counter::DroppedVlan => {
+            "VLAN tags and SNAP headers aren't taken: let the guest send untagged Ethernet frames to the service"
+        }
         Counter::DroppedPlaces => {
             "too many clients are behind the interface at once: let fewer ask, or wait until some are idle"
         }

@@ -233,6 +233,10 @@ impl Kernel for FakeKernel {
         tokio::task::yield_now().await;
         self.step()?;
         self.note(format!("keep {}", status.slot));
+        assert!(
+            self.served(status.slot).is_some_and(|served| served.token_generation == status.token_generation),
+            "the daemon knows the tenant before its programs tell of it"
+        );
         let links = self.links.lock().expect("not poisoned").clone();
         links.iter().filter(|(_, index)| **index == status.ifindex).try_for_each(|(name, _)| self.refuse(name))?;
         self.set_mode(status.ifindex, attach);

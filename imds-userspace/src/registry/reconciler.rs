@@ -120,7 +120,8 @@ impl<K: Kernel> Registry<K> {
         Ok(())
     }
 
-    /// Goes on with a slot that the kernel has kept; nothing is to do where it is served already.
+    /// Goes on with a slot that the kernel has kept; nothing is to do where it is served already. The directory knows the
+    /// tenant before this daemon's programs tell of its packets; on failure it is served no more until the next try.
     async fn resume(&self, state: &State, owner: &Owner, status: &SlotStatus) -> Result<(), RegistryError> {
         let served = self.directory.get(status.slot);
         let generations = (status.generation, status.token_generation);
@@ -131,8 +132,8 @@ impl<K: Kernel> Registry<K> {
         self.load_credentials(record).await;
         let tree = self.tree(record);
         let attach = record.interfaces.get(owner.interface).and_then(|interface| interface.attach);
-        self.kernel.keep(status, attach).await?;
         self.serve(status.slot, generations, record, tree);
+        self.kernel.keep(status, attach).await.inspect_err(|_| self.evict(status.slot, None))?;
         Ok(())
     }
 

@@ -87,7 +87,8 @@ impl<K: Kernel> Registry<K> {
         }
     }
 
-    fn evict(&self, slot: u16, next: Option<Arc<Served>>) {
+    /// Puts somebody behind a slot for the service, or nobody; whoever was there before is gone.
+    pub(super) fn evict(&self, slot: u16, next: Option<Arc<Served>>) {
         if let Some(former) = self.directory.set(slot, next) {
             former.gone.cancel();
         }

@@ -56,3 +56,19 @@ async fn many_interfaces_that_come_at_once_lead_each_to_its_own_instance() {
     let led = host.kernel.status().expect("fake").into_iter().map(|slot| (slot.ifindex, served[&slot.slot].clone()));
     assert_eq!(led.collect::<BTreeMap<_, _>>(), owners);
 }
+
+#[tokio::test]
+async fn a_kept_slot_is_served_once_its_programs_are_this_daemon_s() {
+    let host = Host::new(&[("tap1", 11)]);
+    host.daemon().await.create(A, &["tap1"]).await.expect("created");
+    let daemon = host.daemon().await;
+    assert_eq!(daemon.served(), BTreeMap::from([(1, A.to_owned())]));
+    drop(daemon);
+
+    *host.kernel.broken.lock().expect("not poisoned") = Some("tap1".to_owned());
+    let daemon = host.daemon().await;
+    assert!(daemon.served().is_empty(), "its interface has another daemon's");
+    *host.kernel.broken.lock().expect("not poisoned") = None;
+    daemon.registry.reconcile().await.expect("fake");
+    assert_eq!(daemon.served(), BTreeMap::from([(1, A.to_owned())]));
+}
