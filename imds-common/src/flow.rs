@@ -9,7 +9,8 @@
 //!
 //! - Two fields say that something other than a read was seen, `limited` and `mixed`, and each of them is enough. Only a
 //!   SYN-ACK clears the one, the first that its connection's client sees: what that one sends can't be taken before. Only
-//!   a SYN clears the other.
+//!   a SYN clears the other. It would take two processors that are late at once, each in the middle of its clearing, and
+//!   for several of the client's round trips.
 //! - What `imds_ingress` takes for known, it takes from what `imds_reply` has stored, from a SYN-ACK on.
 //! - A SYN-ACK of another connection than the one that is followed sets `limited`.
 //! - Two segments that carry anything are never judged at once: see `inside`.
@@ -210,14 +211,12 @@ impl Flow {
     }
 
     /// Takes a SYN, on a free entry or on one of the same key. A repeated one changes nothing; one that would begin
-    /// another connection on top of a live one makes it [`MIXED`], as nobody but the daemon knows which it takes. Whether it
-    /// goes to the daemon.
+    /// another connection on top of a live one makes it [`MIXED`], as nobody but the daemon knows which it takes.
     #[inline(always)]
-    #[must_use]
-    pub const fn client_syn(&mut self, key: u64, syn: Segment, now_ms: u32) -> bool {
+    pub const fn client_syn(&mut self, key: u64, syn: Segment, now_ms: u32) {
         if self.key != key || self.is_free(now_ms) {
             self.open(key, syn, now_ms);
-            return true;
+            return;
         }
         let repeated = syn.seq.wrapping_add(1) == self.begins;
         match self.phase {
@@ -228,12 +227,10 @@ impl Flow {
                     self.mix();
                 }
             }
-            // An old one: the daemon's answers to it would disturb the client's reading of ours, and nothing would end what
-            // it begins there.
-            REFUSED if at_or_before(syn.seq, self.boundary) => return false,
+            // An old one: the daemon's answers to it would disturb the client's reading of ours.
+            REFUSED if at_or_before(syn.seq, self.boundary) => {}
             _ => self.open(key, syn, now_ms),
         }
-        true
     }
 
     /// Whether it is the kernel's since it refused.

@@ -160,9 +160,9 @@ fn own(ctx: &TcContext, number: u32) -> i32 {
             Some(flow) => {
                 tables::enter(flow);
                 // SAFETY: a live map value; what other processors do with it meanwhile, the machine allows for.
-                let goes_on = unsafe { (*flow).client_syn(key, exchange.segment, now) };
+                unsafe { (*flow).client_syn(key, exchange.segment, now) };
                 tables::leave(flow);
-                if goes_on { deliver(ctx, exchange) } else { exit::drop(ctx, number, Counter::DroppedAfterRefusal) }
+                deliver(ctx, exchange)
             }
             None => exit::drop(ctx, number, Counter::DroppedFlows),
         };

@@ -2,7 +2,9 @@
 //!
 //! There is no lock, so two CPUs may take one free entry at once, or run on one flow. That harms nobody else, and opens
 //! nothing: what is left of two flows in one entry is limited, as [`imds_common::flow`] says; one whose key was
-//! overwritten is an unknown one, judged by the daemon and limited; and a place is read again after it was written.
+//! overwritten is an unknown one, judged by the daemon and limited; and a place is read again after it was written. The
+//! machine's `&mut` says to the compiler that nobody else is there: all that it could make of that is to load or store a
+//! field a little earlier or later, which the machine allows for.
 
 use core::arch::asm;
 use core::ffi::c_void;

@@ -174,7 +174,7 @@ fn play(family: Family, rounds: u16, act: impl Fn(&mut Racers<'_>, u16)) {
         // Empty frames end the writers.
         *pair.lock().unwrap_or_else(PoisonError::into_inner) = Pair::default();
         round.wait();
-        outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     });
 }
 

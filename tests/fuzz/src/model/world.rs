@@ -138,9 +138,9 @@ impl World {
             self.check_taking(index, port);
             let live = known.is_some_and(|index| !self.table[index].is_free(now));
             self.syn_sent(port, packet, live);
-            let goes_on = self.table[index].client_syn(flow_key(port), segment, now);
-            self.note(port, packet, if goes_on { Taken::Delivered } else { Taken::Swallowed });
-            self.deliver(port, packet, lost || !goes_on);
+            self.table[index].client_syn(flow_key(port), segment, now);
+            self.note(port, packet, Taken::Delivered);
+            self.deliver(port, packet, lost);
             return;
         }
         self.note_purity(port, packet);
@@ -294,8 +294,7 @@ impl World {
             false => idle(state.from_client) <= HALF_OPEN_MS,
         };
         let over = socket.fin_sent && self.table[index].daemon_marks & CLIENT_CLOSED != 0;
-        let excused = state.wild && socket.established;
-        assert!(excused || over || !live, "taken from a live connection: {:?}", self.table[index]);
+        assert!(state.wild || over || !live, "taken from a live connection: {:?}", self.table[index]);
     }
 
     fn syn_sent(&mut self, port: usize, packet: &Packet, live: bool) {
