@@ -8,6 +8,10 @@ use crate::verdict::Refusal;
 /// Length of a date as HTTP writes it, `Sun, 06 Nov 1994 08:49:37 GMT`, in bytes.
 pub const DATE_LENGTH: usize = 29;
 
+/// What stands in a date's place where it isn't known, though the answer's length has been said: an empty value, as
+/// whitespace around one is no part of it (RFC 9110, section 5.5).
+const NO_DATE: &[u8; DATE_LENGTH] = &[b' '; DATE_LENGTH];
+
 /// The name and separator before a date.
 pub const DATE_NAME: &str = "Date: ";
 
@@ -112,7 +116,7 @@ pub struct KernelAnswer {
     pub length: u32,
     /// Where its date goes, where it has one.
     pub date_at: u32,
-    /// The bytes: zeros in place of the date, and after the end.
+    /// The bytes: spaces in place of the date, and zeros after the end.
     pub bytes: [u8; KERNEL_ANSWER_MAX],
 }
 
@@ -148,7 +152,8 @@ const fn kernel_answer(answer: Bodyless, with_date: bool) -> KernelAnswer {
     if with_date {
         at = put(&mut bytes, at, DATE_NAME.as_bytes());
         date_at = at;
-        at = put(&mut bytes, at + DATE_LENGTH, b"\r\n");
+        at = put(&mut bytes, at, NO_DATE);
+        at = put(&mut bytes, at, b"\r\n");
     }
     at = put(&mut bytes, at, answer.after.as_bytes());
     #[expect(clippy::cast_possible_truncation, reason = "at most KERNEL_ANSWER_MAX")]
@@ -211,6 +216,8 @@ mod tests {
                 [(false, format!("{before}{after}")), (true, format!("{before}Date: {date}\r\n{after}"))]
             {
                 let mut answer = KERNEL_ANSWERS[kernel_answer_index(kernel_status(refusal), with_date)];
+                let unknown = String::from_utf8_lossy(&answer.bytes[..answer.length as usize]);
+                assert_eq!(unknown, expected.replace(date, &" ".repeat(DATE_LENGTH)));
                 if with_date {
                     let at = answer.date_at as usize;
                     answer.bytes[at..at + DATE_LENGTH].copy_from_slice(date.as_bytes());

@@ -3,6 +3,17 @@
 //!
 //! A flow is taken at the SYN and free again when both sides have closed or when idle. `imds_ingress` gives it the
 //! client's segments, `imds_reply` the daemon's. The machine is pure: time and segments come in, a decision goes out.
+//!
+//! Several processors may run on one flow at once, without a lock; each field is loaded and stored as a whole, and any of
+//! them may be late with what it stores. That no token travels holds all the same:
+//!
+//! - Two fields say that something other than a read was seen, `limited` and `mixed`, and each of them is enough. Only a
+//!   SYN-ACK clears the one, the first that its connection's client sees: what that one sends can't be taken before. Only
+//!   a SYN clears the other. It would take two processors that are late at once, each in the middle of its clearing, and
+//!   for several of the client's round trips.
+//! - What `imds_ingress` takes for known, it takes from what `imds_reply` has stored, from a SYN-ACK on.
+//! - A SYN-ACK of another connection than the one that is followed sets `limited`.
+//! - Two segments that carry anything are never judged at once: see `inside`.
 
 mod segment;
 
@@ -15,8 +26,13 @@ pub const FLOWS: usize = 128;
 pub const HALF_OPEN_MS: u32 = 5_000;
 /// A connection without a packet is forgotten after so long: the daemon has closed it long before. In milliseconds.
 pub const IDLE_MS: u32 = 120_000;
-/// A refused connection that the client doesn't close is forgotten after so long. In milliseconds.
-pub const REFUSED_MS: u32 = 5_000;
+/// A connection that is reset before the daemon has a byte is forgotten after so long: the daemon's kernel may not have
+/// taken the reset, and holds a half-open one for 7 seconds at most, as long as it waits for a first byte (the settings of
+/// `imds-userspace`). In milliseconds.
+pub const RESET_MS: u32 = 8_000;
+/// A refused connection that the client doesn't close is forgotten after so long: where XDP refuses, nobody resets the
+/// daemon's half. In milliseconds.
+pub const REFUSED_MS: u32 = RESET_MS;
 
 /// `phase` of a flow whose SYN nobody has answered: an earlier connection of its key may still live.
 pub const HALF_OPEN: u32 = 1;
@@ -32,6 +48,8 @@ pub const REFUSED: u32 = 5;
 pub const REFUSED_DONE: u32 = 6;
 /// `phase` of a flow that both sides have closed, or one reset.
 pub const CLOSED: u32 = 7;
+/// `phase` of a flow that one side has reset before the daemon had a byte.
+pub const RESET: u32 = 8;
 
 /// One entry of a slot's table of connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,9 +61,11 @@ pub struct Flow {
     pub phase: u32,
     /// When its last packet came, in milliseconds since boot, wrapping.
     pub touched: u32,
+    /// Where the client's stream begins, as its SYN says.
+    pub begins: u32,
     /// Where the client's next request begins. Of a refused flow: what the kernel has acknowledged.
     pub boundary: u32,
-    /// What the daemon has acknowledged.
+    /// What the daemon has acknowledged. Only `imds_reply` writes it.
     pub acked: u32,
     /// Where the daemon's next byte goes. Of a refused flow: the end of the kernel's answer, its FIN included.
     pub sent: u32,
@@ -57,33 +77,38 @@ pub struct Flow {
     pub answer: u32,
     /// With [`CLIENT_FIN`]: where the client's FIN ends.
     pub fin: u32,
-    /// 0 as long as nothing but complete reads was seen since the handshake; stays over the close. Only
-    /// `imds_ingress` writes it.
+    /// The sequence number of the last SYN-ACK, whoever's. Only `imds_reply` writes it.
+    pub syn_ack: u32,
+    /// 0 as long as nothing but complete reads was seen since the SYN-ACK; stays over the close. Only `imds_reply` clears
+    /// it.
     pub limited: u16,
+    /// 0 as long as nothing but complete reads was seen since the SYN; stays over the close. Only `imds_ingress` writes it.
+    pub mixed: u16,
     /// Of a refused flow: which answer, as [`Flow::refuse`] was told.
     pub refusal: u16,
-    /// What `imds_ingress` has marked: [`CLIENT_FIN`], [`LEFT_TO_DAEMON`], [`EARLY`].
-    pub client_marks: u16,
+    /// What `imds_ingress` has marked: [`CLIENT_FIN`], [`LEFT_TO_DAEMON`].
+    pub client_marks: u8,
     /// What `imds_reply` has marked: [`CLIENT_CLOSED`], [`DAEMON_CLOSED`].
-    pub daemon_marks: u16,
+    pub daemon_marks: u8,
+    /// How many processors have a SYN, or a segment that carries anything, in hand. Kept by whoever runs the machine: one
+    /// that isn't alone says so: [`Flow::beside_another`].
+    pub inside: u64,
 }
 
-const _: () = assert!(size_of::<Flow>() == 48);
-// SAFETY: repr(C), a u64, eight u32 and four u16, which leaves no padding; every bit pattern is valid.
+const _: () = assert!(size_of::<Flow>() == 64);
+// SAFETY: repr(C), a u64, ten u32, three u16, two u8 and a u64, which leaves no padding; every bit pattern is valid.
 unsafe impl crate::Shared for Flow {}
 
 /// In `daemon_marks`: the daemon has acknowledged the client's FIN.
-pub const CLIENT_CLOSED: u16 = 1;
+pub const CLIENT_CLOSED: u8 = 1;
 /// In `daemon_marks`: the daemon has sent its FIN.
-pub const DAEMON_CLOSED: u16 = 2;
+pub const DAEMON_CLOSED: u8 = 2;
 
 /// In `client_marks`: the client has sent a FIN.
-pub const CLIENT_FIN: u16 = 1;
+pub const CLIENT_FIN: u8 = 1;
 /// In `client_marks`: a read came before the answer of the one before it, or the daemon will close after it; from then
 /// on the kernel refuses nothing.
-pub const LEFT_TO_DAEMON: u16 = 2;
-/// In `client_marks`: something other than the end of the handshake came before it.
-pub const EARLY: u16 = 4;
+pub const LEFT_TO_DAEMON: u8 = 2;
 
 /// The key of a connection: its place and the client's port. Never 0.
 #[inline(always)]
@@ -140,16 +165,20 @@ impl Flow {
         key: 0,
         phase: 0,
         touched: 0,
+        begins: 0,
         boundary: 0,
         acked: 0,
         sent: 0,
         pushed: 0,
         answer: 0,
         fin: 0,
+        syn_ack: 0,
         limited: 0,
+        mixed: 0,
         refusal: 0,
         client_marks: 0,
         daemon_marks: 0,
+        inside: 0,
     };
 
     /// Whether another connection may take the entry. A live one is never taken.
@@ -161,27 +190,24 @@ impl Flow {
             HALF_OPEN | SYN_ANSWERED => idle > HALF_OPEN_MS,
             READS | MIXED => idle > IDLE_MS,
             REFUSED => idle > REFUSED_MS,
+            RESET => idle > RESET_MS,
             _ => true,
         }
     }
 
     /// Begins a connection with the client's SYN. Limited until the handshake is over, as an earlier connection of this
-    /// key may still send.
+    /// key may still send. What a SYN-ACK says is left to it.
     #[inline(always)]
     const fn open(&mut self, key: u64, syn: Segment, now_ms: u32) {
-        self.key = key;
+        self.limited = 1;
         self.phase = HALF_OPEN;
         self.touched = now_ms;
-        self.boundary = syn.seq.wrapping_add(1);
-        self.acked = syn.seq;
-        self.sent = 0;
-        self.pushed = 0;
-        self.answer = 0;
-        self.fin = 0;
-        self.limited = 1;
+        self.begins = syn.seq.wrapping_add(1);
         self.refusal = 0;
         self.client_marks = 0;
         self.daemon_marks = 0;
+        self.mixed = 0;
+        self.key = key;
     }
 
     /// Takes a SYN, on a free entry or on one of the same key. A repeated one changes nothing; one that would begin
@@ -192,12 +218,12 @@ impl Flow {
             self.open(key, syn, now_ms);
             return;
         }
-        let repeated = syn.seq.wrapping_add(1) == self.boundary;
+        let repeated = syn.seq.wrapping_add(1) == self.begins;
         match self.phase {
             HALF_OPEN | SYN_ANSWERED if repeated => self.touched = now_ms,
             READS | MIXED => {
                 self.touched = now_ms;
-                if !(repeated && self.phase == READS) {
+                if !(repeated && self.phase == READS && self.boundary == self.begins) {
                     self.mix();
                 }
             }
@@ -222,6 +248,12 @@ impl Flow {
         copy.client(segment, now_ms)
     }
 
+    /// Whether the daemon's kernel may hold it for half-open: it has acknowledged nothing but the SYN.
+    #[inline(always)]
+    const fn is_half_open(&self) -> bool {
+        matches!(self.phase, HALF_OPEN | SYN_ANSWERED) || self.acked == self.begins
+    }
+
     /// Whether no read was delivered on it yet: the daemon waits for the first request, and not for long.
     #[inline(always)]
     #[must_use]
@@ -240,9 +272,13 @@ impl Flow {
         if segment.has(RST) {
             // One anywhere else the daemon doesn't take (RFC 5961, section 3.2). What it expects of a mixed flow, only
             // its own ACKs tell.
-            let expected = if self.phase == MIXED { self.acked } else { self.boundary };
+            let expected = match self.phase {
+                HALF_OPEN => self.begins,
+                MIXED => self.acked,
+                _ => self.boundary,
+            };
             if segment.seq == expected {
-                self.phase = CLOSED;
+                self.phase = if self.is_half_open() { RESET } else { CLOSED };
             }
             return Client::Deliver;
         }
@@ -255,17 +291,17 @@ impl Flow {
         if self.phase == SYN_ANSWERED && segment.seq == self.boundary && segment.ack == self.sent {
             self.establish();
         }
-        let marked = self.client_marks | self.daemon_marks << 8;
+        let (client_marks, daemon_marks) = (self.client_marks, self.daemon_marks);
         // One behind what the daemon has isn't taken.
-        if segment.has(FIN) && !at_or_before(segment.end(), self.acked) {
+        if segment.has(FIN) && (self.phase == HALF_OPEN || !at_or_before(segment.end(), self.acked)) {
             self.client_marks |= CLIENT_FIN;
             self.fin = segment.end();
         }
         if segment.length == 0 {
             return Client::Deliver;
         }
-        if self.phase == READS && self.limited == 0 && segment.seq == self.boundary {
-            let unmarked = marked & (CLIENT_FIN | LEFT_TO_DAEMON | DAEMON_CLOSED << 8) == 0;
+        if self.phase == READS && !self.is_limited() && segment.seq == self.boundary {
+            let unmarked = client_marks & (CLIENT_FIN | LEFT_TO_DAEMON) == 0 && daemon_marks & DAEMON_CLOSED == 0;
             let answered = self.sent != self.answer && self.sent == self.pushed && segment.ack == self.sent;
             return Client::Judge { at_rest: unmarked && answered && self.acked == self.boundary };
         }
@@ -277,15 +313,30 @@ impl Flow {
         Client::Deliver
     }
 
+    /// A segment of the client's comes while another processor has something in hand that carries anything, or a SYN:
+    /// nobody knows which of them the daemon has first.
+    #[inline(always)]
+    pub const fn beside_another(&mut self, segment: Segment) {
+        if segment.length > 0 && !self.is_refused() {
+            self.mix();
+        }
+    }
+
     /// The client has ended the handshake.
     #[inline(always)]
     const fn establish(&mut self) {
-        if self.client_marks & EARLY == 0 {
-            self.phase = READS;
-            self.limited = 0;
-        } else {
+        if self.is_limited() {
+            self.limited = 1;
             self.phase = MIXED;
+        } else {
+            self.phase = READS;
         }
+    }
+
+    /// Whether anything but complete reads was seen.
+    #[inline(always)]
+    const fn is_limited(&self) -> bool {
+        self.limited != 0 || self.mixed != 0 || self.phase == MIXED
     }
 
     /// The judged segment was exactly one whole read, and is delivered. Unless `settled`, the kernel refuses nothing that
@@ -303,10 +354,9 @@ impl Flow {
     #[inline(always)]
     pub const fn mix(&mut self) {
         self.limited = 1;
-        match self.phase {
-            READS => self.phase = MIXED,
-            HALF_OPEN | SYN_ANSWERED => self.client_marks |= EARLY,
-            _ => {}
+        self.mixed = 1;
+        if self.phase == READS {
+            self.phase = MIXED;
         }
     }
 
@@ -319,7 +369,9 @@ impl Flow {
         self.sent = segment.ack.wrapping_add(answer_length).wrapping_add(1);
         self.boundary = segment.end();
         self.refusal = refusal;
-        self.limited = limited as u16;
+        if limited {
+            self.limited = 1;
+        }
     }
 
     #[inline(always)]
@@ -332,7 +384,7 @@ impl Flow {
         }
         // What comes next in order, also behind a repetition, the kernel has now. A FIN ends the client's side.
         let new = at_or_before(segment.seq, self.boundary) && at_or_before(self.boundary, segment.end());
-        if new && self.client_marks & CLIENT_FIN == 0 {
+        if segment.carries() && new && self.client_marks & CLIENT_FIN == 0 {
             self.boundary = segment.end();
             if segment.has(FIN) {
                 self.client_marks |= CLIENT_FIN;
@@ -342,7 +394,7 @@ impl Flow {
         if answered && self.client_marks & CLIENT_FIN != 0 {
             self.phase = REFUSED_DONE;
         }
-        if segment.length == 0 && !segment.has(FIN) {
+        if !segment.carries() {
             return Client::Swallow;
         }
         if answered { Client::Acknowledge } else { Client::RepeatAnswer }
@@ -358,7 +410,11 @@ impl Flow {
             // The daemon closes without waiting for the client, so that whatever that one still sends is answered so.
             let is_late = self.daemon_marks & DAEMON_CLOSED != 0;
             let has_closed = self.client_marks & CLIENT_FIN != 0;
-            if !is_late || has_closed {
+            // With an ACK it answers the SYN. Without one, the daemon's kernel may hold what is half-open on.
+            let goes_on = self.is_half_open() && !(segment.has(ACK) && segment.ack == self.begins);
+            if goes_on {
+                self.phase = RESET;
+            } else if !is_late || has_closed {
                 self.phase = CLOSED;
             }
             // It begins where the client's acknowledgement ends: one that has everything and is done with it may go.
@@ -366,19 +422,12 @@ impl Flow {
             return if is_late && !has_all { Daemon::Late } else { Daemon::Normal };
         }
         if segment.has(SYN) {
-            // Of a connection that begins, whatever this one was before.
-            self.daemon_marks = 0;
-            if self.phase == HALF_OPEN && segment.ack == self.boundary {
-                // Only now is it sure that no earlier connection of this key lives in the daemon's kernel.
-                self.acked = segment.ack;
-                self.sent = segment.end();
-                self.pushed = self.sent;
-                self.answer = segment.seq;
-                self.phase = SYN_ANSWERED;
-            }
+            self.daemon_syn_ack(segment);
             return Daemon::Normal;
         }
-        if matches!(self.phase, HALF_OPEN | SYN_ANSWERED) {
+        // What stands before the SYN-ACK is an earlier connection's.
+        let earlier = !at_or_before(self.syn_ack.wrapping_add(1), segment.seq);
+        if earlier || matches!(self.phase, HALF_OPEN | SYN_ANSWERED) {
             return limit(segment);
         }
         self.touched = now_ms;
@@ -400,7 +449,30 @@ impl Flow {
         if self.daemon_marks == CLIENT_CLOSED | DAEMON_CLOSED {
             self.phase = CLOSED;
         }
-        if self.limited != 0 { limit(segment) } else { Daemon::Normal }
+        if self.is_limited() { limit(segment) } else { Daemon::Normal }
+    }
+
+    #[inline(always)]
+    const fn daemon_syn_ack(&mut self, segment: Segment) {
+        // Of a connection that begins, whatever this one was before.
+        self.daemon_marks = 0;
+        let seen = segment.seq == self.syn_ack;
+        self.syn_ack = segment.seq;
+        if self.phase == HALF_OPEN && segment.ack == self.begins {
+            // Only now is it sure that no earlier connection of this key lives in the daemon's kernel. A client that has
+            // seen it may have sent anything since.
+            self.boundary = segment.ack;
+            self.acked = segment.ack;
+            self.sent = segment.end();
+            self.pushed = self.sent;
+            self.answer = segment.seq;
+            if !seen {
+                self.limited = 0;
+            }
+            self.phase = SYN_ANSWERED;
+        } else if !seen {
+            self.limited = 1;
+        }
     }
 }
 

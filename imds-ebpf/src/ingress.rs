@@ -177,8 +177,10 @@ fn own(ctx: &TcContext, number: u32) -> i32 {
     if exchange.begins() {
         return match known.or(free) {
             Some(flow) => {
-                // SAFETY: a live map value; only this program writes what a client's segment changes.
+                tables::enter(flow);
+                // SAFETY: a live map value; what other processors do with it meanwhile, the machine allows for.
                 unsafe { (*flow).client_syn(key, exchange.segment, now) };
+                tables::leave(flow);
                 deliver(ctx, exchange)
             }
             None => exit::drop(ctx, number, Counter::DroppedFlows),
@@ -188,13 +190,30 @@ fn own(ctx: &TcContext, number: u32) -> i32 {
         // Nobody knows what it carried before: the daemon judges it, and its answers are limited.
         return deliver(ctx, exchange);
     };
-    // SAFETY: a live map value; only this program writes what a client's segment changes.
-    match unsafe { (*flow).client(exchange.segment, now) } {
+    let alone = !exchange.segment.carries() || tables::enter(flow);
+    // SAFETY: as above.
+    let taken = unsafe {
+        if !alone {
+            (*flow).beside_another(exchange.segment);
+        }
+        (*flow).client(exchange.segment, now)
+    };
+    let verdict = follow(ctx, flow, exchange, taken);
+    if exchange.segment.carries() {
+        tables::leave(flow);
+    }
+    verdict
+}
+
+/// What the flow says of a segment of the client's is done.
+#[inline(always)]
+fn follow(ctx: &TcContext, flow: *mut Flow, exchange: &mut Exchange, taken: flow::Client) -> i32 {
+    match taken {
         flow::Client::Deliver => deliver(ctx, exchange),
         flow::Client::Judge { at_rest } => judge(ctx, flow, exchange, at_rest),
         flow::Client::RepeatAnswer => refuse::repeat(ctx, exchange, flow),
         flow::Client::Acknowledge => refuse::acknowledge(ctx, exchange, flow),
-        flow::Client::Swallow => exit::drop(ctx, number, Counter::DroppedAfterRefusal),
+        flow::Client::Swallow => exit::drop(ctx, exchange.slot(), Counter::DroppedAfterRefusal),
     }
 }
 
@@ -235,7 +254,7 @@ fn judge(ctx: &TcContext, flow: *mut Flow, exchange: &mut Exchange, at_rest: boo
     if at_rest && let Some(refusal) = judged.refusal {
         return refuse::refuse(ctx, exchange, flow, refusal, !judged.is_read);
     }
-    // SAFETY: a live map value; only this program writes what a client's segment changes.
+    // SAFETY: a live map value; what other processors do with it meanwhile, the machine allows for.
     unsafe { if judged.is_read { (*flow).read(exchange.segment, at_rest && judged.goes_on) } else { (*flow).mix() } }
     deliver(ctx, exchange)
 }

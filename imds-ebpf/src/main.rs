@@ -21,6 +21,7 @@
 //! | `trace` | debug lines, in the debug object |
 #![no_std]
 #![no_main]
+#![feature(asm_experimental_arch)]
 #![expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

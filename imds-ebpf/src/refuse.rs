@@ -56,7 +56,7 @@ pub fn take_over(ctx: &impl Frame, exchange: &Exchange, flow: *mut Flow, refusal
     exit::refuse(ctx, exchange.slot(), refusal.counter());
     let answer = kernel_answer_index(kernel_status(refusal), date().is_some());
     let length = KERNEL_ANSWERS[answer & (KERNEL_ANSWERS.len() - 1)].length;
-    // SAFETY: a live map value; only a client's segments come to a refusal.
+    // SAFETY: a live map value; what other processors do with it meanwhile, the machine allows for.
     unsafe { (*flow).refuse(exchange.segment, length, answer as u16, limited) };
 }
 
@@ -80,15 +80,10 @@ fn trace(ctx: &TcContext, exchange: &Exchange) {
 /// Sends the answer that the flow was refused with.
 #[inline(always)]
 fn send_answer(ctx: &TcContext, exchange: &Exchange, flow: *mut Flow) -> i32 {
-    // SAFETY: a live map value, copied out.
-    let flow = unsafe { &*flow };
-    let ours = Ours {
-        seq: flow.answer,
-        ack: flow.boundary,
-        flags: PSH | ACK | FIN,
-        limited: flow.limited != 0,
-        answer: Some(flow.refusal as usize),
-    };
+    // SAFETY: a live map value, of which some fields are copied out.
+    let (seq, ack, limited, refusal) =
+        unsafe { ((*flow).answer, (*flow).boundary, (*flow).limited != 0, (*flow).refusal) };
+    let ours = Ours { seq, ack, flags: PSH | ACK | FIN, limited, answer: Some(refusal as usize) };
     send(ctx, exchange, &ours)
 }
 
@@ -99,7 +94,7 @@ pub fn acknowledge(ctx: &TcContext, exchange: &Exchange, flow: *mut Flow) -> i32
         return exit::drop(ctx, exchange.slot(), Counter::DroppedSilently);
     }
     trace(ctx, exchange);
-    // SAFETY: a live map value, copied out.
+    // SAFETY: as in `send_answer`.
     let (seq, ack) = unsafe { ((*flow).sent, (*flow).boundary) };
     send(ctx, exchange, &Ours { seq, ack, flags: ACK, limited: false, answer: None })
 }
@@ -227,6 +222,7 @@ fn write_answer(frame: &mut [u8; FRAME_MAX], answer: usize) -> u32 {
         (core::ptr::read_volatile(&raw const template.length), core::ptr::read_volatile(&raw const template.date_at))
     };
     let at = at as usize;
+    // The template has an empty one, as long, for the time when nobody tells it any more.
     if answer & 1 != 0
         && at <= KERNEL_ANSWER_MAX - DATE_LENGTH
         && let Some(text) = date()

@@ -93,8 +93,7 @@ fn answer(ctx: &TcContext, reply: &Reply) -> i32 {
     let key = flow::key(reply.identity.place as u32, reply.tcp.destination);
     let now = tables::now_ms();
     let class = match tables::flows(tables, key, now).known {
-        // SAFETY: a live map value. Of its fields the two programs share `phase` and `touched`, a word each; `limited`,
-        // by which a token's answer is judged, only `imds_ingress` writes.
+        // SAFETY: a live map value; what other processors do with it meanwhile, the machine allows for.
         Some(flow) => unsafe { (*flow).daemon(segment, now) },
         None => flow::limit(segment),
     };

@@ -1,9 +1,12 @@
 //! The places and flows of a slot: bounded searches in one map value.
 //!
-//! The target has no compare-and-exchange that Rust offers, so two CPUs may take one free entry at once. That harms
-//! nobody else and opens nothing: a flow overwritten so is an unknown one, judged by the daemon and limited, and a
-//! place is read again after it was written.
+//! There is no lock, so two CPUs may take one free entry at once, or run on one flow. That harms nobody else, and opens
+//! nothing: what is left of two flows in one entry is limited, as [`imds_common::flow`] says; one whose key was
+//! overwritten is an unknown one, judged by the daemon and limited; and a place is read again after it was written. The
+//! machine's `&mut` says to the compiler that nobody else is there: all that it could make of that is to load or store a
+//! field a little earlier or later, which the machine allows for.
 
+use core::arch::asm;
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::{bpf_ktime_get_ns, bpf_loop};
@@ -220,4 +223,40 @@ pub fn flows(tables: *mut Tables, key: u64, now_ms: u32) -> Entries {
     let hits = Search { tables, client: &NOBODY, key, now_ms, first, hits }.run(FLOWS, look_at_flow);
     let entry = |index: u32| if index == NONE { None } else { Some(flow_at(tables, index as usize)) };
     Entries { known: entry(hits.found), free: entry(hits.free) }
+}
+
+/// Says that this processor has a segment of a flow in hand that carries anything, or a SYN. Whether it is alone. Each
+/// call is followed by one of [`leave`].
+#[inline(always)]
+pub fn enter(flow: *mut Flow) -> bool {
+    // SAFETY: a field of a live map value, which nobody touches but by `add`.
+    unsafe { add(&raw mut (*flow).inside, 1) == 0 }
+}
+
+/// The other end of [`enter`].
+#[inline(always)]
+pub fn leave(flow: *mut Flow) {
+    // SAFETY: as in `enter`.
+    unsafe { add(&raw mut (*flow).inside, u64::MAX) };
+}
+
+/// Adds to a word that others may add to at once, and returns what it was before. Rust offers none of that for this
+/// target, which has it since Linux 5.12.
+///
+/// # Safety
+///
+/// `word` is in a live map value, at a multiple of eight.
+#[inline(always)]
+unsafe fn add(word: *mut u64, count: u64) -> u64 {
+    let mut value = count;
+    // SAFETY: one instruction, which reads and writes that word alone, in one order with all loads and stores around it.
+    unsafe {
+        asm!(
+            "{value} = atomic_fetch_add((u64 *)({word} + 0), {value})",
+            word = in(reg) word,
+            value = inout(reg) value,
+            options(nostack)
+        );
+    }
+    value
 }

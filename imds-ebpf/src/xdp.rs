@@ -1,7 +1,7 @@
 //! The early program: XDP on an instance's interface, where the operator wants it. It drops, by the functions of
 //! [`ingress`], what tc would drop anyway, and lets everything else pass: tc gives the verdict, sends answers, and has
-//! the places and flows. Of those it changes only when a place was last used, and, where refusals are silent, the flows
-//! that the kernel has refused: nothing comes of them any more but drops.
+//! the places and flows. Of those it changes only when a place was last used, and, where refusals are silent, a flow that
+//! it refuses: nothing comes of it any more but drops.
 
 use core::ptr::NonNull;
 
@@ -42,12 +42,13 @@ fn silent(ctx: &XdpContext, number: u32) -> i32 {
     let now = tables::now_ms();
     let Some(flow) = known_flow(&admitted, exchange, now) else { return XdpContext::PASS };
     let flow = flow.as_ptr();
-    // SAFETY: a live map value; a refused flow is written by the client's segments alone, as in `ingress`.
+    // SAFETY: a live map value. Nothing of it changes: a client that is done with a refused flow can't have an answer,
+    // and the daemon's half, which tc may not have reset, isn't over yet.
     let outcome = unsafe {
         if !(*flow).is_refused() {
             return refuse_first(ctx, &admitted, exchange, flow, now);
         }
-        (*flow).client(exchange.segment, now)
+        (*flow).foresee(exchange.segment, now)
     };
     let reason = if outcome == Client::Swallow { Counter::DroppedAfterRefusal } else { Counter::DroppedSilently };
     admitted.drop(ctx, reason)
@@ -78,8 +79,12 @@ fn refuse_first(ctx: &XdpContext, admitted: &Admitted, exchange: &Exchange, flow
     }
     let judged = request::judge(ctx, exchange);
     let Some(refusal) = judged.refusal else { return XdpContext::PASS };
-    // SAFETY: a live map value, written by the client's segments alone.
-    unsafe { (*flow).touched = now };
-    refuse::take_over(ctx, exchange, flow, refusal, !judged.is_read);
-    admitted.drop(ctx, Counter::DroppedSilently)
+    let alone = tables::enter(flow);
+    if alone {
+        // SAFETY: a live map value; what other processors do with it meanwhile, the machine allows for.
+        unsafe { (*flow).touched = now };
+        refuse::take_over(ctx, exchange, flow, refusal, !judged.is_read);
+    }
+    tables::leave(flow);
+    if alone { admitted.drop(ctx, Counter::DroppedSilently) } else { XdpContext::PASS }
 }

@@ -1,5 +1,7 @@
 //! Budgets: what an instance sends over them is dropped or refused, and counted, and nobody else notices.
 
+use std::time::Duration;
+
 use imds_tests::family::Family;
 use imds_tests::guest::Guest;
 use imds_tests::host::Host;
@@ -13,6 +15,7 @@ use imds_tests::wait;
 
 in_each_attachment!(
     families: a_flood_gets_its_budget_and_its_neighbour_everything,
+    a_connection_that_is_reset_in_vain_keeps_its_place,
     the_default_is_ec2_s,
     an_instance_has_a_budget_of_its_own_that_changes_while_it_runs,
     a_virtual_machine_s_large_frame_costs_as_many_packets_as_it_is_cut_into
@@ -31,6 +34,8 @@ const SOURCE: [u8; 4] = [10, 0, 0, 1];
 const DEFAULT: u64 = 1_024;
 const BUDGET: u64 = 50;
 const FLOOD: u16 = 2_000;
+/// So long an answer is waited for that may not come.
+const SILENCE: Duration = Duration::from_millis(5);
 
 /// Sends a flood of packets that are dropped either way: how many were over budget, and how many weren't.
 fn flood(host: &Host, id: &str, tap: &mut Tap) -> (u64, u64) {
@@ -61,6 +66,59 @@ fn a_flood_gets_its_budget_and_its_neighbour_everything(family: Family) {
     assert!(over >= u64::from(FLOOD) / 2, "{over}");
     assert_eq!(guest.get(INSTANCE_ID, None).text(), id);
     assert_eq!(host.stats(&id).kernel("dropped-budget"), 0);
+}
+
+/// What the service's TCP answers with a RST of its own, and holds its half on; or what it doesn't take, by its checksum.
+fn a_connection_that_is_reset_in_vain_keeps_its_place(family: Family) {
+    /// Connections that an interface may have, and more than those.
+    const ROOM: usize = 128;
+    const CONNECTIONS: u16 = 300;
+    /// `TCP_SYN_RECV` (include/net/tcp_states.h).
+    const HALF_OPEN: &str = "03";
+    /// Where a TCP header's checksum stands.
+    const CHECKSUM: usize = 16;
+    const ISN: u32 = 1_000;
+    let headers = match family {
+        Family::Ipv4 => 34,
+        Family::Ipv6 => 54,
+    };
+    let mut over = Vec::new();
+    for (first, ends) in [(10_000, "nothing"), (20_000, "its handshake"), (30_000, "another")] {
+        let (host, mut tap) = (Host::start().over(family), Tap::new().over(family));
+        let _ = host.create(tap.interface(), &[]);
+        for port in (first..).take(CONNECTIONS.into()) {
+            let packet = |tap: &Tap| tap.packet(SOURCE, 64);
+            let (mut frame, seq) = (Vec::new(), ISN + 1);
+            packet(&tap).tcp(port, 80, ISN, 64_000).syn().write(&mut frame, &[]).expect("written");
+            tap.send(&frame);
+            frame.clear();
+            let answer = tap.receive_segment(port, SILENCE);
+            match ends {
+                "nothing" => {}
+                "its handshake" => {
+                    let Some(answer) = answer else { continue };
+                    let ack = answer.seq.wrapping_add(1);
+                    packet(&tap).tcp(port, 80, seq, 64_000).ack(ack).write(&mut frame, &[]).expect("written");
+                    tap.send(&frame);
+                    frame.clear();
+                }
+                _ => {
+                    packet(&tap).tcp(port, 80, seq, 64_000).ack(77).write(&mut frame, &[]).expect("written");
+                    tap.send(&frame);
+                    let _ = tap.receive_segment(port, SILENCE);
+                    continue;
+                }
+            }
+            packet(&tap).tcp(port, 80, seq, 64_000).rst().write(&mut frame, &[]).expect("written");
+            frame[headers + CHECKSUM] ^= 1;
+            tap.send(&frame);
+        }
+        let half_open = host.service_namespace().live_sockets().get(HALF_OPEN).copied().unwrap_or_default();
+        if half_open > ROOM {
+            over.push((ends, half_open));
+        }
+    }
+    assert_eq!(over, [], "half-open connections, after that acknowledgement");
 }
 
 fn the_default_is_ec2_s(family: Family) {

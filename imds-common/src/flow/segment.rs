@@ -36,6 +36,13 @@ impl Segment {
         self.flags & flag != 0
     }
 
+    /// Whether it has data or a FIN.
+    #[inline(always)]
+    #[must_use]
+    pub const fn carries(self) -> bool {
+        self.length > 0 || self.has(FIN)
+    }
+
     /// The sequence number after everything that it carries, SYN and FIN included.
     #[inline(always)]
     #[must_use]

@@ -15,7 +15,7 @@ pub const BPF_FS: &str = "/sys/fs/bpf";
 pub const NAMESPACES: &str = "/run/netns";
 
 /// The layout of maps that this build makes and takes over; a change of any shared type counts it up.
-pub const LAYOUT_VERSION: u32 = 2;
+pub const LAYOUT_VERSION: u32 = 3;
 
 /// The names of one daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(names.namespace, "imds");
         assert_eq!(names.host_link, "imds0");
         assert_eq!(names.service_link, "imds0p");
-        assert_eq!(names.layout(), Path::new("/sys/fs/bpf/imds/v2"));
+        assert_eq!(names.layout(), Path::new("/sys/fs/bpf/imds/v3"));
     }
 
     #[test]

@@ -121,7 +121,7 @@ proptest! {
 fn the_model_reaches_what_it_is_about() {
     let mut runner = TestRunner::deterministic();
     let mut reached = Reached::default();
-    for _ in 0..400 {
+    for _ in 0..600 {
         let (word, steps) = (words(), steps()).new_tree(&mut runner).expect("nothing is rejected").current();
         let mut world = World::new(word);
         steps.into_iter().for_each(|step| world.step(step));

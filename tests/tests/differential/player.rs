@@ -23,7 +23,7 @@ const NORMAL_TTL: u8 = 64;
 
 /// Sizes of a slot's places, which stand before its flows, and of a flow.
 const PLACES_SIZE: usize = 32 * 40;
-const FLOW_SIZE: usize = 48;
+const FLOW_SIZE: usize = 64;
 
 /// One slot's side of the programs.
 pub(crate) struct Player<'a> {
@@ -142,23 +142,29 @@ impl<'a> Player<'a> {
     fn bytes_of(&self, flow: &Flow, port: usize) -> Vec<u8> {
         let Flow {
             phase,
+            begins,
             boundary,
             acked,
             sent,
             pushed,
             answer,
             fin,
+            syn_ack,
             limited,
+            mixed,
             refusal,
             client_marks,
             daemon_marks,
+            inside,
             ..
         } = *flow;
         let key = self.key(port);
-        let words = [phase, 0, boundary, acked, sent, pushed, answer, fin];
-        let halves = [limited, refusal, client_marks, daemon_marks];
+        let words = [phase, 0, begins, boundary, acked, sent, pushed, answer, fin, syn_ack];
+        let halves = [limited, mixed, refusal];
         let words = words.iter().flat_map(|word| word.to_le_bytes());
-        key.into_iter().chain(words).chain(halves.iter().flat_map(|half| half.to_le_bytes())).collect()
+        let halves = halves.iter().flat_map(|half| half.to_le_bytes());
+        let marks = [client_marks, daemon_marks];
+        key.into_iter().chain(words).chain(halves).chain(marks).chain(inside.to_le_bytes()).collect()
     }
 
     /// What the loaded programs have of a connection, but for its time.

@@ -298,9 +298,12 @@ impl Socket {
     }
 }
 
-/// The answer to a segment that belongs to no connection.
+/// The answer to a segment that belongs to no connection (RFC 9293, section 3.10.7.1).
 pub(crate) fn reset(segment: Segment) -> Segment {
-    Segment { seq: segment.ack, ack: segment.seq.wrapping_add(segment.length), flags: RST | ACK, length: 0 }
+    match segment.has(ACK) {
+        true => Segment { seq: segment.ack, ack: 0, flags: RST, length: 0 },
+        false => Segment { seq: 0, ack: segment.end(), flags: RST | ACK, length: 0 },
+    }
 }
 
 /// The verdict, as exchange.rs comes to it, and whether the head holds a good token's text.

@@ -346,9 +346,10 @@ impl World {
             return;
         }
         let segment = packet.segment;
-        let begun = self
-            .find(port)
-            .is_some_and(|index| (self.table[index].phase, self.table[index].client_marks) == (HALF_OPEN, 0));
+        let begun = self.find(port).is_some_and(|index| {
+            let Flow { phase, mixed, client_marks, .. } = self.table[index];
+            (phase, mixed, client_marks) == (HALF_OPEN, 0, 0)
+        });
         let Some(socket) = &mut self.ports[port].socket else {
             if segment.flags & (SYN | ACK | RST | FIN) == SYN {
                 self.connections += 1;
