@@ -18,8 +18,8 @@ use crate::credentials::Issuer;
 use crate::dataplane::interface::Interface;
 use crate::metadata::tree::Tree;
 
-/// How many are made ready ahead: as many as keep attaching from ever waiting for one.
-const AHEAD: usize = 4;
+/// How many are made ready ahead: those of most hosts at once, as attaching waits the less the less else is done meanwhile.
+const AHEAD: usize = 1_024;
 
 /// An interface, and what its instance serves.
 pub(super) struct Arrival {
