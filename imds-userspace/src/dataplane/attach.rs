@@ -80,6 +80,12 @@ impl Attach {
         }
     }
 
+    /// Whether XDP is attached in this mode on an interface of any kind.
+    #[must_use]
+    pub fn may_be(self, mode: XdpMode) -> bool {
+        Kind::ALL.iter().any(|&kind| self.mode(kind) == Some(mode))
+    }
+
     /// What is attached with this mode of XDP, or none.
     #[must_use]
     pub const fn of(mode: Option<XdpMode>) -> Self {

@@ -39,7 +39,8 @@ pub(super) const fn mode_of(value: u32) -> Option<XdpMode> {
     }
 }
 
-const fn program_of(mode: XdpMode) -> &'static str {
+/// The program of a mode.
+pub(super) const fn program_of(mode: XdpMode) -> &'static str {
     match mode {
         XdpMode::Driver => object::EARLY_DRIVER,
         XdpMode::Generic => object::EARLY_GENERIC,
@@ -197,17 +198,17 @@ impl Dataplane {
         self.record_early(ifindex, mode)?;
         let Some(wanted) = mode else { return Ok(()) };
         let attached = self.with_programs(|programs| {
-            let program = object::early(programs, program_of(wanted))?;
-            Some(attach(program, &pins, ifindex, wanted))
+            let program = object::loaded_early(programs, &pins, program_of(wanted))?;
+            Ok::<_, object::ObjectError>(attach(program, &pins, ifindex, wanted))
         });
-        let attached = attached.ok_or(object::ObjectError::Missing)?;
-        if let Err(error) = attached {
-            let failure = explain(&netlink, name, wanted, error).await;
-            take_off(&netlink, &pins, name, ifindex).await?;
-            self.record_early(ifindex, None)?;
-            return Err(failure.into());
-        }
-        Ok(())
+        let failure: DataplaneError = match attached {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => explain(&netlink, name, wanted, error).await.into(),
+            Err(error) => error.into(),
+        };
+        take_off(&netlink, &pins, name, ifindex).await?;
+        self.record_early(ifindex, None)?;
+        Err(failure)
     }
 
     /// The same as the interface has on record, of this build.
@@ -239,7 +240,9 @@ impl Dataplane {
         ifindex: u32,
     ) -> Result<(), DataplaneError> {
         let Some(mode) = self.recorded(ifindex)?.and_then(mode_of) else { return Ok(()) };
-        if on(netlink, interface).await? == Some(self.program_id(program_of(mode))?) {
+        // One that isn't loaded hangs nowhere.
+        let ours = self.with_programs(|programs| object::id(programs, program_of(mode)).ok());
+        if ours.is_some() && on(netlink, interface).await? == ours {
             return Ok(());
         }
         tracing::error!(interface, "imdsd's XDP program is not attached any more; attaching it again");

@@ -100,7 +100,7 @@ impl Dataplane {
         let name = name_of(ifindex).map_err(host(format!("asking for interface {ifindex}")))?;
         // One that is gone is the reconciler's.
         let Some(interface) = name else { return Ok(()) };
-        match look(netlink, &interface, ifindex, self.program_id(object::INGRESS)?).await? {
+        match look(netlink, &interface, ifindex, self.ingress_id).await? {
             Hanging::First => {}
             Hanging::Missing => {
                 tracing::error!(interface, "imdsd's program is not attached any more; attaching it again");
@@ -108,7 +108,12 @@ impl Dataplane {
             }
             Hanging::Behind => {
                 tracing::warn!(interface, "another program sees packets first; going to the front");
-                let mut copy = object::load(&self.names.layout(), self.slots.into(), self.namespace.host_link)?;
+                let mut copy = object::load(
+                    &self.names.layout(),
+                    self.slots.into(),
+                    self.namespace.host_link,
+                    &[object::INGRESS],
+                )?;
                 let copy = object::classifier(&mut copy, object::INGRESS).ok_or(object::ObjectError::Missing)?;
                 self.with_programs(|programs| {
                     let program = object::classifier(programs, object::INGRESS).ok_or(object::ObjectError::Missing)?;

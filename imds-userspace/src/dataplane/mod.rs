@@ -159,7 +159,8 @@ pub struct Dataplane {
     kernel: Mutex<Kernel>,
     /// Apart from the maps, as attaching one waits for every packet in the kernel's hands.
     programs: Mutex<Ebpf>,
-    program_ids: Vec<(&'static str, u32)>,
+    /// The kernel's number of the program of instances' interfaces.
+    ingress_id: u32,
     /// What the programs tell of packets, until somebody listens.
     events: Mutex<Option<events::Ring>>,
     /// The index of the interface whose hook was looked at last.
@@ -191,18 +192,20 @@ impl Dataplane {
         layout::mount_bpf_fs().map_err(host(format!("mounting {BPF_FS}")))?;
         layout::make_directories(names)?;
         let namespace = Namespace::open(names, &netlink).await?;
-        let mut ebpf = object::load(&names.layout(), slots.into(), namespace.host_link)?;
+        let early = [XdpMode::Driver, XdpMode::Generic].into_iter().filter(|&mode| attach.may_be(mode));
+        let programs: Vec<_> = object::NEEDED.into_iter().chain(early.map(early::program_of)).collect();
+        let mut ebpf = object::load(&names.layout(), slots.into(), namespace.host_link, &programs)?;
         let tables = SharedTables::take(&mut ebpf, slots.into())?;
         debug_lines::forward(&mut ebpf).map_err(host("reading the programs' debug lines"))?;
         let events = events::take(&mut ebpf).map_err(host("opening the programs' ring of events"))?;
-        let program_ids = object::ids(&ebpf)?;
+        programs.iter().try_for_each(|name| object::pin(&mut ebpf, &names.layout(), name))?;
+        let ingress_id = object::id(&ebpf, object::INGRESS)?;
         let (kernel, programs) = (Mutex::new(Kernel { tables }), Mutex::new(ebpf));
         let events = Mutex::new(Some(events));
         let (names, looked_at, link_changes) = (names.clone(), AtomicU32::new(0), AtomicU64::new(0));
         let dataplane =
-            Self { names, attach, slots, namespace, kernel, programs, program_ids, events, looked_at, link_changes };
+            Self { names, attach, slots, namespace, kernel, programs, ingress_id, events, looked_at, link_changes };
         dataplane.end_traces();
-        dataplane.pin_programs()?;
         dataplane.attach_tc(object::REPLY, &dataplane.names.host_link, dataplane.namespace.host_link, true)?;
         dataplane.forget_vanished()?;
         dataplane.keep_closed().await?;
@@ -244,23 +247,6 @@ impl Dataplane {
     /// Does something with the programs, which may take some milliseconds: other tasks of this thread's go on elsewhere.
     fn with_programs<T>(&self, act: impl FnOnce(&mut Ebpf) -> T) -> T {
         block_in_place(|| act(&mut self.programs.lock().unwrap_or_else(PoisonError::into_inner)))
-    }
-
-    /// Pins the programs beside the maps, for `bpftool` and for the eye; the links hold them anyway.
-    fn pin_programs(&self) -> Result<(), DataplaneError> {
-        for name in object::PROGRAMS {
-            let pin = self.names.layout().join(name);
-            let _ = std::fs::remove_file(&pin);
-            let pinned = self.with_programs(|programs| programs.program_mut(name).map_or(Ok(()), |one| one.pin(&pin)));
-            pinned.map_err(|error| host(format!("pinning {}", pin.display()))(io::Error::other(error)))?;
-        }
-        Ok(())
-    }
-
-    /// The id of one of this build's programs.
-    fn program_id(&self, name: &str) -> Result<u32, DataplaneError> {
-        let known = self.program_ids.iter().find(|(known, _)| *known == name);
-        Ok(known.ok_or(object::ObjectError::Missing)?.1)
     }
 
     fn attach_tc(

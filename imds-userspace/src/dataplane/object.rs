@@ -1,11 +1,13 @@
 //! The embedded eBPF object: loading it, over the maps that an earlier daemon pinned or over new ones.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::panic::resume_unwind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use aya::pin::PinError;
 use aya::programs::{Program, ProgramError, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 
@@ -20,8 +22,11 @@ pub(super) const REPLY: &str = "imds_reply";
 /// The programs that see an interface's frames before it, where there is XDP: in generic mode, and in the driver.
 pub(super) const EARLY_GENERIC: &str = "imds_xdp";
 pub(super) const EARLY_DRIVER: &str = "imds_xdp_driver";
-/// All of them that see an interface's frames.
-pub(super) const PROGRAMS: [&str; 4] = [INGRESS, REPLY, EARLY_GENERIC, EARLY_DRIVER];
+/// Those that every daemon needs. The others are loaded once one of them is asked for, as the kernel takes its time to
+/// verify them.
+pub(super) const NEEDED: [&str; 2] = [INGRESS, REPLY];
+/// All of them.
+const PROGRAMS: [&str; 4] = [INGRESS, REPLY, EARLY_GENERIC, EARLY_DRIVER];
 
 /// What is attached to see whether it can be: by tc, and by XDP.
 pub(super) const TRIAL: &str = "imds_trial";
@@ -47,6 +52,14 @@ pub enum ObjectError {
         "the eBPF maps can't be made: {0}; imdsd needs root (CAP_BPF, CAP_NET_ADMIN) and a kernel with CONFIG_BPF_SYSCALL"
     )]
     Maps(#[source] EbpfError),
+    /// A program can't be pinned.
+    #[error("pinning {}: {source}", .pin.display())]
+    Pin {
+        /// Where.
+        pin: PathBuf,
+        /// What aya says.
+        source: PinError,
+    },
     /// The kernel refuses a program.
     #[error(
         "the kernel refuses the program {program}: {reason}; `imdsd check` tells what this host has of what is needed"
@@ -70,8 +83,9 @@ pub struct LoadReport {
     pub duration: Duration,
 }
 
-/// Loads the object: with maps pinned under `pins`, of so many slots, for the host's end of the service link.
-pub(super) fn load(pins: &Path, slots: u32, host_link: u32) -> Result<Ebpf, ObjectError> {
+/// Loads the object, and these programs of it: with maps pinned under `pins`, of so many slots, for the host's end of the
+/// service link.
+pub(super) fn load(pins: &Path, slots: u32, host_link: u32, programs: &[&'static str]) -> Result<Ebpf, ObjectError> {
     let mut loader = EbpfLoader::new();
     for table in tables::PINNED {
         loader.map_pin_path(table.name, pins.join(table.name));
@@ -84,7 +98,7 @@ pub(super) fn load(pins: &Path, slots: u32, host_link: u32) -> Result<Ebpf, Obje
     }
     loader.override_global("IMDS_HOST_LINK", &host_link, true);
     let mut ebpf = read(&mut loader)?;
-    load_programs(&mut ebpf, &PROGRAMS)?;
+    load_programs(&mut ebpf, programs)?;
     Ok(ebpf)
 }
 
@@ -143,14 +157,19 @@ fn load_program(name: &'static str, program: Option<&mut Program>) -> Result<Loa
     Ok(LoadReport { program: name.to_owned(), verified_instructions: info.verified_instruction_count(), duration })
 }
 
-/// The kernel's numbers of the loaded programs.
-pub(super) fn ids(ebpf: &Ebpf) -> Result<Vec<(&'static str, u32)>, ObjectError> {
-    let id = |name| {
-        let info = ebpf.program(name).ok_or(ObjectError::Missing)?.info();
-        let info = info.map_err(|error| ObjectError::Program { program: name, reason: error.to_string() })?;
-        Ok((name, info.id()))
-    };
-    PROGRAMS.into_iter().map(id).collect()
+/// The kernel's number of a loaded program.
+pub(super) fn id(ebpf: &Ebpf, name: &'static str) -> Result<u32, ObjectError> {
+    let info = ebpf.program(name).ok_or(ObjectError::Missing)?.info();
+    Ok(info.map_err(|error| ObjectError::Program { program: name, reason: error.to_string() })?.id())
+}
+
+/// Pins a loaded program under `pins`, in place of an earlier daemon's, for `bpftool` and for the eye: links hold it
+/// anyway.
+pub(super) fn pin(ebpf: &mut Ebpf, pins: &Path, name: &'static str) -> Result<(), ObjectError> {
+    let pin = pins.join(name);
+    let _ = fs::remove_file(&pin);
+    let program = ebpf.program_mut(name).ok_or(ObjectError::Missing)?;
+    program.pin(&pin).map_err(|source| ObjectError::Pin { pin, source })
 }
 
 /// A program of tc.
@@ -161,6 +180,19 @@ pub(super) fn classifier<'a>(ebpf: &'a mut Ebpf, name: &str) -> Option<&'a mut S
 /// A program of XDP.
 pub(super) fn early<'a>(ebpf: &'a mut Ebpf, name: &str) -> Option<&'a mut Xdp> {
     ebpf.program_mut(name)?.try_into().ok()
+}
+
+/// A program of XDP that is loaded, and pinned under `pins`, if it isn't yet.
+pub(super) fn loaded_early<'a>(
+    ebpf: &'a mut Ebpf,
+    pins: &Path,
+    name: &'static str,
+) -> Result<&'a mut Xdp, ObjectError> {
+    if early(ebpf, name).is_some_and(|program| program.fd().is_err()) {
+        load_program(name, ebpf.program_mut(name))?;
+        pin(ebpf, pins, name)?;
+    }
+    early(ebpf, name).ok_or(ObjectError::Missing)
 }
 
 fn describe(error: &ProgramError) -> String {

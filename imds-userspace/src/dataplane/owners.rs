@@ -177,7 +177,7 @@ impl Dataplane {
         }
         links::detach(&self.names.layout(), ifindex, name.as_deref());
         if let Some(name) = name {
-            hooks::wait_until_missing(&netlink, &name, ifindex, self.program_id(object::INGRESS)?).await?;
+            hooks::wait_until_missing(&netlink, &name, ifindex, self.ingress_id).await?;
             if value & MADE_CLSACT != 0 {
                 netlink::delete_idle_clsact(&netlink, ifindex).await?;
             }

@@ -69,6 +69,10 @@ fn print_times(host: &Host, extent: Extent) {
     let runs = if extent.quick { 1_000 } else { 1_000_000 };
     let tap = Tap::new();
     let _ = host.create(tap.interface(), &[]);
+    // Each program is loaded, and pinned, once it is asked for.
+    for way in WAYS {
+        host.ask(&["interface", "attach", tap.interface(), way]);
+    }
     let ifindex = ifindex_of(tap.interface());
     let frame = super::wire::unwanted(&tap);
     let namespace = host.service_namespace();

@@ -7,7 +7,6 @@ use aya::Ebpf;
 use super::{Feature, State, reason};
 use crate::dataplane::attach::{Attach, XdpMode};
 use crate::dataplane::early;
-use crate::dataplane::interface::Kind;
 use crate::dataplane::links::{self, HookError, LinkFailure};
 use crate::dataplane::object::{self, TRIAL, TRIAL_EARLY};
 
@@ -67,10 +66,9 @@ fn judge(driver: io::Result<()>, generic: io::Result<()>, attach: Attach) -> Sta
         (Err(_), Ok(())) => "generic only",
         (Err(_), Err(_)) => "neither in the driver nor generic, and not asked for",
     };
-    let is_asked_for = |mode| Kind::ALL.iter().any(|&kind| attach.mode(kind) == Some(mode));
     for (mode, attempt) in [(XdpMode::Driver, driver), (XdpMode::Generic, generic)] {
         if let Err(error) = attempt
-            && is_asked_for(mode)
+            && attach.may_be(mode)
         {
             return State::Lacking(format!("{}: {}", Attach::of(Some(mode)).as_str(), reason(&error, XDP)));
         }
