@@ -3,6 +3,7 @@ mod refusal;
 
 use proptest::prelude::*;
 
+use super::segment::at_or_before;
 use super::*;
 
 const NOW: u32 = 1_000;
