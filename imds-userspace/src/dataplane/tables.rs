@@ -203,9 +203,11 @@ impl SharedTables {
         self.interfaces.insert(ifindex, value, 0).map_err(table_error("IMDS_INTERFACES"))
     }
 
+    /// One that isn't there is fine: whoever noticed first that it is gone has removed it.
     pub(super) fn remove_interface(&mut self, ifindex: u32) -> Result<(), TableError> {
         match self.interfaces.remove(&ifindex) {
-            Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
+            Ok(()) => Ok(()),
+            Err(MapError::SyscallError(error)) if error.io_error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(table_error("IMDS_INTERFACES")(error)),
         }
     }
