@@ -24,7 +24,8 @@ impl Default for ServiceSettings {
             // Above the 60 s at which some clients ask again on a connection that they keep, and below the 120 s after
             // which the kernel forgets an idle one.
             idle_timeout: Duration::from_secs(75),
-            write_timeout: Duration::from_secs(5),
+            // Below TCP_USER_TIMEOUT, after which the kernel gives the connection up and tells the client nothing.
+            write_timeout: Duration::from_secs(4),
             linger_timeout: Duration::from_secs(2),
             drain_timeout: Duration::from_secs(5),
         }

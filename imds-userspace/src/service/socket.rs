@@ -90,8 +90,10 @@ pub(super) fn refuse(stream: TcpStream, options: OptionsWord) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::ServiceSettings;
     use imds_common::options::MetadataOptions;
     use std::net::Ipv6Addr;
+    use std::time::Duration;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::{TcpListener, TcpStream};
 
@@ -100,6 +102,12 @@ mod tests {
         prepare(&listener).expect("TCP options");
         let client = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("listening");
         (client, listener.accept().await.expect("a client").0)
+    }
+
+    #[test]
+    fn the_service_gives_a_client_up_before_the_kernel_does() {
+        let kernel = Duration::from_millis(USER_TIMEOUT_MS.into());
+        assert!(ServiceSettings::default().write_timeout < kernel, "which tells the client nothing");
     }
 
     #[tokio::test]
