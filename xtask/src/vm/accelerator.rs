@@ -57,7 +57,7 @@ impl Accelerator {
     pub(crate) fn guest_limit(self, extent: Extent) -> Duration {
         match (self, extent) {
             (Self::Kvm, _) => Duration::from_secs(300),
-            (Self::Tcg, Extent::Slice) => Duration::from_secs(2_400),
+            (Self::Tcg, Extent::Slice) => Duration::from_secs(3_300),
             (Self::Tcg, Extent::All) => Duration::from_secs(3_600),
         }
     }

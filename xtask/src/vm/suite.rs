@@ -82,6 +82,7 @@ const LEFT_OUT: &[(&str, Reason)] = &[
     ("budget/*/ipv6", Reason::Slow(BOTH_FAMILIES)),
     ("budget/*/ipv6_by_tc", Reason::Slow(BOTH_FAMILIES)),
     ("explain/", Reason::Slow("trace/ shows that the programs of each kernel tell of packets")),
+    ("budget/*by_tc_and_xdp", Reason::Slow(EARLY)),
     ("forged/*by_tc_and_xdp", Reason::Slow(EARLY)),
     ("hop_limit/*by_tc_and_xdp", Reason::Slow("tc alone sets it, on the way back")),
     ("neighbours/*by_tc_and_xdp", Reason::Slow(EARLY)),
