@@ -1,8 +1,8 @@
 //! What the kernel tells the daemon of one packet: its verdict, and the beginning of its frame.
 //!
 //! Events go through a ring buffer that all instances share, so each has a budget of its own, and there is room for what
-//! all may tell of at once, as far as [`RING_BYTES_MAX`] goes. What is over a budget, or finds no room, is counted ([`lost`]). The frame's beginning may
-//! hold a token: the daemon reads what it shows and drops the bytes at once.
+//! all may tell of at once, as far as [`RING_BYTES_MAX`] goes. What is over a budget, or finds no room, is counted
+//! ([`lost`]). The frame's beginning may hold a token: the daemon reads what it shows and drops the bytes at once.
 
 use crate::budget;
 use crate::counters::Counter;

@@ -67,8 +67,7 @@ const USER_DATA_TEXT: &str = "user-data/text";
 /// The change that sets a value that was typed; `-` is `input`. Credentials aren't typed: whoever may list processes
 /// would read them. User data is taken as it comes, every byte of it; of other values a line's end ends them.
 pub(super) fn setting(path: String, value: String, input: &mut dyn Read) -> Result<Change, Error> {
-    let names: Vec<_> = path.split('/').filter(|name| !name.is_empty()).collect();
-    if value == "-" && names.join("/") == USER_DATA_TEXT {
+    if value == "-" && patch::plain(&path) == USER_DATA_TEXT {
         let value = Json(user_data::read(Path::new("-"), input)?.into());
         return Ok(Change::Set { path: "user-data/base64".to_owned(), value });
     }

@@ -198,7 +198,7 @@ impl Dataplane {
         let tables = SharedTables::take(&mut ebpf, slots.into())?;
         debug_lines::forward(&mut ebpf).map_err(host("reading the programs' debug lines"))?;
         let events = events::take(&mut ebpf).map_err(host("opening the programs' ring of events"))?;
-        programs.iter().try_for_each(|name| object::pin(&mut ebpf, &names.layout(), name))?;
+        object::pin_all(&mut ebpf, &names.layout(), &programs)?;
         let ingress_id = object::id(&ebpf, object::INGRESS)?;
         let (kernel, programs) = (Mutex::new(Kernel { tables }), Mutex::new(ebpf));
         let events = Mutex::new(Some(events));

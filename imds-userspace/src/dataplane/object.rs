@@ -163,11 +163,17 @@ pub(super) fn id(ebpf: &Ebpf, name: &'static str) -> Result<u32, ObjectError> {
     Ok(info.map_err(|error| ObjectError::Program { program: name, reason: error.to_string() })?.id())
 }
 
-/// Pins a loaded program under `pins`, in place of an earlier daemon's, for `bpftool` and for the eye: links hold it
-/// anyway.
-pub(super) fn pin(ebpf: &mut Ebpf, pins: &Path, name: &'static str) -> Result<(), ObjectError> {
+/// Pins these loaded programs under `pins`, in place of all of an earlier daemon's, for `bpftool` and for the eye: links
+/// hold them anyway.
+pub(super) fn pin_all(ebpf: &mut Ebpf, pins: &Path, names: &[&'static str]) -> Result<(), ObjectError> {
+    for name in PROGRAMS {
+        let _ = fs::remove_file(pins.join(name));
+    }
+    names.iter().try_for_each(|name| pin(ebpf, pins, name))
+}
+
+fn pin(ebpf: &mut Ebpf, pins: &Path, name: &'static str) -> Result<(), ObjectError> {
     let pin = pins.join(name);
-    let _ = fs::remove_file(&pin);
     let program = ebpf.program_mut(name).ok_or(ObjectError::Missing)?;
     program.pin(&pin).map_err(|source| ObjectError::Pin { pin, source })
 }

@@ -12,8 +12,7 @@ use super::options::{self, Changes, Scope};
 use super::record::{InterfaceRecord, Record};
 use super::{Registry, State, blocking, creation, event};
 use crate::metadata::instance::Instance;
-use crate::registry::request::{Applied, ApplyOutcome, Described, Part};
-use crate::registry::request::{CreateInstance, Json, OptionChanges};
+use crate::registry::request::{Applied, ApplyOutcome, CreateInstance, Described, Json, OptionChanges, Part};
 use crate::{credentials, heap};
 
 /// What has to be done for a described instance.
